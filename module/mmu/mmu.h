@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Second-level page tables (EPT and NPT by one walker) and the walk of the guest's own tables.
+ */
+#ifndef NESTOR_MMU_H
+#define NESTOR_MMU_H
+
+#include <linux/mmu_notifier.h>
+#include <linux/spinlock.h>
+#include <linux/types.h>
+
+struct vcpu;
+struct vm;
+struct slot;
+
+/**
+ * struct tdp_format - how one kind of second-level table is written
+ * @levels:	4 or 5
+ * @leaf_levels: bit n: a leaf is allowed at level n + 1 (0: 4 KiB, 1: 2 MiB, 2: 1 GiB)
+ * @present:	bits of which at least one is set in every present entry
+ * @read, @write, @exec, @noexec: rights; zero when the format has no such bit
+ * @user:	NPT: every nested access is a user access
+ * @large:	set in a 2 MiB or 1 GiB leaf
+ * @accessed, @dirty: zero when the CPU keeps none
+ * @table:	rights and flags of an entry that points to a table
+ * @enc_mask:	SME C-bit for RAM
+ * @memtype_wb, @memtype_uc: leaf bits for write-back and uncached
+ *
+ * The vendor fills it once at load (setup()).
+ */
+struct tdp_format {
+	int levels;
+	u32 leaf_levels;
+	u64 present, read, write, exec, noexec, user, large, accessed, dirty, table, enc_mask;
+	u64 memtype_wb, memtype_uc;
+};
+
+/**
+ * struct fault - a second-level fault, as the vendor decoded it
+ * @gva_valid: @gva is known (VMX)
+ */
+struct fault {
+	u64 gpa;
+	u64 gva;
+	bool gva_valid;
+	bool write, exec, user;
+	bool present;		/* a right was missing, not the mapping */
+	bool in_walk;		/* the access was to a guest page table */
+};
+
+/* What mmu_handle_fault() found. */
+enum fault_result {
+	FAULT_FIXED,		/* mapped: enter again */
+	FAULT_MMIO,		/* no slot there: emulate, nothing may be mapped */
+	FAULT_READONLY,		/* write to a read-only slot: emulate, the write is an MMIO exit */
+	FAULT_SLOW,		/* in a burst: needs to sleep */
+	FAULT_RETRY,		/* lost a race: enter again */
+	FAULT_ERROR,		/* -EFAULT to user space, KVM_EXIT_MEMORY_FAULT filled */
+};
+
+struct vm_mmu {
+	rwlock_t lock;
+	u64 root_pa;			/* [c] physical address of the root table */
+	void *root;			/* [c] */
+	int levels;			/* [c] */
+	struct mmu_notifier notifier;
+	unsigned long invalidate_seq;	/* [m] */
+	long invalidate_in_progress;	/* [m] */
+	unsigned long invalidate_start, invalidate_end;	/* [m] hva range, a hull */
+	wait_queue_head_t invalidate_wait;	/* slot changes wait for the end of invalidations */
+	atomic64_t tlb_generation;	/* raised by every change that takes rights away; see vcpu_mmu */
+	atomic64_t leaves[3];		/* leaves by size: 4 KiB, 2 MiB, 1 GiB */
+	atomic64_t tables;		/* table pages */
+	struct list_head retired;	/* [m] table pages that wait for a grace period */
+};
+
+struct vcpu_mmu {
+	u64 tlb_generation;		/* generation that this vCPU's CPU has flushed up to */
+	void *table_cache[8];		/* preallocated zeroed table pages, topped up outside bursts */
+	int nr_cached;
+};
+
+/* Module load: the format is the vendor's. */
+extern struct tdp_format tdp_format;
+
+int mmu_vm_init(struct vm *vm);			/* root, notifier registered on vm->mm */
+void mmu_vm_release(struct vm *vm);		/* notifier gone, all leaves zapped */
+void mmu_vm_destroy(struct vm *vm);		/* tables freed */
+void mmu_vcpu_init(struct vcpu *vcpu);
+void mmu_vcpu_destroy(struct vcpu *vcpu);
+int mmu_topup(struct vcpu *vcpu);		/* may sleep; before a burst; 0 or -ENOMEM */
+
+enum fault_result mmu_handle_fault(struct vcpu *vcpu, const struct fault *fault);
+
+/* Slot changes; under vm->slots_lock. Both leave no stale translation in any TLB when they return. */
+void mmu_zap_gfns(struct vm *vm, u64 start, u64 end);
+void mmu_write_protect(struct vm *vm, u64 start, u64 end);	/* 4 KiB mappings after this, read-only */
+void mmu_write_protect_mask(struct vm *vm, u64 gfn, unsigned long mask);
+void mmu_flush_remote(struct vm *vm);		/* no vCPU runs with an older generation when it returns */
+
+/* Before entry, in the burst: true when second-level translations must be flushed on this CPU. */
+bool mmu_needs_flush(struct vcpu *vcpu);
+
+/*
+ * The guest's own page tables. Access bits as in a #PF error code. On failure returns ~0ull and
+ * fills *e (vector #PF with error code and address, or #GP for a non-canonical address); in a burst
+ * -EAGAIN may be reported through *again: leave the burst and try again.
+ */
+#define PF_PRESENT	BIT(0)
+#define PF_WRITE	BIT(1)
+#define PF_USER		BIT(2)
+#define PF_RSVD		BIT(3)
+#define PF_FETCH	BIT(4)
+#define PF_PK		BIT(5)
+#define PF_IMPLICIT	BIT(48)	/* implicit supervisor access: descriptor tables and the like; not in error codes */
+
+struct mmu_exception {
+	u8 vector;
+	u32 error;
+	u64 address;
+	bool again;
+};
+
+u64 mmu_gva_to_gpa(struct vcpu *vcpu, u64 gva, u64 access, struct mmu_exception *e);
+/* 0, -EFAULT with *e filled, -EAGAIN (burst), or -ENODEV: the page is no memory (*gpa has the address). */
+int mmu_read_gva(struct vcpu *vcpu, u64 gva, void *buf, size_t len, u64 access, struct mmu_exception *e, u64 *gpa);
+int mmu_write_gva(struct vcpu *vcpu, u64 gva, const void *buf, size_t len, u64 access, struct mmu_exception *e, u64 *gpa);
+
+int mmu_load_pdptrs(struct vcpu *vcpu, u64 cr3);	/* 0, -EINVAL (reserved bits: #GP), -EAGAIN */
+
+#endif

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Guest physical memory: slots, and access to guest memory from the kernel.
+ *
+ * The slots are an RCU-like snapshot: a sorted array published under vm->srcu, replaced whole
+ * under vm->slots_lock. Access goes through the host virtual address and the caller's page
+ * tables (current->mm is vm->mm), so no page is pinned.
+ */
+#ifndef NESTOR_MEMORY_H
+#define NESTOR_MEMORY_H
+
+#include <linux/kvm.h>
+#include <linux/types.h>
+
+struct vcpu;
+struct vm;
+struct slots;
+
+#define NESTOR_MAX_SLOTS	32764
+
+/**
+ * struct slot - a memory slot
+ * @dirty_bitmap: one bit per 4 KiB page; NULL without KVM_MEM_LOG_DIRTY_PAGES. The second half
+ *	  is the copy that KVM_GET_DIRTY_LOG works on.
+ */
+struct slot {
+	u64 base_gfn;
+	u64 npages;
+	unsigned long hva;
+	u32 flags;			/* KVM_MEM_* */
+	u16 id;
+	u16 as_id;
+	unsigned long *dirty_bitmap;
+};
+
+struct vm_memory {
+	struct slots __rcu *slots;	/* [s] */
+	u64 generation;			/* [s] odd while an update is on its way */
+};
+
+int vm_memory_init(struct vm *vm);
+void vm_memory_destroy(struct vm *vm);
+
+/* KVM_SET_USER_MEMORY_REGION(2); takes vm->slots_lock. Upstream's errnos. */
+int vm_set_memory_region(struct vm *vm, const struct kvm_userspace_memory_region *region);
+
+/* KVM_GET_DIRTY_LOG and KVM_CLEAR_DIRTY_LOG. */
+struct kvm_dirty_log;
+struct kvm_clear_dirty_log;
+int vm_get_dirty_log(struct vm *vm, struct kvm_dirty_log *log);
+int vm_clear_dirty_log(struct vm *vm, struct kvm_clear_dirty_log *log);
+
+/* Under srcu_read_lock(&vm->srcu) or vm->slots_lock. NULL: no memory there (MMIO). */
+const struct slot *vm_find_slot(struct vm *vm, u64 gfn);
+void vm_mark_dirty(struct vm *vm, const struct slot *slot, u64 gfn);
+
+/*
+ * Read or write guest physical memory, page boundaries included. Take vm->srcu themselves and mark
+ * pages dirty. 0; -EFAULT: no slot, read-only slot, or the host page cannot be had. The _atomic
+ * forms never sleep (inside bursts): -EAGAIN when the host page is not there right now.
+ */
+int vm_read(struct vm *vm, u64 gpa, void *buf, size_t len);
+int vm_write(struct vm *vm, u64 gpa, const void *buf, size_t len);
+int vm_read_atomic(struct vm *vm, u64 gpa, void *buf, size_t len);
+int vm_write_atomic(struct vm *vm, u64 gpa, const void *buf, size_t len);
+/* Compare-and-exchange of 1, 2, 4, 8 or 16 bytes, naturally aligned. 0, 1 when the old value differed
+ * (then *old has it), or an errno as above. */
+int vm_cmpxchg(struct vm *vm, u64 gpa, void *old, const void *new, int len, bool atomic);
+unsigned long vm_gfn_to_hva(struct vm *vm, u64 gfn, bool *writable);	/* 0: none */
+
+/* Pick by vcpu->in_burst. */
+int vcpu_read_guest(struct vcpu *vcpu, u64 gpa, void *buf, size_t len);
+int vcpu_write_guest(struct vcpu *vcpu, u64 gpa, const void *buf, size_t len);
+
+#endif

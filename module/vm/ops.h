@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * What a vendor implements. One const table per vendor, chosen at load.
+ */
+#ifndef NESTOR_OPS_H
+#define NESTOR_OPS_H
+
+#include "vm/vm.h"
+
+/* How far a flush of guest-virtual translations reaches. */
+enum tlb_scope {
+	TLB_GUEST,		/* all of this vCPU's, global ones included */
+	TLB_ALL,		/* TLB_GUEST and second-level translations of its root */
+};
+
+/* Exit numbers carry a vendor tag for counters and traces: see trace/stats.h. */
+
+/**
+ * struct vendor_ops - hardware virtualization of one CPU vendor
+ *
+ * 'burst' in a comment: only called inside a burst (interrupts off, root mode on).
+ */
+struct vendor_ops {
+	const char *name;				/* "VMX" or "SVM" */
+	size_t vcpu_size;				/* of the structure that embeds struct vcpu first */
+
+	/* Module load: probe() logs one line that names what is missing and returns -EOPNOTSUPP. */
+	int (*probe)(void);
+	int (*setup)(void);				/* tables, bitmaps, per-CPU areas; fills cpu_caps */
+	void (*cleanup)(void);
+
+	int (*vm_init)(struct vm *vm);
+	void (*vm_destroy)(struct vm *vm);
+	int (*vcpu_init)(struct vcpu *vcpu);
+	void (*vcpu_destroy)(struct vcpu *vcpu);
+	void (*vcpu_reset)(struct vcpu *vcpu, bool init_event);	/* vendor state; regs are reset by common code */
+	void (*cpuid_changed)(struct vcpu *vcpu);	/* intercepts and masks that depend on the guest's CPUID */
+
+	/* Burst. enter: 0, or -EBUSY/-EIO with the reason logged. */
+	int (*burst_enter)(struct vcpu *vcpu);
+	void (*burst_leave)(struct vcpu *vcpu);
+	void (*enter)(struct vcpu *vcpu);		/* burst: flush dirty registers, run the guest until an exit */
+	int (*handle_exit)(struct vcpu *vcpu);		/* in the burst first; again outside after RUN_SLOW */
+	void (*fetch)(struct vcpu *vcpu, u32 groups);	/* see vm/regs.h; opens a small burst when needed */
+
+	/* Events: called before entry, in the burst. */
+	bool (*interrupt_allowed)(struct vcpu *vcpu);	/* RFLAGS.IF, no shadow, nothing being injected */
+	bool (*nmi_allowed)(struct vcpu *vcpu);
+	void (*inject_interrupt)(struct vcpu *vcpu, u8 vector, bool soft);
+	void (*inject_nmi)(struct vcpu *vcpu);
+	void (*inject_exception)(struct vcpu *vcpu, const struct exception *e);
+	void (*cancel_injection)(struct vcpu *vcpu);	/* the entry did not happen: take the event back */
+	void (*open_interrupt_window)(struct vcpu *vcpu, bool open);
+	void (*open_nmi_window)(struct vcpu *vcpu, bool open);
+	bool (*nmi_masked)(struct vcpu *vcpu);
+	void (*set_nmi_masked)(struct vcpu *vcpu, bool masked);
+	void (*update_tpr)(struct vcpu *vcpu, int tpr, int max_irr);	/* CR8 intercepts or TPR threshold */
+
+	/* Instructions and translations. */
+	void (*skip_instruction)(struct vcpu *vcpu);	/* RIP past it, shadow cleared, #DB of TF */
+	void (*tlb_flush)(struct vcpu *vcpu, enum tlb_scope scope);	/* takes effect before the next entry */
+	void (*tlb_flush_address)(struct vcpu *vcpu, u64 gva);
+	void (*root_changed)(struct vcpu *vcpu);	/* vcpu->vm->mmu root pointer: reload EPTP/nCR3 */
+	void (*intercepts_changed)(struct vcpu *vcpu);	/* guest_debug, disabled exits, MSR filter, XFD.. */
+	void (*msr_intercept)(struct vcpu *vcpu, u32 msr, bool read, bool write);
+
+	/* Registers with vendor rules. valid: 0 or -EINVAL (guest gets #GP). */
+	bool (*cr4_valid)(struct vcpu *vcpu, u64 cr4);
+	int (*get_msr)(struct vcpu *vcpu, u32 msr, u64 *value);	/* vendor-only MSRs: 0, or -ENOENT */
+	int (*set_msr)(struct vcpu *vcpu, u32 msr, u64 value, bool host);	/* 0, -ENOENT, -EINVAL */
+	void (*write_tsc_offset)(struct vcpu *vcpu, u64 offset, u64 ratio);
+
+	/* Reporting. */
+	void (*exit_info)(struct vcpu *vcpu, u32 *reason, u64 *info1, u64 *info2, u32 *intr, u32 *error);
+	const struct exit_name *exit_names;		/* reason -> name, for traces and counters */
+	unsigned int nr_exit_names;
+};
+
+struct exit_name {
+	u32 reason;
+	const char *name;
+};
+
+extern const struct vendor_ops vmx_ops, svm_ops;
+extern const struct vendor_ops *vendor;			/* main.c: the one of this CPU */
+
+#endif
