@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+#
+# The AMD host: QEMU's TCG emulates an EPYC with SVM and nested paging.
+
+# boot_amd: start the emulator in the background, its pid in EMULATOR. More than one CPU runs
+# on one thread: with one thread per CPU, TCG translates kernel text while another CPU patches
+# it, and the host oopses.
+boot_amd()
+{
+	local args=() serial share=${SHARE:-$RUN/share}
+	serial=(-chardev stdio,id=out,signal=off)
+	args=(
+		-nodefaults -no-user-config -display none -no-reboot
+		-machine pc -accel tcg,thread=single,tb-size=512
+		-cpu "${MODEL:-EPYC},+svm,+npt,+pdpe1gb,+x2apic,-xsaves" -smp "$CPUS" -m "$MEMORY"
+		-kernel /run/host/vmlinuz -initrd /run/host/initrd
+		-append "$(kernel_args nestor.root=/dev/vda nestor.modules=/dev/vdb nestor.trees=9p)"
+		-chardev file,id=console,path=/run/host/console -serial chardev:console
+		"${serial[@]}" -serial chardev:out
+		-drive file=/run/host/root,format=raw,if=none,id=root,read-only=on,file.locking=off
+		-device virtio-blk-pci,drive=root
+		-drive file=/run/host/modules,format=raw,if=none,id=modules,read-only=on,file.locking=off
+		-device virtio-blk-pci,drive=modules
+		-virtfs local,path=/run/host/nestor,mount_tag=nestor,security_model=none,readonly=on,multidevs=remap
+		-virtfs local,path=/run/host/build,mount_tag=build,security_model=none,readonly=on,multidevs=remap
+		-virtfs local,path=/run/host/share,mount_tag=share,security_model=none,multidevs=remap
+		-device virtio-rng-pci
+	)
+	[ -z "$COUNT" ] || args+=(-icount shift=0,sleep=off)
+	touch "$RUN"/{vmlinuz,initrd,root,modules}
+	in_root "$TOOLS" "$RUN:/run/host" "$KERNEL/vmlinuz:/run/host/vmlinuz" \
+		"$INITRD:/run/host/initrd" "$HOSTROOT:/run/host/root" \
+		"$KERNEL/modules.squashfs:/run/host/modules" "$TREE:/run/host/nestor:ro" \
+		"$GUESTS:/run/host/build/boot:ro" "$share:/run/host/share" \
+		-- qemu-system-x86_64 "${args[@]}" 2>"$RUN/emulator.log" <"${TTY:-/dev/null}" &
+	EMULATOR=$!
+}
+
+after_amd() { :; }
+
+# kernel_args ARG...: what the host's kernel is booted with. A crash ends the run at once
+# instead of leaving a machine that looks like a hang.
+kernel_args()
+{
+	echo "console=ttyS0,115200 panic=-1 oops=panic quiet $* $APPEND"
+}

@@ -1,0 +1,186 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+#
+# The things that are made once and cached: the root that builds and emulates (tools), the
+# root that the emulated host runs (hostroot), a folder per kernel, and Bochs.
+
+# Compilers for the three kernels (6.1's headers want gcc-12), the emulator for the AMD host,
+# what makes disk images, and the libraries of the VMM. Every build happens in this root, so
+# that it fits the library versions of the host's root, whatever the machine runs.
+TOOLS_PACKAGES="gcc gcc-14 gcc-12 g++ make libc6-dev pkgconf sparse pahole bc bison flex python3-minimal
+	libelf-dev libslirp-dev libjansson-dev libncurses-dev zlib1g-dev libssl-dev
+	kmod cpio zstd xz-utils rsync squashfs-tools e2fsprogs xorriso isolinux
+	syslinux-common busybox-static qemu-system-x86 seabios ovmf bochsbios vgabios
+	mandoc"
+
+HOST_PACKAGES="kmod procps iproute2 iputils-ping qemu-system-x86 seabios ovmf
+	libslirp0 libjansson4 libncurses6 libelf1t64 zlib1g trace-cmd strace kexec-tools
+	stress-ng mount util-linux util-linux-extra e2fsprogs numactl python3-minimal"
+
+# Modules that the host loads before it has a root, and all that it may want later.
+BOOT_MODULES="virtio_pci virtio_blk ata_piix ata_generic sd_mod sr_mod isofs loop squashfs
+	overlay 9pnet_virtio 9p ext4"
+HOST_MODULES="$BOOT_MODULES kvm kvm-amd kvm-intel irqbypass virtio_net virtio_console
+	virtio_rng virtio_balloon virtio_scsi virtiofs e1000 tun tap vhost vhost_net vhost_vsock
+	vsock vmw_vsock_virtio_transport bridge veth dummy msr cpuid brd zram fuse nbd dm-mod
+	vfio vfio-pci vfio_iommu_type1 mce-inject vfat nls_ascii nls_cp437 edac_mce_amd
+	crc32c-intel crct10dif-pclmul ghash-clmulni-intel aesni-intel hwpoison-inject netconsole
+	binfmt_misc failover net_failover"
+
+SLIM="--dpkgopt=path-exclude=/usr/share/doc/* --dpkgopt=path-exclude=/usr/share/man/*
+	--dpkgopt=path-exclude=/usr/share/locale/* --dpkgopt=path-exclude=/usr/share/info/*"
+
+recipe_tools()
+{
+	local list
+	list=$(echo $TOOLS_PACKAGES | tr ' ' ,)
+	# shellcheck disable=SC2086
+	mmdebstrap --mode=root --variant=essential $SLIM --include="$list" trixie "$1" "deb $2 trixie main"
+	mkdir -p "$1/kernel" "$1/nestor"
+}
+
+need_tools()
+{
+	[ -n "${TOOLS:-}" ] && return
+	need_commands mmdebstrap:mmdebstrap unshare:util-linux
+	mirror
+	RECIPE_INPUTS="$TOOLS_PACKAGES $SLIM" cached tools \
+		"building the tools root (compilers, QEMU; 1-3 minutes)" recipe_tools "$REPLY"
+	TOOLS=$REPLY
+}
+
+recipe_hostroot()
+{
+	local list root=$1/root
+	list=$(echo $HOST_PACKAGES | tr ' ' ,)
+	# shellcheck disable=SC2086
+	mmdebstrap --mode=root --variant=essential $SLIM --include="$list" trixie "$root" "deb $2 trixie main"
+	rm -rf "$root"/var/cache/apt/* "$root"/var/lib/apt/lists/* "$root"/usr/share/{locale,doc,man}
+	rm -f "$root"/usr/share/qemu/{edk2-*,opensbios*,skiboot*,openbios*,u-boot*,hppa*}
+	echo nestor-host >"$root/etc/hostname"
+	mkdir -p "$root"/mnt/{share,nestor,build}
+	in_root "$TOOLS" "$1:/out" -- mksquashfs /out/root /out/root.squashfs \
+		-comp zstd -Xcompression-level 9 -noappend -no-progress
+	rm -rf "$root"
+}
+
+need_hostroot()
+{
+	need_tools
+	mirror
+	RECIPE_INPUTS="$HOST_PACKAGES $SLIM" cached hostroot "building the host's root" \
+		recipe_hostroot "$REPLY"
+	HOSTROOT=$REPLY/root.squashfs
+}
+
+# Which suite of Debian has the newest kernel of a series.
+kernel_suite()
+{
+	case $1 in
+	6.1) REPLY=bookworm ;;
+	6.12) REPLY=trixie ;;
+	7.3) REPLY=trixie-backports ;;
+	*) usage_error "no such kernel: $1 (6.1, 6.12 or 7.3)" ;;
+	esac
+}
+
+# apt with one suite and package lists of its own: the machine's stay untouched.
+apt_of()
+{
+	local lists=$1 tool=$2
+	shift 2
+	"$tool" -o Dir::Etc::sourcelist="$lists.list" -o Dir::Etc::sourceparts=/dev/null \
+		-o Dir::State::Lists="$lists" -o Dir::Cache::pkgcache="$lists/pkgcache.bin" \
+		-o Dir::Cache::srcpkgcache="$lists/srcpkgcache.bin" \
+		-o APT::Sandbox::User=root "$@"
+}
+
+# recipe_kernel DIR MIRROR SUITE SERIES BOOT_MODULES HOST_MODULES: fill DIR with
+# vmlinuz, headers below src/ and usr/, modules.squashfs, boot/ (the modules that mount the
+# root, uncompressed, with their order of loading) and guest/ (the same for a guest).
+recipe_kernel()
+{
+	local out=$1 suite=$3 series=$4 lists=$1/lists deb=$1/deb x=$1/x version packages p
+	mkdir -p "$lists/partial" "$deb" "$x"
+	echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $2 $suite main" \
+		>"$lists.list"
+	apt_of "$lists" apt-get update
+	version=$(apt_of "$lists" apt-cache pkgnames linux-headers- |
+		sed -n "s/^linux-headers-\(${series//./\\.}[.0-9a-z+-]*-amd64\)\$/\1/p" |
+		grep -v -e cloud -e -rt- | sort -V | tail -n 1)
+	[ -n "$version" ]
+	echo "Linux $version"
+	packages=$(apt_of "$lists" apt-cache depends "linux-headers-$version" |
+		sed -n 's/^ *Depends: \(linux-\(kbuild\|headers\)-.*\)/\1/p')
+	packages="$packages linux-headers-$version"
+	if apt_of "$lists" apt-cache show "linux-modules-$version" >/dev/null 2>&1; then
+		packages="$packages linux-modules-$version linux-binary-$version linux-base-$version"
+	else
+		packages="$packages linux-image-$version"
+	fi
+	# shellcheck disable=SC2086
+	(cd "$deb" && apt_of "$lists" apt-get download $packages)
+	for p in "$deb"/*.deb; do
+		dpkg-deb --fsys-tarfile "$p" | tar -x -C "$x" --keep-directory-symlink
+	done
+	echo "$version" >"$out/version"
+	p=$(find "$x" -name "vmlinuz*" -type f | head -n 1)
+	cp "$p" "$out/vmlinuz"
+	find "$x" -name "config-$version" -exec cp {} "$out/config" \;
+	mv "$x/usr/src" "$out/src"
+	mkdir "$out/lib"
+	mv "$x"/usr/lib/linux-kbuild-* "$out/lib/"
+	mkdir -p "$out/all/lib"
+	if [ -d "$x/usr/lib/modules/$version/kernel" ]; then
+		mv "$x/usr/lib/modules" "$out/all/lib/modules"
+	else
+		mv "$x/lib/modules" "$out/all/lib/modules"
+	fi
+	rm -rf "$x" "$deb" "$lists" "$lists.list"
+	cp "$HOSTS/pick-modules" "$out/pick-modules"
+	in_root "$TOOLS" "$out:/kernel" -- sh /kernel/pick-modules "$version" "$5" "$6"
+	rm -rf "$out/all" "$out/pick-modules"
+}
+
+# need_kernel SERIES: set KERNEL to its folder and KVERSION to its release.
+need_kernel()
+{
+	local suite
+	need_tools
+	kernel_suite "$1"
+	suite=$REPLY
+	mirror
+	RECIPE_INPUTS=$(file_hash "$HOSTS/pick-modules") cached "linux-$1" \
+		"downloading Linux $1 and its headers" recipe_kernel "$REPLY" "$suite" "$1" \
+		"$BOOT_MODULES" "$HOST_MODULES"
+	KERNEL=$REPLY
+	KVERSION=$(cat "$KERNEL/version")
+}
+
+# recipe_boot DIR KERNEL-FOLDER: the initramfs that finds the host's root.
+recipe_boot()
+{
+	local out=$1
+	mkdir -p "$out/tree/bin" "$out/tree/modules"
+	cp "$TOOLS/usr/bin/busybox" "$out/tree/bin/busybox"
+	cp "$HOSTS/init" "$HOSTS/hostinit" "$out/tree/"
+	cp "$2"/boot/*.ko "$out/tree/modules/"
+	cp "$2/boot/order" "$out/tree/modules/order"
+	pack_initramfs "$out" initrd
+}
+
+# pack_initramfs DIR NAME: turn DIR/tree into DIR/NAME.
+pack_initramfs()
+{
+	in_root "$TOOLS" "$1:/out" -- sh -c 'cd /out/tree && find . | sort |
+		cpio --quiet -o -H newc -R 0:0 | zstd -q -9 -o "/out/$1"' sh "$2"
+	rm -rf "$1/tree"
+}
+
+# need_boot: after need_kernel; set INITRD.
+need_boot()
+{
+	RECIPE_INPUTS=$(file_hash "$HOSTS/init" "$HOSTS/hostinit") cached "boot-$KVERSION" \
+		"making the host's initramfs" recipe_boot "$KERNEL"
+	INITRD=$REPLY/initrd
+}
