@@ -1,4 +1,111 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
-build_programs() { :; }
+#
+# The module and the programs, built in the tools root from a copy of the checkout: builds for
+# several kernels do not meet, and the checkout stays as it is.
+
+# mirror_tree DIR PART...: bring those parts of the checkout up to date in DIR. Files are compared by
+# content and get the time of the copy, so make rebuilds exactly what changed.
+mirror_tree()
+{
+	local dir=$1
+	shift
+	in_root "$TOOLS" "$TREE:/nestor:ro" "$dir:/build" -- sh -c '
+		cd /nestor && exec rsync -a --no-times --checksum --delete --relative \
+			--exclude=*.o --exclude=*.ko --exclude=*.cmd --exclude=*.mod \
+			--exclude=*.mod.c --exclude=*.d --exclude=*.a --exclude=*.s \
+			--exclude=.module-common.c --exclude=Module.symvers \
+			--exclude=modules.order --exclude=asm_offsets.h \
+			--exclude=compat_config.h --exclude=/build --exclude=/.git \
+			--exclude=/userspace/nestor --exclude=/stamp --exclude=/selftests/bin \
+			$(for part; do [ ! -e "$part" ] || echo "$part"; done) /build/' sh "$@"
+}
+
+# tree_hash PART...: one word for the content of these parts of the checkout.
+tree_hash()
+{
+	(cd "$TREE" && find "$@" -type f \( -name '*.[chS]' -o -name Makefile -o -name Kbuild \
+		-o -name '*.sh' -o -name '*.mk' \) -print0 2>/dev/null | sort -z |
+		xargs -0 sha256sum | sha256sum | cut -c1-16)
+}
+
+# in_kernel_tree DIR COMMAND...: run COMMAND in the tools root with DIR at /build and the
+# headers of $KERNEL where they expect to be.
+in_kernel_tree()
+{
+	local dir=$1 kbuild
+	shift
+	kbuild=$(cd "$KERNEL/lib" && echo linux-kbuild-*)
+	in_root "$TOOLS" "$dir:/build" "$KERNEL/src:/usr/src" \
+		"$KERNEL/lib/$kbuild:/usr/lib/$kbuild" -- "$@"
+}
+
+# compile WHAT LOG COMMAND...: compiler output goes to the caller as it comes, with the names
+# that the files have in the checkout.
+compile()
+{
+	local what=$1 log=$2 rc
+	shift 2
+	say "$what ..."
+	"$@" >"$log" 2>&1
+	rc=$?
+	grep -E -A 12 'warning:|error:|undefined|\*\*\* ' "$log" | sed 's|/build/||g' |
+		head -n 100 >&2
+	return $rc
+}
+
+# build_module SERIES [MAKE-ARG...]: set REPLY to nestor.ko for that kernel.
+build_module()
+{
+	local series=$1 dir lock hash flavour=''
+	shift
+	need_kernel "$series"
+	[ -z "${OPS:-}" ] || flavour=-ops
+	dir=$BUILD/module-$series$flavour
+	mkdir -p "$dir"
+	exec {lock}>"$dir.lock"
+	flock "$lock"
+	hash="$KVERSION $(tree_hash Kbuild module uapi) $*"
+	if [ ! -f "$dir/nestor.ko" ] || [ "$(cat "$dir/stamp" 2>/dev/null)" != "$hash" ]; then
+		rm -f "$dir/stamp"
+		mirror_tree "$dir" Kbuild module uapi || die "cannot copy the module's source"
+		compile "building nestor.ko for Linux $KVERSION" "$dir.log" \
+			in_kernel_tree "$dir" make -s -C "/usr/src/linux-headers-$KVERSION" \
+			M=/build -j "$(nproc)" ${OPS:+NESTOR_COUNT_OPS=1} "$@" modules ||
+			die "nestor.ko does not build for Linux $KVERSION; the whole log: $dir.log"
+		echo "$hash" >"$dir/stamp"
+	fi
+	exec {lock}>&-
+	REPLY=$dir/nestor.ko
+}
+
+# build_programs: the VMM and the selftests; set PROGRAMS to the tree that holds them.
+build_programs()
+{
+	local lock hash
+	PROGRAMS=$BUILD/programs
+	mkdir -p "$PROGRAMS"
+	exec {lock}>"$PROGRAMS.lock"
+	flock "$lock"
+	hash=$(tree_hash module uapi userspace selftests)
+	if [ "$(cat "$PROGRAMS/stamp" 2>/dev/null)" != "$hash" ]; then
+		mirror_tree "$PROGRAMS" module uapi userspace selftests ||
+			die "cannot copy the programs' source"
+		rm -f "$PROGRAMS/stamp"
+		if build_part userspace && build_part selftests; then
+			echo "$hash" >"$PROGRAMS/stamp"
+		fi
+	fi
+	exec {lock}>&-
+}
+
+build_part()
+{
+	[ -f "$PROGRAMS/$1/Makefile" ] || return 0
+	compile "building $1" "$PROGRAMS.$1.log" in_root "$TOOLS" "$PROGRAMS:/build" -- \
+		make -s -k -C "/build/$1" -j "$(nproc)" && return
+	say "$1 does not build whole; going on with what there is ($PROGRAMS.$1.log)"
+	return 1
+}
+
 need_guests() { GUESTS=/var/empty; mkdir -p /var/empty; }
