@@ -84,6 +84,7 @@ struct regs {
 	u64 efer;
 	u64 pdptr[4];
 	struct segment seg[SEG_NR];
+	u8 cpl;			/* with REGS_CS, and with REGS_SEGS: set together with the segments */
 	struct dtable gdt, idt;
 	u64 dr[4], dr6, dr7;
 	u64 star, lstar, cstar, sfmask, kernel_gs_base;

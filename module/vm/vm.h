@@ -125,6 +125,7 @@ struct vcpu {
 	struct emu_ctx emu;			/* [v] */
 	int (*complete)(struct vcpu *vcpu);	/* [v] called first by the next KVM_RUN; enum run_next or -errno */
 	struct io_exit pio;			/* [v] the port access that user space completes */
+	u64 pio_linear_rip;			/* [v] where it was made */
 
 	sigset_t sigset;			/* [v] KVM_SET_SIGNAL_MASK */
 	bool sigset_active;			/* [v] */
@@ -253,6 +254,11 @@ int vcpu_handle_monitor(struct vcpu *vcpu, bool mwait);
 int vcpu_handle_pause(struct vcpu *vcpu);
 int vcpu_handle_invpcid(struct vcpu *vcpu, u64 type, u64 gva_of_descriptor);
 int vcpu_handle_ud(struct vcpu *vcpu);			/* #UD intercept: emulate what is emulated, else reflect */
-int vcpu_emulate(struct vcpu *vcpu);			/* emulate the instruction at RIP (vm/emulate.c) */
+int vcpu_access_failed(struct vcpu *vcpu, int err, const struct mmu_exception *e);
+
+/* vm/emulate.c: the instruction emulator on a vCPU. enum run_next or -errno. */
+int vcpu_emulate(struct vcpu *vcpu);			/* the instruction at RIP */
+int vcpu_emulate_mmio(struct vcpu *vcpu, const struct fault *fault);	/* ... that faulted on no memory */
+int vcpu_instruction_length(struct vcpu *vcpu);		/* of the instruction at RIP: 1-15, or -errno; no NRIPS */
 
 #endif

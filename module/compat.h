@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The only file that knows that kernels differ. HAVE_* come from compat-probe.sh, which looks at the
+ * headers of the kernel that the module is built for.
+ */
+#ifndef NESTOR_COMPAT_H
+#define NESTOR_COMPAT_H
+
+#include <linux/eventfd.h>
+#include <linux/hrtimer.h>
+#include <linux/mm.h>
+#include <linux/sched.h>
+#include <linux/sched/signal.h>
+#include <linux/syscore_ops.h>
+#include <linux/timekeeping.h>
+#include <asm/msr.h>
+#include <asm/tsc.h>
+
+#include "compat_config.h"
+#include "trace/stats.h"
+
+#ifdef HAVE_ENTRY_VIRT
+#include <linux/entry-virt.h>
+#else
+#include <linux/entry-kvm.h>
+#endif
+
+/*
+ * MSRs. The primitives, not rdmsrl(): these are inline on every kernel, while the paravirtual ones
+ * are calls, and bursts count instructions.
+ */
+static __always_inline u64 nst_rdmsr(u32 msr)
+{
+	count_op(rdmsr);
+	return __rdmsr(msr);
+}
+
+static __always_inline void nst_wrmsr(u32 msr, u64 value)
+{
+	count_op(wrmsr);
+#ifdef HAVE_RDMSRQ
+	__wrmsrq(msr, value);
+#else
+	__wrmsr(msr, (u32)value, (u32)(value >> 32));
+#endif
+}
+
+/* 0, or -EIO when the CPU has no such MSR. */
+static inline int nst_rdmsr_safe(u32 msr, u64 *value)
+{
+	count_op(rdmsr);
+#ifdef HAVE_RDMSRQ
+	return rdmsrq_safe(msr, value);
+#else
+	return rdmsrl_safe(msr, value);
+#endif
+}
+
+static inline int nst_wrmsr_safe(u32 msr, u64 value)
+{
+	count_op(wrmsr);
+	return wrmsr_safe(msr, (u32)value, (u32)(value >> 32));
+}
+
+static inline void compat_hrtimer_setup(struct hrtimer *timer,
+					enum hrtimer_restart (*fn)(struct hrtimer *),
+					clockid_t clock, enum hrtimer_mode mode)
+{
+#ifdef HAVE_HRTIMER_SETUP
+	hrtimer_setup(timer, fn, clock, mode);
+#else
+	hrtimer_init(timer, clock, mode);
+	timer->function = fn;
+#endif
+}
+
+static inline void compat_eventfd_signal(struct eventfd_ctx *ctx)
+{
+#ifdef HAVE_EVENTFD_SIGNAL_COUNT
+	eventfd_signal(ctx, 1);
+#else
+	eventfd_signal(ctx);
+#endif
+}
+
+/**
+ * compat_clock_snapshot - one instant on the host's TSC and clocks
+ * @tsc: host TSC
+ * @boot_ns: CLOCK_BOOTTIME
+ * @real_ns: CLOCK_REALTIME
+ *
+ * False when the host's clocksource is not the TSC: then the two cannot be tied together.
+ * 6.1 does not say which clocksource a snapshot is of; there its cycle count must lie between
+ * two readings of the TSC.
+ */
+static inline bool compat_clock_snapshot(u64 *tsc, s64 *boot_ns, s64 *real_ns)
+{
+	s64 offs_real = ktime_to_ns(ktime_mono_to_any(0, TK_OFFS_REAL));
+	s64 offs_boot = ktime_to_ns(ktime_mono_to_any(0, TK_OFFS_BOOT));
+	struct system_time_snapshot snap = {};
+	u64 before, after;
+
+	before = rdtsc_ordered();
+#ifdef HAVE_SNAPSHOT_ID
+	ktime_get_snapshot_id(CLOCK_REALTIME, &snap);
+	*real_ns = ktime_to_ns(snap.systime);
+#else
+	ktime_get_snapshot(&snap);
+	*real_ns = ktime_to_ns(snap.real);
+#endif
+	after = rdtsc_ordered();
+	*tsc = snap.cycles;
+	*boot_ns = *real_ns - offs_real + offs_boot;
+	return snap.cycles >= before && snap.cycles <= after;
+}
+
+/**
+ * compat_work_pending - must this task leave the guest for the scheduler, a signal or task work?
+ */
+static __always_inline bool compat_work_pending(void)
+{
+	return read_thread_flags() & XFER_TO_GUEST_MODE_WORK;
+}
+
+/**
+ * compat_handle_work - do what compat_work_pending() saw, with interrupts on
+ *
+ * 0, or -EINTR when the task must return to user space. Up to 6.x the kernel's helper writes into
+ * a struct kvm_vcpu, and task_work_run() is not for modules: work that needs it (TIF_NOTIFY_RESUME)
+ * is done on the way to user space, from where KVM_RUN is called again.
+ */
+static inline int compat_handle_work(void)
+{
+	if (signal_pending(current))
+		return -EINTR;
+#ifdef HAVE_ENTRY_VIRT
+	return xfer_to_guest_mode_handle_work();
+#else
+	if (need_resched())
+		schedule();
+	if (read_thread_flags() & (XFER_TO_GUEST_MODE_WORK & ~_TIF_NEED_RESCHED))
+		return -EINTR;
+	cond_resched();
+	return 0;
+#endif
+}
+
+static inline void compat_rcu_note_guest(void)
+{
+#ifdef HAVE_RCU_VIRT_NOTE_CPU
+	rcu_virt_note_context_switch(smp_processor_id());
+#else
+	rcu_virt_note_context_switch();
+#endif
+}
+
+static inline void compat_vm_flags_set(struct vm_area_struct *vma, unsigned long flags)
+{
+#ifdef HAVE_VM_FLAGS_SET
+	vm_flags_set(vma, flags);
+#else
+	vma->vm_flags |= flags;
+#endif
+}
+
+#ifdef HAVE_NOTIFIER_YOUNG_BOOL
+typedef bool compat_young_t;
+#else
+typedef int compat_young_t;
+#endif
+
+#ifdef HAVE_ASSIGN_STR_ONE_ARG
+#define compat_assign_str(dst, src)	__assign_str(dst)
+#else
+#define compat_assign_str(dst, src)	__assign_str(dst, src)
+#endif
+
+#endif

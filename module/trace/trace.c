@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "vm/ops.h"
+
+/* The name of an exit reason for a trace line: found once per line, so a linear search will do. */
+const char *trace_exit_name(u32 reason);
+
+const char *trace_exit_name(u32 reason)
+{
+	unsigned int i;
+
+	for (i = 0; i < vendor->nr_exit_names; i++)
+		if (vendor->exit_names[i].reason == reason)
+			return vendor->exit_names[i].name;
+	return "unknown";
+}
+
+#define CREATE_TRACE_POINTS
+#include "trace/trace.h"
+
+#ifdef NESTOR_COUNT_OPS
+DEFINE_PER_CPU(struct counted_ops, counted_ops);
+#endif

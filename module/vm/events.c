@@ -1,0 +1,250 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Exceptions, interrupts and NMIs on their way into a vCPU.
+ */
+#include "irq/irq.h"
+#include "vm/ops.h"
+#include "trace/trace.h"
+
+enum exc_class { EXC_BENIGN, EXC_CONTRIBUTORY, EXC_PAGE_FAULT };
+
+/* SDM and APM: which pairs of exceptions make a double fault. */
+static enum exc_class exception_class(u8 vector)
+{
+	switch (vector) {
+	case EXC_PF:
+		return EXC_PAGE_FAULT;
+	case EXC_DE:
+	case EXC_TS:
+	case EXC_NP:
+	case EXC_SS:
+	case EXC_GP:
+	case EXC_CP:
+		return EXC_CONTRIBUTORY;
+	default:
+		return EXC_BENIGN;
+	}
+}
+
+static bool makes_double_fault(u8 first, u8 second)
+{
+	enum exc_class a = exception_class(first), b = exception_class(second);
+
+	if (a == EXC_CONTRIBUTORY)
+		return b == EXC_CONTRIBUTORY;
+	return a == EXC_PAGE_FAULT && b != EXC_BENIGN;
+}
+
+/**
+ * vcpu_deliver_payload - move an exception's payload into CR2 or DR6
+ *
+ * Done when the exception is given to hardware, and when user space that does not know payloads
+ * (KVM_CAP_EXCEPTION_PAYLOAD off) reads the vCPU's state.
+ */
+void vcpu_deliver_payload(struct vcpu *vcpu)
+{
+	struct exception *e = &vcpu->events.exception;
+
+	if (!e->has_payload)
+		return;
+	switch (e->vector) {
+	case EXC_DB:
+		vcpu_fetch(vcpu, REGS_DR);
+		vcpu->regs.dr6 &= ~(u64)DR_TRAP_BITS;
+		/* Bit 16 (RTM) and bit 11 (bus lock) are active low. */
+		vcpu->regs.dr6 |= DR6_RESERVED | e->payload;
+		vcpu->regs.dr6 ^= e->payload & (BIT(16) | BIT(11));
+		vcpu_dirty(vcpu, REGS_DR);
+		break;
+	case EXC_PF:
+		vcpu->regs.cr2 = e->payload;
+		break;
+	}
+	e->has_payload = false;
+	e->payload = 0;
+}
+
+static void raise(struct vcpu *vcpu, const struct exception *new)
+{
+	struct exception *e = &vcpu->events.exception;
+	struct exception next = *new;
+
+	vcpu_request(vcpu, REQ_EVENT);
+	if (e->pending || e->injected) {
+		if (e->vector == EXC_DF) {
+			/* A fault while a double fault is delivered: shutdown. */
+			vcpu_request(vcpu, REQ_TRIPLE_FAULT);
+			return;
+		}
+		if (makes_double_fault(e->vector, new->vector)) {
+			/* CR2 shows the second page fault even then. */
+			if (new->vector == EXC_PF && new->has_payload)
+				vcpu->regs.cr2 = new->payload;
+			next = (struct exception) {
+				.vector = EXC_DF, .has_error = true,
+			};
+		}
+		/* Else the second is delivered: the first comes again when its instruction does. */
+	}
+	next.pending = true;
+	next.injected = false;
+	*e = next;
+	if (!vcpu->vm->caps.exception_payload)
+		vcpu_deliver_payload(vcpu);
+}
+
+/* Error codes exist in protected mode only. */
+void vcpu_raise_error(struct vcpu *vcpu, u8 vector, u32 error)
+{
+	raise(vcpu, &(struct exception) {
+		.vector = vector, .has_error = vcpu_is_protected(vcpu), .error = error,
+	});
+}
+
+void vcpu_raise(struct vcpu *vcpu, u8 vector)
+{
+	raise(vcpu, &(struct exception) { .vector = vector });
+}
+
+void vcpu_raise_pf(struct vcpu *vcpu, u64 address, u32 error)
+{
+	raise(vcpu, &(struct exception) {
+		.vector = EXC_PF, .has_error = true, .error = error,
+		.has_payload = true, .payload = address,
+	});
+}
+
+void vcpu_raise_db(struct vcpu *vcpu, u64 dr6_payload)
+{
+	raise(vcpu, &(struct exception) {
+		.vector = EXC_DB, .has_payload = true, .payload = dr6_payload,
+	});
+}
+
+void vcpu_send_nmi(struct vcpu *vcpu)
+{
+	atomic_inc(&vcpu->events.nmi.queued);
+	vcpu_request(vcpu, REQ_EVENT);
+	vcpu_wake(vcpu);
+}
+
+/**
+ * vcpu_queue_interrupt - KVM_INTERRUPT without an in-kernel APIC
+ *
+ * -EEXIST when one is queued already.
+ */
+int vcpu_queue_interrupt(struct vcpu *vcpu, u8 vector)
+{
+	if (vcpu->events.interrupt.injected)
+		return -EEXIST;
+	vcpu->events.interrupt.injected = true;
+	vcpu->events.interrupt.soft = false;
+	vcpu->events.interrupt.vector = vector;
+	vcpu_request(vcpu, REQ_EVENT);
+	return 0;
+}
+
+static void inject_exception(struct vcpu *vcpu, bool again)
+{
+	struct exception *e = &vcpu->events.exception;
+
+	/* A fault pushes RFLAGS with RF set; #DB as a trap and traps proper do not. */
+	if (!again && e->vector != EXC_DB && e->vector != EXC_BP && e->vector != EXC_OF)
+		vcpu_set_rflags(vcpu, vcpu_rflags(vcpu) | X86_EFLAGS_RF);
+	if (e->vector == EXC_DB && !again) {
+		vcpu_deliver_payload(vcpu);
+		if (vcpu->regs.dr7 & DR_GENERAL_DETECT) {
+			vcpu->regs.dr7 &= ~DR_GENERAL_DETECT;
+			cpu_update_dr7(vcpu);
+		}
+	}
+	vcpu_deliver_payload(vcpu);
+	e->pending = false;
+	e->injected = true;
+	vcpu->stats.exceptions++;
+	trace_inject(vcpu->id, 2, e->vector, e->has_error, e->error, again);
+	vendor->inject_exception(vcpu, e);
+}
+
+static void inject_interrupt(struct vcpu *vcpu, bool again)
+{
+	struct events *ev = &vcpu->events;
+
+	ev->interrupt.injected = true;
+	vcpu->stats.irq_injections++;
+	trace_inject(vcpu->id, ev->interrupt.soft ? 3 : 0, ev->interrupt.vector, false, 0, again);
+	vendor->inject_interrupt(vcpu, ev->interrupt.vector, ev->interrupt.soft);
+}
+
+static void inject_nmi(struct vcpu *vcpu, bool again)
+{
+	vcpu->events.nmi.injected = true;
+	vcpu->stats.nmi_injections++;
+	trace_inject(vcpu->id, 1, EXC_NMI, false, 0, again);
+	vendor->inject_nmi(vcpu);
+}
+
+/* NMIs that others sent become pending: one, or two while none is being handled. */
+static void collect_nmis(struct vcpu *vcpu)
+{
+	struct events *ev = &vcpu->events;
+	unsigned int limit = vendor->nmi_masked(vcpu) || ev->nmi.injected ? 1 : 2;
+
+	ev->nmi.pending += atomic_xchg(&ev->nmi.queued, 0);
+	ev->nmi.pending = min(ev->nmi.pending, limit);
+}
+
+/* With in-kernel APIC: CR8 accesses need to exit while the TPR hides an interrupt. */
+static void update_tpr(struct vcpu *vcpu)
+{
+	if (vcpu->lapic)
+		vendor->update_tpr(vcpu, lapic_get_cr8(vcpu), lapic_max_irr(vcpu));
+}
+
+/**
+ * vcpu_inject_events - give hardware the next event, open windows for those that wait
+ *
+ * In the burst, right before entry. Order: what was interrupted in its delivery, exceptions, NMI,
+ * interrupts (SDM, Priority Among Concurrent Events).
+ */
+void vcpu_inject_events(struct vcpu *vcpu)
+{
+	struct events *ev = &vcpu->events;
+	bool busy = true;
+
+	if (ev->exception.injected)
+		inject_exception(vcpu, true);
+	else if (ev->nmi.injected && !ev->exception.pending)
+		inject_nmi(vcpu, true);
+	else if (ev->interrupt.injected && !ev->exception.pending)
+		inject_interrupt(vcpu, true);
+	else if (ev->exception.pending)
+		inject_exception(vcpu, false);
+	else
+		busy = false;
+
+	if (atomic_read(&ev->nmi.queued))
+		collect_nmis(vcpu);
+	if (ev->nmi.pending) {
+		if (!busy && vendor->nmi_allowed(vcpu)) {
+			ev->nmi.pending--;
+			inject_nmi(vcpu, false);
+			busy = true;
+		}
+		if (ev->nmi.pending)
+			vendor->open_nmi_window(vcpu, true);
+	}
+	if (irq_pending(vcpu) >= 0) {
+		if (!busy && vendor->interrupt_allowed(vcpu)) {
+			ev->interrupt.vector = irq_take(vcpu);
+			ev->interrupt.soft = false;
+			inject_interrupt(vcpu, false);
+		}
+		/* Another one, or the same still: be told when it can go. */
+		if (irq_pending(vcpu) >= 0)
+			vendor->open_interrupt_window(vcpu, true);
+	} else if (vcpu->request_interrupt_window && !vendor->interrupt_allowed(vcpu)) {
+		vendor->open_interrupt_window(vcpu, true);
+	}
+	update_tpr(vcpu);
+}

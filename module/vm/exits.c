@@ -1,0 +1,471 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * What a guest's exits mean, whatever the vendor: the vendor decodes, these act. All return enum run_next
+ * or -errno, and run inside a burst unless they answer RUN_SLOW.
+ */
+#include "irq/irq.h"
+#include "vm/ops.h"
+#include "trace/trace.h"
+
+#ifndef KVM_HC_MAP_GPA_RANGE
+#define KVM_HC_MAP_GPA_RANGE	12
+#endif
+#include <uapi/linux/kvm_para.h>
+
+/* Finish an instruction that was handled. */
+static int done(struct vcpu *vcpu)
+{
+	vendor->skip_instruction(vcpu);
+	return RUN_GUEST;
+}
+
+static int inject_gp(struct vcpu *vcpu)
+{
+	vcpu_raise_error(vcpu, EXC_GP, 0);
+	return RUN_GUEST;
+}
+
+static int inject_ud(struct vcpu *vcpu)
+{
+	vcpu_raise(vcpu, EXC_UD);
+	return RUN_GUEST;
+}
+
+int vcpu_handle_cpuid(struct vcpu *vcpu)
+{
+	u64 *gpr = vcpu->regs.gpr;
+	u32 eax = gpr[GPR_RAX], ecx = gpr[GPR_RCX], ebx, edx;
+
+	vcpu->stats.cpuid_exits++;
+	cpuid_query(vcpu, &eax, &ebx, &ecx, &edx);
+	trace_cpuid(vcpu->id, gpr[GPR_RAX], gpr[GPR_RCX], eax, ebx, ecx, edx);
+	gpr[GPR_RAX] = eax;
+	gpr[GPR_RBX] = ebx;
+	gpr[GPR_RCX] = ecx;
+	gpr[GPR_RDX] = edx;
+	return done(vcpu);
+}
+
+/*
+ * The value of IN is put where the instruction would: AL, AX, or EAX with the upper half cleared.
+ */
+static void set_in_value(struct vcpu *vcpu, u8 size, u32 value)
+{
+	u64 *rax = &vcpu->regs.gpr[GPR_RAX];
+
+	if (size == 4)
+		*rax = value;
+	else
+		*rax = (*rax & ~GENMASK(size * 8 - 1, 0)) | (value & GENMASK(size * 8 - 1, 0));
+}
+
+static u8 *pio_data(struct vcpu *vcpu)
+{
+	return (u8 *)vcpu->run + KVM_PIO_PAGE_OFFSET * PAGE_SIZE;
+}
+
+/* User space has done the access. It may have reset the vCPU meanwhile: then there is nothing to finish. */
+static int complete_pio(struct vcpu *vcpu)
+{
+	u32 value = 0;
+
+	if (vcpu_linear_rip(vcpu) != vcpu->pio_linear_rip)
+		return RUN_GUEST;
+	if (vcpu->pio.in) {
+		memcpy(&value, pio_data(vcpu), vcpu->pio.size);
+		set_in_value(vcpu, vcpu->pio.size, value);
+	}
+	return done(vcpu);
+}
+
+static int pio_to_user(struct vcpu *vcpu, const struct io_exit *io)
+{
+	struct kvm_run *run = vcpu->run;
+	u32 value = vcpu->regs.gpr[GPR_RAX];
+
+	run->exit_reason = KVM_EXIT_IO;
+	run->io.direction = io->in ? KVM_EXIT_IO_IN : KVM_EXIT_IO_OUT;
+	run->io.size = io->size;
+	run->io.port = io->port;
+	run->io.count = 1;
+	run->io.data_offset = KVM_PIO_PAGE_OFFSET * PAGE_SIZE;
+	if (!io->in)
+		memcpy(pio_data(vcpu), &value, io->size);
+	vcpu->pio = *io;
+	vcpu->pio_linear_rip = vcpu_linear_rip(vcpu);
+	vcpu->complete = complete_pio;
+	return RUN_USER;
+}
+
+int vcpu_handle_io(struct vcpu *vcpu, const struct io_exit *io)
+{
+	u32 value = vcpu->regs.gpr[GPR_RAX];
+
+	vcpu->stats.io_exits++;
+	if (io->string)
+		return vcpu_emulate(vcpu);
+
+	if (io->in) {
+		value = 0;
+		if (iobus_read(vcpu, IOBUS_PIO, io->port, io->size, &value))
+			return pio_to_user(vcpu, io);
+		set_in_value(vcpu, io->size, value);
+	} else {
+		/* An OUT to port 0x7e returns to user space behind the instruction: KVM_X86_QUIRK_OUT_7E_INC_RIP. */
+		if (iobus_write(vcpu, IOBUS_PIO, io->port, io->size, &value)) {
+			if (io->port == 0x7e && !(vcpu->vm->caps.disabled_quirks & KVM_X86_QUIRK_OUT_7E_INC_RIP)) {
+				int r = pio_to_user(vcpu, io);
+
+				vcpu->complete = NULL;
+				vendor->skip_instruction(vcpu);
+				return r;
+			}
+			return pio_to_user(vcpu, io);
+		}
+	}
+	vcpu->stats.io_kernel++;
+	trace_pio(vcpu->id, !io->in, io->port, io->size, 1, value);
+	return done(vcpu);
+}
+
+/* MSR accesses that the VM wants to see in user space: KVM_CAP_X86_USER_SPACE_MSR. */
+static int complete_msr(struct vcpu *vcpu, bool read)
+{
+	struct kvm_run *run = vcpu->run;
+
+	if (READ_ONCE(run->msr.error))
+		return inject_gp(vcpu);
+	if (read) {
+		u64 value = READ_ONCE(run->msr.data);
+
+		vcpu->regs.gpr[GPR_RAX] = (u32)value;
+		vcpu->regs.gpr[GPR_RDX] = value >> 32;
+	}
+	return done(vcpu);
+}
+
+static int complete_rdmsr(struct vcpu *vcpu)
+{
+	return complete_msr(vcpu, true);
+}
+
+static int complete_wrmsr(struct vcpu *vcpu)
+{
+	return complete_msr(vcpu, false);
+}
+
+static bool msr_to_user(struct vcpu *vcpu, u32 msr, u64 value, bool write, u32 reason)
+{
+	struct kvm_run *run = vcpu->run;
+
+	if (!(vcpu->vm->caps.user_space_msr_mask & reason))
+		return false;
+	run->exit_reason = write ? KVM_EXIT_X86_WRMSR : KVM_EXIT_X86_RDMSR;
+	run->msr.error = 0;
+	memset(run->msr.pad, 0, sizeof(run->msr.pad));
+	run->msr.reason = reason;
+	run->msr.index = msr;
+	run->msr.data = value;
+	vcpu->complete = write ? complete_wrmsr : complete_rdmsr;
+	return true;
+}
+
+/* A refused access: user space or #GP. */
+static int msr_refused(struct vcpu *vcpu, u32 msr, u64 value, bool write, int err)
+{
+	u32 reason = err == -EPERM ? KVM_MSR_EXIT_REASON_FILTER :
+		     err == -ENOENT ? KVM_MSR_EXIT_REASON_UNKNOWN : KVM_MSR_EXIT_REASON_INVAL;
+
+	if (msr_to_user(vcpu, msr, value, write, reason))
+		return RUN_USER;
+	trace_msr(vcpu->id, write, msr, value, true);
+	return inject_gp(vcpu);
+}
+
+int vcpu_handle_rdmsr(struct vcpu *vcpu)
+{
+	u32 msr = vcpu->regs.gpr[GPR_RCX];
+	u64 value = 0;
+	int err;
+
+	vcpu->stats.msr_reads++;
+	err = msr_filter_allows(vcpu, msr, false) ? msr_get(vcpu, msr, &value, false) : -EPERM;
+	if (err == -EAGAIN)
+		return RUN_SLOW;
+	if (unlikely(err))
+		return msr_refused(vcpu, msr, 0, false, err);
+	trace_msr(vcpu->id, false, msr, value, false);
+	vcpu->regs.gpr[GPR_RAX] = (u32)value;
+	vcpu->regs.gpr[GPR_RDX] = value >> 32;
+	return done(vcpu);
+}
+
+int vcpu_handle_wrmsr(struct vcpu *vcpu)
+{
+	u32 msr = vcpu->regs.gpr[GPR_RCX];
+	u64 value = (u32)vcpu->regs.gpr[GPR_RAX] | vcpu->regs.gpr[GPR_RDX] << 32;
+	int err;
+
+	vcpu->stats.msr_writes++;
+	err = msr_filter_allows(vcpu, msr, true) ? msr_set(vcpu, msr, value, false) : -EPERM;
+	if (err == -EAGAIN)
+		return RUN_SLOW;
+	if (unlikely(err))
+		return msr_refused(vcpu, msr, value, true, err);
+	trace_msr(vcpu->id, true, msr, value, false);
+	return done(vcpu);
+}
+
+int vcpu_handle_xsetbv(struct vcpu *vcpu)
+{
+	u64 value = (u32)vcpu->regs.gpr[GPR_RAX] | vcpu->regs.gpr[GPR_RDX] << 32;
+
+	if (vcpu_cpl(vcpu) || (u32)vcpu->regs.gpr[GPR_RCX] || cpu_set_xcr0(vcpu, value))
+		return inject_gp(vcpu);
+	return done(vcpu);
+}
+
+/* KVM's hypercalls. A result of -KVM_ENOSYS tells the guest that there is none of that number. */
+static long hypercall(struct vcpu *vcpu, u64 nr, u64 a0, u64 a1, u64 a2, u64 a3, bool is_64bit)
+{
+	struct vcpu *target;
+
+	switch (nr) {
+	case KVM_HC_VAPIC_POLL_IRQ:
+		return 0;
+	case KVM_HC_KICK_CPU:
+		if (!(vcpu->cpu_state.kvm_features & BIT(KVM_FEATURE_PV_UNHALT)))
+			break;
+		target = lapic_find(vcpu->vm, a1);
+		if (target) {
+			vcpu_request(target, REQ_UNHALT);
+			vcpu_wake(target);
+		}
+		return 0;
+	case KVM_HC_SEND_IPI:
+		if (!(vcpu->cpu_state.kvm_features & BIT(KVM_FEATURE_PV_SEND_IPI)))
+			break;
+		return lapic_pv_send_ipi(vcpu, a0, a1, a2, a3, is_64bit);
+	}
+	return -KVM_ENOSYS;
+}
+
+int vcpu_handle_hypercall(struct vcpu *vcpu)
+{
+	u64 *gpr = vcpu->regs.gpr;
+	u64 nr = gpr[GPR_RAX], a0 = gpr[GPR_RBX], a1 = gpr[GPR_RCX], a2 = gpr[GPR_RDX], a3 = gpr[GPR_RSI];
+	bool is_64bit = vcpu_is_64bit(vcpu);
+	long ret;
+
+	vcpu->stats.hypercalls++;
+	if (!is_64bit) {
+		nr = (u32)nr;
+		a0 = (u32)a0;
+		a1 = (u32)a1;
+		a2 = (u32)a2;
+		a3 = (u32)a3;
+	}
+	ret = vcpu_cpl(vcpu) ? -KVM_EPERM : hypercall(vcpu, nr, a0, a1, a2, a3, is_64bit);
+	gpr[GPR_RAX] = is_64bit ? ret : (u32)ret;
+	return done(vcpu);
+}
+
+int vcpu_handle_cr_write(struct vcpu *vcpu, int cr, u64 value)
+{
+	int err;
+
+	vcpu->stats.cr_accesses++;
+	switch (cr) {
+	case 0:
+		err = cpu_set_cr0(vcpu, value);
+		break;
+	case 3:
+		err = cpu_set_cr3(vcpu, value);
+		break;
+	case 4:
+		err = cpu_set_cr4(vcpu, value);
+		break;
+	case 8:
+		err = cpu_set_cr8(vcpu, value);
+		break;
+	default:
+		return inject_ud(vcpu);
+	}
+	if (err == -EAGAIN)
+		return RUN_SLOW;
+	if (err)
+		return inject_gp(vcpu);
+	/* A lower task priority without an in-kernel APIC: user space decides what follows. */
+	if (cr == 8 && !vcpu->lapic) {
+		vendor->skip_instruction(vcpu);
+		vcpu->run->exit_reason = KVM_EXIT_SET_TPR;
+		return RUN_USER;
+	}
+	return done(vcpu);
+}
+
+int vcpu_handle_hlt(struct vcpu *vcpu)
+{
+	vendor->skip_instruction(vcpu);
+	return vcpu_halt(vcpu);
+}
+
+int vcpu_handle_fault(struct vcpu *vcpu, struct fault *fault)
+{
+	enum fault_result result = mmu_handle_fault(vcpu, fault);
+
+	switch (result) {
+	case FAULT_FIXED:
+		vcpu->stats.fault_fixed++;
+		return RUN_GUEST;
+	case FAULT_RETRY:
+		return RUN_GUEST;
+	case FAULT_SLOW:
+		return RUN_SLOW;
+	case FAULT_MMIO:
+	case FAULT_READONLY:
+		return vcpu_emulate_mmio(vcpu, fault);
+	default:
+		return -EFAULT;
+	}
+}
+
+/**
+ * vcpu_handle_dr - MOV to or from a debug register
+ *
+ * SDM, Debug Registers: #UD for DR4 and DR5 with CR4.DE, #GP outside CPL 0, #DB when DR7.GD.
+ */
+int vcpu_handle_dr(struct vcpu *vcpu, int dr, bool write, int gpr)
+{
+	vcpu->stats.dr_accesses++;
+	vcpu_fetch(vcpu, REGS_CR4 | REGS_DR);
+	if ((dr == 4 || dr == 5) && vcpu->regs.cr4 & X86_CR4_DE)
+		return inject_ud(vcpu);
+	if (vcpu_cpl(vcpu))
+		return inject_gp(vcpu);
+	if (vcpu->regs.dr7 & DR_GENERAL_DETECT) {
+		if (vcpu->guest_debug & KVM_GUESTDBG_USE_HW_BP) {
+			vcpu->run->exit_reason = KVM_EXIT_DEBUG;
+			vcpu->run->debug.arch.dr6 = DR6_BD | DR6_RESERVED;
+			vcpu->run->debug.arch.dr7 = vcpu->regs.dr7;
+			vcpu->run->debug.arch.pc = vcpu_linear_rip(vcpu);
+			vcpu->run->debug.arch.exception = EXC_DB;
+			return RUN_USER;
+		}
+		vcpu_raise_db(vcpu, DR6_BD);
+		return RUN_GUEST;
+	}
+	if (!write)
+		vcpu_set_gpr(vcpu, gpr, cpu_get_dr(vcpu, dr));
+	else if (cpu_set_dr(vcpu, dr, vcpu_gpr(vcpu, gpr)))
+		return inject_gp(vcpu);
+	return done(vcpu);
+}
+
+int vcpu_handle_rdtsc(struct vcpu *vcpu, bool rdtscp)
+{
+	u64 tsc;
+
+	if (rdtscp && !guest_has(vcpu, X86_FEATURE_RDTSCP))
+		return inject_ud(vcpu);
+	vcpu_fetch(vcpu, REGS_CR4);
+	if (vcpu->regs.cr4 & X86_CR4_TSD && vcpu_cpl(vcpu))
+		return inject_gp(vcpu);
+	tsc = guest_tsc(vcpu);
+	vcpu->regs.gpr[GPR_RAX] = (u32)tsc;
+	vcpu->regs.gpr[GPR_RDX] = tsc >> 32;
+	if (rdtscp)
+		vcpu->regs.gpr[GPR_RCX] = (u32)vcpu->cpu_state.tsc_aux;
+	return done(vcpu);
+}
+
+/* The guest has no performance counters: any index is out of range. */
+int vcpu_handle_rdpmc(struct vcpu *vcpu)
+{
+	return inject_gp(vcpu);
+}
+
+/*
+ * No device of the guest's writes memory past the caches, so there is nothing that the guest
+ * could observe; upstream does the same unless a device was assigned.
+ */
+int vcpu_handle_wbinvd(struct vcpu *vcpu)
+{
+	if (vcpu_cpl(vcpu))
+		return inject_gp(vcpu);
+	return done(vcpu);
+}
+
+int vcpu_handle_invd(struct vcpu *vcpu)
+{
+	return vcpu_handle_wbinvd(vcpu);
+}
+
+/* MONITOR and MWAIT: not offered by CPUID; no-ops for guests that use them all the same, as upstream. */
+int vcpu_handle_monitor(struct vcpu *vcpu, bool mwait)
+{
+	if (vcpu->vm->caps.disabled_quirks & KVM_X86_QUIRK_MWAIT_NEVER_UD_FAULTS &&
+	    !guest_has(vcpu, X86_FEATURE_MWAIT))
+		return inject_ud(vcpu);
+	return done(vcpu);
+}
+
+/* A spinning guest: give the CPU to whoever wants it, the lock's holder perhaps. */
+int vcpu_handle_pause(struct vcpu *vcpu)
+{
+	if (vcpu->in_burst)
+		return RUN_SLOW;
+	cond_resched();
+	return done(vcpu);
+}
+
+struct invpcid_descriptor {
+	u64 pcid;
+	u64 address;
+};
+
+int vcpu_handle_invpcid(struct vcpu *vcpu, u64 type, u64 gva)
+{
+	struct invpcid_descriptor desc;
+	struct mmu_exception e;
+	u64 gpa;
+	int err;
+
+	if (!guest_has(vcpu, X86_FEATURE_INVPCID))
+		return inject_ud(vcpu);
+	if (vcpu_cpl(vcpu) || type > 3)
+		return inject_gp(vcpu);
+	err = mmu_read_gva(vcpu, gva, &desc, sizeof(desc), 0, &e, &gpa);
+	if (err)
+		return vcpu_access_failed(vcpu, err, &e);
+	if (desc.pcid & ~0xfffull)
+		return inject_gp(vcpu);
+	if (type == 0 && !__is_canonical_address(desc.address, 57))
+		return inject_gp(vcpu);
+	/* One address, one PCID, everything: a flush of all of the guest's translations does for each. */
+	vendor->tlb_flush(vcpu, TLB_GUEST);
+	return done(vcpu);
+}
+
+/**
+ * vcpu_access_failed - what follows when a handler could not access guest memory
+ * @err: from mmu_read_gva() or mmu_write_gva()
+ */
+int vcpu_access_failed(struct vcpu *vcpu, int err, const struct mmu_exception *e)
+{
+	if (err == -EAGAIN)
+		return RUN_SLOW;
+	if (err != -EFAULT)
+		return vcpu_emulation_failed(vcpu);
+	if (e->vector == EXC_PF)
+		vcpu_raise_pf(vcpu, e->address, e->error);
+	else
+		vcpu_raise_error(vcpu, e->vector, e->error);
+	return RUN_GUEST;
+}
+
+/* #UD in the guest: VMCALL on AMD, VMMCALL on Intel are the other vendor's hypercalls; see vm/emulate.c. */
+int vcpu_handle_ud(struct vcpu *vcpu)
+{
+	return inject_ud(vcpu);
+}
