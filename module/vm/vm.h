@@ -116,6 +116,7 @@ struct vcpu {
 	struct cpu_state cpu_state;		/* [v] CPUID, MSRs, FPU, TSC */
 	struct vcpu_mmu mmu;			/* [v] */
 	struct lapic *lapic;			/* [c] after creation; NULL without an in-kernel APIC */
+	u64 apic_base;				/* [v] IA32_APIC_BASE, also without an in-kernel APIC; others read it */
 
 	/* Halting and start-up. */
 	int mp_state;				/* [v] KVM_MP_STATE_* (others set it through irq/) */
@@ -125,7 +126,7 @@ struct vcpu {
 	struct emu_ctx emu;			/* [v] */
 	int (*complete)(struct vcpu *vcpu);	/* [v] called first by the next KVM_RUN; enum run_next or -errno */
 	struct io_exit pio;			/* [v] the port access that user space completes */
-	u64 pio_linear_rip;			/* [v] where it was made */
+	u64 pio_rip;				/* [v] where it was made */
 
 	sigset_t sigset;			/* [v] KVM_SET_SIGNAL_MASK */
 	bool sigset_active;			/* [v] */
