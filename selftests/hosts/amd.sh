@@ -15,23 +15,21 @@ boot_amd()
 		-machine pc -accel tcg,thread=single,tb-size=512
 		-cpu "${MODEL:-EPYC},+svm,+npt,+pdpe1gb,+x2apic,-xsaves" -smp "$CPUS" -m "$MEMORY"
 		-kernel /run/host/vmlinuz -initrd /run/host/initrd
-		-append "$(kernel_args nestor.root=/dev/vda nestor.modules=/dev/vdb nestor.trees=9p)"
+		-append "$(kernel_args nestor.trees=9p)"
 		-chardev file,id=console,path=/run/host/console -serial chardev:console
 		"${serial[@]}" -serial chardev:out
 		-drive file=/run/host/root,format=raw,if=none,id=root,read-only=on,file.locking=off
-		-device virtio-blk-pci,drive=root
-		-drive file=/run/host/modules,format=raw,if=none,id=modules,read-only=on,file.locking=off
-		-device virtio-blk-pci,drive=modules
+		-device virtio-blk-pci,drive=root,serial=nestor-root
 		-virtfs local,path=/run/host/nestor,mount_tag=nestor,security_model=none,readonly=on,multidevs=remap
 		-virtfs local,path=/run/host/build,mount_tag=build,security_model=none,readonly=on,multidevs=remap
 		-virtfs local,path=/run/host/share,mount_tag=share,security_model=none,multidevs=remap
 		-device virtio-rng-pci
 	)
 	[ -z "$COUNT" ] || args+=(-icount shift=0,sleep=off)
-	touch "$RUN"/{vmlinuz,initrd,root,modules}
+	touch "$RUN"/{vmlinuz,initrd,root}
 	in_root "$TOOLS" "$RUN:/run/host" "$KERNEL/vmlinuz:/run/host/vmlinuz" \
 		"$INITRD:/run/host/initrd" "$HOSTROOT:/run/host/root" \
-		"$KERNEL/modules.squashfs:/run/host/modules" "$TREE:/run/host/nestor:ro" \
+		"$TREE:/run/host/nestor:ro" \
 		"$GUESTS:/run/host/build/boot:ro" "$share:/run/host/share" \
 		-- qemu-system-x86_64 "${args[@]}" 2>"$RUN/emulator.log" <"${TTY:-/dev/null}" &
 	EMULATOR=$!

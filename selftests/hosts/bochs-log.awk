@@ -1,0 +1,17 @@
+# SPDX-License-Identifier: GPL-2.0
+#
+# Bochs reports every EPT violation and every fault that a guest takes: gigabytes in a long run.
+# Keep the first lines of each kind, and show at once the VM entries that the CPU refused, with
+# the check that failed: no other machine names it.
+{
+	kind = $0
+	gsub(/0x[0-9a-fA-F]+|[0-9]+/, "N", kind)
+	if (++seen[kind] <= 20) {
+		print
+		fflush()
+	}
+	if (/VMFAIL|VMENTER FAIL|VMENTRY|VMABORT|PANIC/ && !/soft power off/ && ++shown <= 200) {
+		sub(/^[0-9]+ */, "")
+		print "bochs: " $0 >"/dev/stderr"
+	}
+}
