@@ -6,11 +6,11 @@ const char *trace_exit_name(u32 reason);
 
 const char *trace_exit_name(u32 reason)
 {
-	unsigned int i;
+	const struct exit_name *n;
 
-	for (i = 0; i < vendor->nr_exit_names; i++)
-		if (vendor->exit_names[i].reason == reason)
-			return vendor->exit_names[i].name;
+	for (n = vendor->exit_names; n->name; n++)
+		if (n->reason == reason)
+			return n->name;
 	return "unknown";
 }
 

@@ -35,7 +35,7 @@ static bool makes_double_fault(u8 first, u8 second)
 	return a == EXC_PAGE_FAULT && b != EXC_BENIGN;
 }
 
-/**
+/*
  * vcpu_deliver_payload - move an exception's payload into CR2 or DR6
  *
  * Done when the exception is given to hardware, and when user space that does not know payloads
@@ -128,7 +128,7 @@ void vcpu_send_nmi(struct vcpu *vcpu)
 	vcpu_wake(vcpu);
 }
 
-/**
+/*
  * vcpu_queue_interrupt - KVM_INTERRUPT without an in-kernel APIC
  *
  * -EEXIST when one is queued already.
@@ -153,8 +153,8 @@ static void inject_exception(struct vcpu *vcpu, bool again)
 		vcpu_set_rflags(vcpu, vcpu_rflags(vcpu) | X86_EFLAGS_RF);
 	if (e->vector == EXC_DB && !again) {
 		vcpu_deliver_payload(vcpu);
-		if (vcpu->regs.dr7 & DR_GENERAL_DETECT) {
-			vcpu->regs.dr7 &= ~DR_GENERAL_DETECT;
+		if (vcpu->regs.dr7 & DR7_GD) {
+			vcpu->regs.dr7 &= ~(u64)DR7_GD;
 			cpu_update_dr7(vcpu);
 		}
 	}
@@ -201,7 +201,7 @@ static void update_tpr(struct vcpu *vcpu)
 		vendor->update_tpr(vcpu, lapic_get_cr8(vcpu), lapic_max_irr(vcpu));
 }
 
-/**
+/*
  * vcpu_inject_events - give hardware the next event, open windows for those that wait
  *
  * In the burst, right before entry. Order: what was interrupted in its delivery, exceptions, NMI,

@@ -69,7 +69,7 @@ static int complete_pio(struct vcpu *vcpu)
 {
 	u32 value = 0;
 
-	if (vcpu_linear_rip(vcpu) != vcpu->pio_linear_rip)
+	if (vcpu_rip(vcpu) != vcpu->pio_rip)
 		return RUN_GUEST;
 	if (vcpu->pio.in) {
 		memcpy(&value, pio_data(vcpu), vcpu->pio.size);
@@ -92,7 +92,7 @@ static int pio_to_user(struct vcpu *vcpu, const struct io_exit *io)
 	if (!io->in)
 		memcpy(pio_data(vcpu), &value, io->size);
 	vcpu->pio = *io;
-	vcpu->pio_linear_rip = vcpu_linear_rip(vcpu);
+	vcpu->pio_rip = vcpu_rip(vcpu);
 	vcpu->complete = complete_pio;
 	return RUN_USER;
 }
@@ -330,7 +330,7 @@ int vcpu_handle_fault(struct vcpu *vcpu, struct fault *fault)
 	}
 }
 
-/**
+/*
  * vcpu_handle_dr - MOV to or from a debug register
  *
  * SDM, Debug Registers: #UD for DR4 and DR5 with CR4.DE, #GP outside CPL 0, #DB when DR7.GD.
@@ -343,7 +343,7 @@ int vcpu_handle_dr(struct vcpu *vcpu, int dr, bool write, int gpr)
 		return inject_ud(vcpu);
 	if (vcpu_cpl(vcpu))
 		return inject_gp(vcpu);
-	if (vcpu->regs.dr7 & DR_GENERAL_DETECT) {
+	if (vcpu->regs.dr7 & DR7_GD) {
 		if (vcpu->guest_debug & KVM_GUESTDBG_USE_HW_BP) {
 			vcpu->run->exit_reason = KVM_EXIT_DEBUG;
 			vcpu->run->debug.arch.dr6 = DR6_BD | DR6_RESERVED;
@@ -447,7 +447,7 @@ int vcpu_handle_invpcid(struct vcpu *vcpu, u64 type, u64 gva)
 	return done(vcpu);
 }
 
-/**
+/*
  * vcpu_access_failed - what follows when a handler could not access guest memory
  * @err: from mmu_read_gva() or mmu_write_gva()
  */

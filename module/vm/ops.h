@@ -72,8 +72,10 @@ struct vendor_ops {
 
 	/* Reporting. */
 	void (*exit_info)(struct vcpu *vcpu, u32 *reason, u64 *info1, u64 *info2, u32 *intr, u32 *error);
-	const struct exit_name *exit_names;		/* reason -> name, for traces and counters */
-	unsigned int nr_exit_names;
+	const struct exit_name *exit_names;		/* reason -> name, for traces; ends with a NULL name */
+
+	/* The CPU dies (oops, panic) inside a burst: leave root mode with what is at hand. Any context. */
+	void (*emergency_leave)(void);
 };
 
 struct exit_name {

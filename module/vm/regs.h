@@ -11,7 +11,9 @@
 #ifndef NESTOR_REGS_H
 #define NESTOR_REGS_H
 
+#include <linux/bits.h>
 #include <linux/types.h>
+#include <asm/debugreg.h>
 #include <asm/processor-flags.h>
 #include <asm/msr-index.h>
 
@@ -70,6 +72,9 @@ struct dtable {
 /* Interrupt shadow, KVM's numbers. */
 #define SHADOW_MOV_SS	BIT(0)	/* KVM_X86_SHADOW_INT_MOV_SS */
 #define SHADOW_STI	BIT(1)	/* KVM_X86_SHADOW_INT_STI */
+
+#define DR6_BD		BIT(13)	/* debug register accessed while DR7.GD */
+#define DR7_GD		BIT(13)	/* general detect */
 
 struct regs {
 	u64 gpr[GPR_NR];	/* first: the entry assembly indexes it */

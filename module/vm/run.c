@@ -24,7 +24,7 @@ static inline bool vcpu_is_running(const struct vcpu *vcpu)
 	return READ_ONCE(vcpu->mp_state) == KVM_MP_STATE_RUNNABLE;
 }
 
-/**
+/*
  * vcpu_kick - make the vCPU look at its requests
  *
  * Outside a burst it looks by itself before the next one. The mode is written before the requests
@@ -56,7 +56,7 @@ static void ack_kick(void *unused)
 {
 }
 
-/**
+/*
  * vm_kick_all_sync - wait until every vCPU has left the burst that it is in
  *
  * An interrupt is taken only between bursts, so the acknowledged IPI is the proof. May sleep; not
@@ -192,8 +192,6 @@ static int vcpu_serve_requests(struct vcpu *vcpu)
 		vendor->tlb_flush(vcpu, TLB_GUEST);
 	if (vcpu_take_request(vcpu, REQ_INTERCEPTS))
 		vendor->intercepts_changed(vcpu);
-	if (vcpu_take_request(vcpu, REQ_IOAPIC_SCAN))
-		lapic_scan_ioapic(vcpu);
 	if (vcpu_take_request(vcpu, REQ_IOAPIC_EOI_EXIT)) {
 		vcpu->run->exit_reason = KVM_EXIT_IOAPIC_EOI;
 		vcpu->run->eoi.vector = lapic_pending_ioapic_eoi(vcpu);
@@ -399,7 +397,7 @@ static int run_uninitialized(struct vcpu *vcpu)
 	return -EAGAIN;
 }
 
-/**
+/*
  * vcpu_run - KVM_RUN
  *
  * Caller holds vcpu->mutex and has dealt with the signal mask and synchronised registers.
@@ -443,7 +441,7 @@ out:
 	return r;
 }
 
-/**
+/*
  * vcpu_halt - the guest executed HLT; the instruction is retired
  */
 int vcpu_halt(struct vcpu *vcpu)
@@ -481,7 +479,7 @@ void vcpu_reset(struct vcpu *vcpu, bool init_event)
 	vcpu_request(vcpu, REQ_EVENT);
 }
 
-/**
+/*
  * vcpu_internal_error - KVM_EXIT_INTERNAL_ERROR
  * @suberror: KVM_INTERNAL_ERROR_*
  * @data: @ndata words of detail, at most 16

@@ -71,7 +71,6 @@ enum vcpu_req {
 	REQ_MASTERCLOCK,	/* take a new VM-wide clock reference */
 	REQ_STEAL_UPDATE,	/* rewrite the steal-time page */
 	REQ_TRIPLE_FAULT,	/* KVM_EXIT_SHUTDOWN */
-	REQ_IOAPIC_SCAN,	/* recompute which vectors want an EOI broadcast */
 	REQ_IOAPIC_EOI_EXIT,	/* KVM_EXIT_IOAPIC_EOI */
 	REQ_UNHALT,		/* a wake-up that is no interrupt */
 	REQ_VM_DEAD,		/* the VM was killed: KVM_RUN returns -EIO */
@@ -95,12 +94,13 @@ enum vcpu_mode {
 struct vcpu {
 	struct vm *vm;				/* [c] */
 	struct kvm_run *run;			/* [c] shared with user space: hostile */
-	struct page *run_pages;			/* [c] kvm_run, PIO data, coalesced ring */
+	struct page *run_pages;			/* [c] kvm_run, then PIO data; each its own page */
 	u32 id;					/* [c] KVM's vcpu_id, also the initial APIC id */
 	u32 index;				/* [c] position in vm->vcpus */
 	bool is_bsp;				/* [c] */
 	struct mutex mutex;
-	struct pid __rcu *pid;			/* the thread of the last KVM_RUN */
+	struct pid *pid;			/* [v] the thread of the last KVM_RUN; others: under pid_lock */
+	spinlock_t pid_lock;
 
 	/* Hot: touched on every exit. */
 	struct regs regs;			/* [v] */
@@ -147,7 +147,8 @@ struct vm {
 	struct mutex slots_lock;		/* memory slots, I/O buses */
 	struct srcu_struct srcu;		/* slots, buses, routing */
 	struct srcu_struct irq_srcu;		/* routing and irqfds */
-	struct list_head link;			/* main.c's list of all VMs */
+	struct list_head link;			/* vm.c's list of all VMs */
+	pid_t pid;				/* [c] who created it */
 	char name[16];				/* [c] "pid-fd" in debugfs and messages */
 	unsigned long type;			/* [c] KVM_VM_TYPE: 0 */
 	bool dead;				/* [a] a vendor error killed it: ioctls return -EIO */
@@ -182,7 +183,12 @@ struct vm {
 
 	struct list_head irqfds;		/* guarded by irqfd_lock */
 	spinlock_t irqfd_lock;
+	struct list_head resamplers;		/* guarded by resampler_lock */
+	struct mutex resampler_lock;
 	struct list_head ioeventfds;		/* [s] */
+	struct list_head coalesced_zones;	/* [s] */
+	struct page *coalesced_page;		/* [c] ring shared with user space: hostile */
+	spinlock_t coalesced_lock;		/* one writer of the ring */
 	struct vm_stats stats;			/* [a] */
 	struct dentry *debugfs;
 };
@@ -200,8 +206,10 @@ static inline struct vcpu *vm_vcpu(struct vm *vm, int index)
 
 struct vcpu *vm_vcpu_by_id(struct vm *vm, u32 id);
 
+extern struct dentry *nestor_debugfs;			/* main.c: debugfs nestor/ */
+
 /* vm/vm.c: lifecycle. */
-struct vm *vm_create(unsigned long type);
+struct vm *vm_create(unsigned long type, int fd);	/* @fd: for its name only */
 void vm_get(struct vm *vm);
 void vm_put(struct vm *vm);
 struct vcpu *vcpu_create(struct vm *vm, u32 id);	/* under vm->lock; publishes it */

@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Giving events to the guest, and taking back those whose delivery an exit interrupted.
+ */
+#include "svm/svm.h"
+
+static void svm_inject(struct svm_vcpu *svm, u32 type, u8 vector, bool has_error, u32 error)
+{
+	struct vmcb_control *ctl = &svm->vmcb->control;
+
+	ctl->event_inj = EVENT_VALID | FIELD_PREP(EVENT_TYPE, type) | vector |
+			 (has_error ? EVENT_ERROR_VALID : 0);
+	ctl->event_inj_err = error;
+}
+
+void svm_inject_exception(struct vcpu *vcpu, const struct exception *e)
+{
+	svm_inject(to_svm(vcpu), EVENT_TYPE_EXCEPTION, e->vector, e->has_error, e->error);
+}
+
+/*
+ * @soft: only user space can ask for it (KVM_SET_VCPU_EVENTS); a soft interrupt whose delivery an exit interrupted is not
+ * injected again, see svm_complete_events().
+ */
+void svm_inject_interrupt(struct vcpu *vcpu, u8 vector, bool soft)
+{
+	svm_inject(to_svm(vcpu), soft ? EVENT_TYPE_SOFT : EVENT_TYPE_INTR, vector, false, 0);
+}
+
+/* The CPU keeps no account of NMI blocking: it lasts until the handler's IRET, which is intercepted for that. */
+void svm_inject_nmi(struct vcpu *vcpu)
+{
+	svm_set_nmi_masked(vcpu, true);
+	svm_inject(to_svm(vcpu), EVENT_TYPE_NMI, EXC_NMI, false, 0);
+}
+
+void svm_cancel_injection(struct vcpu *vcpu)
+{
+	to_svm(vcpu)->vmcb->control.event_inj = 0;
+}
+
+static bool svm_in_shadow(struct vcpu *vcpu)
+{
+	vcpu_fetch(vcpu, REGS_SHADOW);
+	return vcpu->regs.int_shadow;
+}
+
+bool svm_interrupt_allowed(struct vcpu *vcpu)
+{
+	return vcpu_rflags(vcpu) & X86_EFLAGS_IF && !svm_in_shadow(vcpu);
+}
+
+bool svm_nmi_masked(struct vcpu *vcpu)
+{
+	return to_svm(vcpu)->nmi_masked;
+}
+
+void svm_set_nmi_masked(struct vcpu *vcpu, bool masked)
+{
+	struct svm_vcpu *svm = to_svm(vcpu);
+
+	svm->nmi_masked = masked;
+	if (masked)
+		svm_set_intercept(svm, ICPT_IRET);
+	else
+		svm_clear_intercept(svm, ICPT_IRET);
+}
+
+bool svm_nmi_allowed(struct vcpu *vcpu)
+{
+	return !to_svm(vcpu)->nmi_masked && !svm_in_shadow(vcpu);
+}
+
+/* A virtual interrupt that is intercepted: the guest exits when it could be taken. */
+void svm_open_interrupt_window(struct vcpu *vcpu, bool open)
+{
+	struct svm_vcpu *svm = to_svm(vcpu);
+	struct vmcb_control *ctl = &svm->vmcb->control;
+
+	if (open) {
+		ctl->int_ctl |= INT_CTL_IRQ | INT_CTL_IGN_TPR | INT_CTL_PRIO;
+		ctl->int_vector = 0;
+		svm_set_intercept(svm, ICPT_VINTR);
+	} else {
+		ctl->int_ctl &= ~(u32)(INT_CTL_IRQ | INT_CTL_IGN_TPR | INT_CTL_PRIO);
+		svm_clear_intercept(svm, ICPT_VINTR);
+	}
+	svm_dirty(svm, CLEAN_INTR);
+}
+
+/*
+ * An NMI waits. While one is being handled, the IRET intercept tells when it ends; from there, and in an interrupt shadow, a
+ * single step tells when the instruction is over.
+ */
+void svm_open_nmi_window(struct vcpu *vcpu, bool open)
+{
+	struct svm_vcpu *svm = to_svm(vcpu);
+
+	if (!open || svm->stepping || (svm->nmi_masked && !svm->nmi_iret))
+		return;
+	svm->stepping_had_tf = vcpu_rflags(vcpu) & X86_EFLAGS_TF;
+	svm->stepping = true;
+	vcpu_dirty(vcpu, REGS_RFLAGS);
+	svm_set_intercept(svm, ICPT_EXCEPTION + EXC_DB);
+}
+
+/* CR8 writes are always intercepted, so the V_TPR field only serves the guest's reads of CR8. */
+void svm_update_tpr(struct vcpu *vcpu, int tpr, int max_irr)
+{
+	struct svm_vcpu *svm = to_svm(vcpu);
+	struct vmcb_control *ctl = &svm->vmcb->control;
+
+	if ((ctl->int_ctl & INT_CTL_TPR) == tpr)
+		return;
+	ctl->int_ctl = (ctl->int_ctl & ~(u32)INT_CTL_TPR) | tpr;
+	svm_dirty(svm, CLEAN_INTR);
+}
+
+static void svm_requeue(struct vcpu *vcpu, u32 info, u32 error)
+{
+	struct events *ev = &vcpu->events;
+	u8 vector = info & EVENT_VECTOR;
+
+	vcpu_request(vcpu, REQ_EVENT);
+	switch (FIELD_GET(EVENT_TYPE, info)) {
+	case EVENT_TYPE_NMI:
+		ev->nmi.injected = true;
+		break;
+	case EVENT_TYPE_EXCEPTION:
+		/* RIP is still at INT3 or INTO: they run again. */
+		if (vector == EXC_BP || vector == EXC_OF)
+			break;
+		ev->exception = (struct exception) {
+			.injected = true, .vector = vector,
+			.has_error = info & EVENT_ERROR_VALID, .error = error,
+		};
+		break;
+	case EVENT_TYPE_INTR:
+		ev->interrupt.injected = true;
+		ev->interrupt.soft = false;
+		ev->interrupt.vector = vector;
+		break;
+	/* Soft interrupt: RIP is still at INT n, which runs again. */
+	}
+}
+
+/*
+ * svm_complete_events - after an exit: what was injected has been delivered, or comes back
+ */
+void svm_complete_events(struct svm_vcpu *svm)
+{
+	struct vmcb_control *ctl = &svm->vmcb->control;
+	struct events *ev = &svm->vcpu.events;
+
+	if (unlikely(svm->nmi_iret)) {
+		/* Past the IRET, NMIs are open. */
+		if (svm->vmcb->save.rip != svm->nmi_iret_rip) {
+			svm->nmi_iret = false;
+			svm->nmi_masked = false;
+			vcpu_request(&svm->vcpu, REQ_EVENT);
+		}
+	}
+	ctl->event_inj = 0;
+	ev->exception.injected = false;
+	ev->nmi.injected = false;
+	ev->interrupt.injected = false;
+	if (unlikely(ctl->exit_int_info & EVENT_VALID))
+		svm_requeue(&svm->vcpu, ctl->exit_int_info, ctl->exit_int_info_err);
+}

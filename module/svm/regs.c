@@ -1,0 +1,269 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Registers between the VMCB and struct regs. The VMCB is memory: it may be read at any time, also outside a burst.
+ */
+#include "svm/svm.h"
+#include "emulate/emulate.h"
+
+/* struct regs keeps attributes in the VMX layout: unpacked, with a bit for 'unusable', which SVM says by P = 0. */
+static void svm_get_seg(struct segment *s, const struct vmcb_seg *v)
+{
+	s->base = v->base;
+	s->limit = v->limit;
+	s->selector = v->selector;
+	s->attr = (v->attrib & 0xff) | (v->attrib & 0xf00) << 4;
+	if (!(s->attr & SEG_ATTR_P))
+		s->attr |= SEG_ATTR_UNUSABLE;
+}
+
+static void svm_set_seg(struct vmcb_seg *v, const struct segment *s)
+{
+	v->base = s->base;
+	v->limit = s->limit;
+	v->selector = s->selector;
+	v->attrib = (s->attr & 0xff) | (s->attr >> 4 & 0xf00);
+	if (s->attr & SEG_ATTR_UNUSABLE)
+		v->attrib &= ~SEG_ATTR_P;
+}
+
+/* The G bit of data segments is not kept by every CPU: derive it from the limit, as the limit is in bytes. */
+static void svm_fix_granularity(struct segment *s)
+{
+	if (s->limit > 0xfffff)
+		s->attr |= SEG_ATTR_G;
+	else
+		s->attr &= ~SEG_ATTR_G;
+}
+
+static struct vmcb_seg *svm_seg(struct vmcb_save *save, int seg)
+{
+	switch (seg) {
+	case SEG_ES: return &save->es;
+	case SEG_CS: return &save->cs;
+	case SEG_SS: return &save->ss;
+	case SEG_DS: return &save->ds;
+	case SEG_FS: return &save->fs;
+	case SEG_GS: return &save->gs;
+	case SEG_LDTR: return &save->ldtr;
+	default: return &save->tr;
+	}
+}
+
+static void svm_fetch_segs(struct regs *regs, struct vmcb_save *save)
+{
+	int i;
+
+	for (i = 0; i < SEG_NR; i++) {
+		svm_get_seg(&regs->seg[i], svm_seg(save, i));
+		svm_fix_granularity(&regs->seg[i]);
+	}
+	/* A TR that VMLOAD left as available would not pass VMX's checks after a migration. */
+	regs->seg[SEG_TR].attr |= 2;
+	regs->cpl = save->cpl;
+}
+
+void svm_fetch(struct vcpu *vcpu, u32 groups)
+{
+	struct vmcb *vmcb = to_svm(vcpu)->vmcb;
+	struct vmcb_save *save = &vmcb->save;
+	struct regs *regs = &vcpu->regs;
+
+	if (groups & REGS_RIP)
+		regs->rip = save->rip;
+	if (groups & REGS_RSP)
+		regs->gpr[GPR_RSP] = save->rsp;
+	if (groups & REGS_RFLAGS) {
+		regs->rflags = save->rflags;
+		if (to_svm(vcpu)->stepping && !to_svm(vcpu)->stepping_had_tf)
+			regs->rflags &= ~X86_EFLAGS_TF;
+	}
+	/* The guest's CR0 is the VMCB's but for the cache bits, which it changes only through us. */
+	if (groups & REGS_CR0)
+		regs->cr0 = (save->cr0 & ~(X86_CR0_CD | X86_CR0_NW)) |
+			    (regs->cr0 & (X86_CR0_CD | X86_CR0_NW));
+	if (groups & REGS_CR3)
+		regs->cr3 = save->cr3;
+	if (groups & REGS_CR4)
+		regs->cr4 = save->cr4;
+	if (groups & REGS_SEGS)
+		svm_fetch_segs(regs, save);
+	else if (groups & REGS_CS) {
+		svm_get_seg(&regs->seg[SEG_CS], &save->cs);
+		svm_fix_granularity(&regs->seg[SEG_CS]);
+		regs->cpl = save->cpl;
+	}
+	if (groups & REGS_DTABLES) {
+		regs->gdt = (struct dtable) { save->gdtr.base, save->gdtr.limit };
+		regs->idt = (struct dtable) { save->idtr.base, save->idtr.limit };
+	}
+	if (groups & REGS_SYSCALL) {
+		regs->star = save->star;
+		regs->lstar = save->lstar;
+		regs->cstar = save->cstar;
+		regs->sfmask = save->sfmask;
+		regs->kernel_gs_base = save->kernel_gs_base;
+		regs->sysenter_cs = save->sysenter_cs;
+		regs->sysenter_esp = save->sysenter_esp;
+		regs->sysenter_eip = save->sysenter_eip;
+	}
+	if (groups & REGS_DR)
+		regs->dr6 = save->dr6;
+	if (groups & REGS_SHADOW)
+		regs->int_shadow = vmcb->control.int_state & INT_STATE_SHADOW ?
+				   SHADOW_STI | SHADOW_MOV_SS : 0;
+	if (groups & REGS_PAT)
+		regs->pat = save->g_pat;
+	if (groups & REGS_DEBUGCTL)
+		regs->debugctl = save->dbgctl;
+	/* REGS_PDPTRS: with nested paging the CPU reads the PDPTEs from memory at every use. */
+	if (groups & REGS_PDPTRS)
+		mmu_load_pdptrs(vcpu, save->cr3);
+}
+
+static void svm_flush_segs(struct svm_vcpu *svm)
+{
+	struct vmcb_save *save = &svm->vmcb->save;
+	struct regs *regs = &svm->vcpu.regs;
+	int i;
+
+	for (i = 0; i < SEG_NR; i++)
+		svm_set_seg(svm_seg(save, i), &regs->seg[i]);
+	save->cpl = regs->cpl;
+	svm_dirty(svm, CLEAN_SEG);
+}
+
+static void svm_flush_cr(struct svm_vcpu *svm, u32 groups)
+{
+	struct vmcb_save *save = &svm->vmcb->save;
+	struct regs *regs = &svm->vcpu.regs;
+
+	if (groups & REGS_CR0) {
+		u64 hw = regs->cr0 & ~(u64)(X86_CR0_CD | X86_CR0_NW);
+
+		/* A guest that runs with caches off sees its own CR0 only if reads are intercepted. */
+		if (hw != regs->cr0) {
+			svm_set_intercept(svm, ICPT_CR0_READ);
+			svm_set_intercept(svm, ICPT_CR0_WRITE);
+		} else {
+			svm_clear_intercept(svm, ICPT_CR0_READ);
+			svm_clear_intercept(svm, ICPT_CR0_WRITE);
+		}
+		save->cr0 = hw | X86_CR0_ET;
+	}
+	if (groups & REGS_CR3)
+		save->cr3 = regs->cr3;
+	if (groups & REGS_CR4)
+		save->cr4 = regs->cr4;
+	if (groups & REGS_EFER)
+		save->efer = regs->efer | EFER_SVME;
+	svm_dirty(svm, CLEAN_CR);
+}
+
+/*
+ * svm_flush_regs - write dirty register groups to the VMCB, before entry
+ */
+void svm_flush_regs(struct svm_vcpu *svm)
+{
+	struct regs *regs = &svm->vcpu.regs;
+	struct vmcb_save *save = &svm->vmcb->save;
+	u32 dirty = regs->dirty;
+
+	if (dirty & REGS_RIP)
+		save->rip = regs->rip;
+	if (dirty & REGS_RSP)
+		save->rsp = regs->gpr[GPR_RSP];
+	if (dirty & REGS_RFLAGS)
+		save->rflags = regs->rflags | (svm->stepping ? X86_EFLAGS_TF | X86_EFLAGS_RF : 0);
+	if (dirty & (REGS_CR0 | REGS_CR3 | REGS_CR4 | REGS_EFER))
+		svm_flush_cr(svm, dirty);
+	if (dirty & REGS_SEGS)
+		svm_flush_segs(svm);
+	else if (dirty & REGS_CS) {
+		svm_set_seg(&save->cs, &regs->seg[SEG_CS]);
+		save->cpl = regs->cpl;
+		svm_dirty(svm, CLEAN_SEG);
+	}
+	if (dirty & REGS_DTABLES) {
+		save->gdtr.base = regs->gdt.base;
+		save->gdtr.limit = regs->gdt.limit;
+		save->idtr.base = regs->idt.base;
+		save->idtr.limit = regs->idt.limit;
+		svm_dirty(svm, CLEAN_DT);
+	}
+	if (dirty & REGS_SYSCALL) {
+		save->star = regs->star;
+		save->lstar = regs->lstar;
+		save->cstar = regs->cstar;
+		save->sfmask = regs->sfmask;
+		save->kernel_gs_base = regs->kernel_gs_base;
+		save->sysenter_cs = regs->sysenter_cs;
+		save->sysenter_esp = regs->sysenter_esp;
+		save->sysenter_eip = regs->sysenter_eip;
+	}
+	if (dirty & REGS_DR) {
+		save->dr6 = regs->dr6;
+		svm_dirty(svm, CLEAN_DR);
+	}
+	if (dirty & REGS_SHADOW)
+		svm->vmcb->control.int_state = regs->int_shadow ? INT_STATE_SHADOW : 0;
+	if (dirty & REGS_PAT) {
+		save->g_pat = regs->pat;
+		svm_dirty(svm, CLEAN_NPT);
+	}
+	if (dirty & REGS_DEBUGCTL) {
+		save->dbgctl = regs->debugctl;
+		svm_dirty(svm, CLEAN_LBR);
+	}
+	if (save->dr7 != svm->vcpu.cpu_state.effective_dr7) {
+		save->dr7 = svm->vcpu.cpu_state.effective_dr7;
+		svm_dirty(svm, CLEAN_DR);
+	}
+	regs->dirty = 0;
+}
+
+/*
+ * The address of the next instruction: from the CPU, or, where it does not save it, by decoding the one at RIP. An
+ * exit code does not tell the length: prefixes are allowed on all of them.
+ */
+static u64 svm_next_rip(struct svm_vcpu *svm)
+{
+	struct vcpu *vcpu = &svm->vcpu;
+	int len;
+
+	if (svm_features.nrips && svm->vmcb->control.next_rip)
+		return svm->vmcb->control.next_rip;
+	if (svm->vmcb->control.exit_code == SVM_EXIT_IOIO)
+		return svm->vmcb->control.exit_info_2;
+	len = vcpu_instruction_length(vcpu);
+	if (len < 0)
+		return vcpu_rip(vcpu);	/* the guest unmapped its own code: it faults when it runs on */
+	return vcpu_rip(vcpu) + len;
+}
+
+/*
+ * Retire the instruction at RIP: RIP moves, the interrupt shadow ends, and a set TF traps.
+ */
+void svm_skip_instruction(struct vcpu *vcpu)
+{
+	struct svm_vcpu *svm = to_svm(vcpu);
+	u64 rip = svm_next_rip(svm);
+
+	if (!vcpu_is_64bit(vcpu))
+		rip = (u32)rip;
+	vcpu_set_rip(vcpu, rip);
+	if (svm->vmcb->control.int_state & INT_STATE_SHADOW || vcpu->regs.dirty & REGS_SHADOW) {
+		vcpu->regs.int_shadow = 0;
+		vcpu_dirty(vcpu, REGS_SHADOW);
+	}
+	if (unlikely(vcpu_rflags(vcpu) & X86_EFLAGS_TF))
+		vcpu_raise_db(vcpu, DR_STEP);
+}
+
+void svm_write_tsc_offset(struct vcpu *vcpu, u64 offset, u64 ratio)
+{
+	struct svm_vcpu *svm = to_svm(vcpu);
+
+	svm->vmcb->control.tsc_offset = offset;
+	svm->tsc_ratio = ratio;
+	svm_dirty(svm, CLEAN_INTERCEPTS);
+}

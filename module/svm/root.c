@@ -1,0 +1,365 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * SVM root mode: finding out whether this CPU can, and the burst that takes and gives back the mode.
+ *
+ * Loading the module changes no CPU state. A burst sets EFER.SVME and puts its own save area into VM_HSAVE_PA; at its
+ * end both are as they were. Somebody else (upstream KVM) may have SVME set already: their save area is never used, for it
+ * may be freed any time, and since they number ASIDs from 1 just as we do, our ASID is flushed at both ends of the burst.
+ */
+#include <linux/cc_platform.h>
+#include <linux/cpu.h>
+#include <linux/mm.h>
+#include <linux/percpu.h>
+#include <asm/cpufeature.h>
+#include <asm/desc.h>
+#include <asm/mem_encrypt.h>
+
+#include "svm/svm.h"
+
+DEFINE_PER_CPU(struct svm_cpu, svm_cpus);
+struct svm_features svm_features;
+
+/* What VMRUN needs and Nestor builds on; each with the word for the log. */
+static const struct {
+	unsigned int feature;
+	const char *name;
+} svm_required[] = {
+	{ X86_FEATURE_SVM, "SVM (is it disabled by the firmware?)" },
+	{ X86_FEATURE_NPT, "nested paging (NPT)" },
+};
+
+int svm_probe(void)
+{
+	u64 vm_cr;
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(svm_required); i++) {
+		if (!boot_cpu_has(svm_required[i].feature)) {
+			pr_err("SVM cannot be used: the CPU lacks %s\n", svm_required[i].name);
+			return -EOPNOTSUPP;
+		}
+	}
+	if (nst_rdmsr_safe(MSR_VM_CR, &vm_cr) || vm_cr & VM_CR_SVMDIS) {
+		pr_err("SVM cannot be used: the firmware disabled it (VM_CR.SVMDIS)\n");
+		return -EOPNOTSUPP;
+	}
+	if (cc_platform_has(CC_ATTR_GUEST_MEM_ENCRYPT)) {
+		pr_err("SVM cannot be used: this is an encrypted guest (SEV)\n");
+		return -EOPNOTSUPP;
+	}
+	return 0;
+}
+
+/*
+ * On an SNP host the CPU corrupts a 2 MiB page whose first 4 KiB page is a VMCB or a save area (erratum of the RMP check):
+ * take such a page aside and allocate another.
+ */
+void *svm_alloc_pages(unsigned int order)
+{
+	gfp_t gfp = GFP_KERNEL_ACCOUNT | __GFP_ZERO;
+	unsigned long p = __get_free_pages(gfp, order), other;
+
+	if (!p || !IS_ALIGNED(__pa(p), PMD_SIZE))
+		return (void *)p;
+	other = __get_free_pages(gfp, order);
+	free_pages(p, order);
+	return (void *)other;
+}
+
+void svm_free_pages(void *p, unsigned int order)
+{
+	free_pages((unsigned long)p, order);
+}
+
+static void svm_free_cpu(struct svm_cpu *c)
+{
+	svm_free_pages(c->hsave, 0);
+	svm_free_pages(c->host, 0);
+	svm_free_pages(c->flusher, 0);
+	svm_free_pages(c->flusher_root, 0);
+	memset(c, 0, sizeof(*c));
+}
+
+/*
+ * A guest that never executes anything: its nested page table is empty, so that even fetching the first instruction
+ * exits.
+ */
+static void svm_init_flusher(struct svm_cpu *c)
+{
+	struct vmcb_control *ctl = &c->flusher->control;
+	struct vmcb_save *save = &c->flusher->save;
+
+	ctl->intercepts[ICPT_VMRUN / 32] = BIT(ICPT_VMRUN % 32);
+	ctl->intercepts[ICPT_INTR / 32] = BIT(ICPT_INTR % 32) | BIT(ICPT_NMI % 32) | BIT(ICPT_SMI % 32) |
+					  BIT(ICPT_INIT % 32) | BIT(ICPT_VINTR % 32) |
+					  BIT(ICPT_SHUTDOWN % 32);
+	ctl->int_ctl = INT_CTL_MASKING | INT_CTL_IRQ | INT_CTL_IGN_TPR;
+	ctl->nested_ctl = NESTED_CTL_NP;
+	ctl->nested_cr3 = __sme_set(__pa(c->flusher_root));
+	save->efer = EFER_SVME;
+	save->cr0 = X86_CR0_ET;
+	save->rflags = X86_EFLAGS_FIXED | X86_EFLAGS_IF;
+	save->dr6 = 0xffff0ff0;
+	save->dr7 = 0x400;
+	save->g_pat = 0x0007040600070406ull;
+	save->cs.limit = save->ds.limit = save->es.limit = save->ss.limit = 0xffff;
+	save->cs.attrib = 0x9b;
+	save->ds.attrib = save->es.attrib = save->ss.attrib = 0x93;
+}
+
+static int svm_init_cpu(struct svm_cpu *c)
+{
+	c->hsave = svm_alloc_pages(0);
+	c->host = svm_alloc_pages(0);
+	c->flusher = svm_alloc_pages(0);
+	c->flusher_root = svm_alloc_pages(0);
+	if (!c->hsave || !c->host || !c->flusher || !c->flusher_root)
+		return -ENOMEM;
+	c->host_pa = __sme_set(__pa(c->host));
+	/* Generation 0 means 'none yet' in a vCPU. */
+	c->asid_generation = 1;
+	c->next_asid = 1;
+	svm_init_flusher(c);
+	return 0;
+}
+
+/* How the CPU writes nested page tables (APM volume 2, Nested Paging): those of long mode, every access a user's. */
+static void svm_init_tdp_format(void)
+{
+	tdp_format = (struct tdp_format) {
+		.levels = boot_cpu_has(X86_FEATURE_LA57) && native_read_cr4() & X86_CR4_LA57 ? 5 : 4,
+		.leaf_levels = BIT(0) | BIT(1) | (boot_cpu_has(X86_FEATURE_GBPAGES) ? BIT(2) : 0),
+		.present = _PAGE_PRESENT,
+		.read = _PAGE_PRESENT,
+		.write = _PAGE_RW,
+		.noexec = _PAGE_NX,
+		.user = _PAGE_USER,
+		.large = _PAGE_PSE,
+		.accessed = _PAGE_ACCESSED,
+		.dirty = _PAGE_DIRTY,
+		.table = _PAGE_PRESENT | _PAGE_RW | _PAGE_USER | _PAGE_ACCESSED,
+		.enc_mask = sme_me_mask,
+		.memtype_wb = 0,
+		.memtype_uc = _PAGE_PCD | _PAGE_PWT,
+	};
+}
+
+static void svm_read_features(void)
+{
+	u32 eax, ebx, ecx, edx;
+
+	cpuid(0x8000000a, &eax, &ebx, &ecx, &edx);
+	svm_features = (struct svm_features) {
+		.nr_asids = ebx,
+		.nrips = boot_cpu_has(X86_FEATURE_NRIPS),
+		.decode_assists = boot_cpu_has(X86_FEATURE_DECODEASSISTS),
+		.flush_by_asid = boot_cpu_has(X86_FEATURE_FLUSHBYASID),
+		.clean_bits = boot_cpu_has(X86_FEATURE_VMCBCLEAN),
+		.tsc_rate = boot_cpu_has(X86_FEATURE_TSCRATEMSR),
+		.pause_filter = boot_cpu_has(X86_FEATURE_PAUSEFILTER),
+	};
+}
+
+int svm_setup(void)
+{
+	int cpu, err;
+
+	svm_read_features();
+	if (svm_features.nr_asids < 2) {
+		pr_err("SVM cannot be used: the CPU has no ASID for guests\n");
+		return -EOPNOTSUPP;
+	}
+	svm_init_tdp_format();
+	cpu_caps.svm = true;
+	cpu_caps.nrips = svm_features.nrips;
+	cpu_caps.tsc_scaling = svm_features.tsc_rate;
+	cpu_caps.tsc_ratio_frac_bits = 32;
+	cpu_caps.tsc_ratio_default = BIT_ULL(32);
+	cpu_caps.tsc_ratio_max = 0x000000ffffffffffull;
+	cpu_caps.has_invpcid = boot_cpu_has(X86_FEATURE_INVPCID);
+	cpu_caps.has_rdtscp = boot_cpu_has(X86_FEATURE_RDTSCP);
+	cpu_caps.has_xsaves = boot_cpu_has(X86_FEATURE_XSAVES);
+	cpu_caps.npt_1g = boot_cpu_has(X86_FEATURE_GBPAGES);
+
+	for_each_possible_cpu(cpu) {
+		err = svm_init_cpu(per_cpu_ptr(&svm_cpus, cpu));
+		if (err)
+			goto fail;
+	}
+	err = svm_setup_maps();
+	if (err)
+		goto fail;
+	pr_info("SVM: %u ASIDs, NPT leaves 4K 2M%s, next RIP %s, decode assists %s, flush by ASID %s, clean bits %s, TSC ratio %s\n",
+		svm_features.nr_asids, cpu_caps.npt_1g ? " 1G" : "",
+		str_yes_no(svm_features.nrips), str_yes_no(svm_features.decode_assists),
+		str_yes_no(svm_features.flush_by_asid), str_yes_no(svm_features.clean_bits),
+		str_yes_no(svm_features.tsc_rate));
+	return 0;
+fail:
+	svm_cleanup();
+	return err;
+}
+
+void svm_cleanup(void)
+{
+	int cpu;
+
+	for_each_possible_cpu(cpu)
+		svm_free_cpu(per_cpu_ptr(&svm_cpus, cpu));
+	svm_cleanup_maps();
+}
+
+/*
+ * ASIDs are per CPU. A vCPU takes the next one when it comes to a CPU or when its own belongs to an older generation; when
+ * they are used up, everything is flushed and the count begins anew.
+ */
+static void svm_assign_asid(struct svm_vcpu *svm, struct svm_cpu *c)
+{
+	struct vmcb_control *ctl = &svm->vmcb->control;
+
+	if (svm->asid_generation == c->asid_generation && svm->vcpu.last_cpu == svm->vcpu.cpu)
+		return;
+	if (c->next_asid >= svm_features.nr_asids) {
+		c->asid_generation++;
+		c->next_asid = 1;
+		ctl->tlb_control = TLB_CTL_FLUSH_ALL;
+		count_op(tlb_flush);
+	}
+	svm->asid = c->next_asid++;
+	svm->asid_generation = c->asid_generation;
+	ctl->asid = svm->asid;
+}
+
+static void svm_flush_asid(struct svm_vcpu *svm)
+{
+	struct vmcb_control *ctl = &svm->vmcb->control;
+
+	if (ctl->tlb_control == TLB_CTL_FLUSH_ALL)
+		return;
+	ctl->tlb_control = svm_features.flush_by_asid ? TLB_CTL_FLUSH_ASID : TLB_CTL_FLUSH_ALL;
+	count_op(tlb_flush);
+	svm->vcpu.stats.tlb_flush++;
+}
+
+/* Any scope is the ASID's: it tags guest-virtual and guest-physical translations alike. */
+void svm_tlb_flush(struct vcpu *vcpu, enum tlb_scope scope)
+{
+	svm_flush_asid(to_svm(vcpu));
+}
+
+void svm_tlb_flush_address(struct vcpu *vcpu, u64 gva)
+{
+	svm_flush_asid(to_svm(vcpu));
+}
+
+/* Translations in this vCPU's ASID are as old as vcpu->mmu.tlb_generation. */
+static void svm_check_generation(struct svm_vcpu *svm)
+{
+	u64 now = atomic64_read(&svm->vcpu.vm->mmu.tlb_generation);
+
+	if (svm->vcpu.mmu.tlb_generation == now)
+		return;
+	svm->vcpu.mmu.tlb_generation = now;
+	svm_flush_asid(svm);
+}
+
+/* Another guest's branch predictions must not steer this one. */
+static void svm_switch_predictions(struct svm_cpu *c, struct vcpu *vcpu)
+{
+	if (c->last_vcpu == vcpu)
+		return;
+	c->last_vcpu = vcpu;
+	if (cpu_feature_enabled(X86_FEATURE_USE_IBPB))
+		nst_wrmsr(MSR_IA32_PRED_CMD, PRED_CMD_IBPB);
+}
+
+int svm_burst_enter(struct vcpu *vcpu)
+{
+	struct svm_vcpu *svm = to_svm(vcpu);
+	struct svm_cpu *c = this_cpu_ptr(&svm_cpus);
+
+	c->saved_efer = nst_rdmsr(MSR_EFER);
+	c->foreign = c->saved_efer & EFER_SVME;
+	if (!c->foreign)
+		nst_wrmsr(MSR_EFER, c->saved_efer | EFER_SVME);
+	c->saved_hsave_pa = nst_rdmsr(MSR_VM_HSAVE_PA);
+	nst_wrmsr(MSR_VM_HSAVE_PA, __sme_set(__pa(c->hsave)));
+	if (svm_features.tsc_rate) {
+		c->saved_tsc_ratio = nst_rdmsr(MSR_AMD64_TSC_RATIO);
+		if (c->saved_tsc_ratio != svm->tsc_ratio)
+			nst_wrmsr(MSR_AMD64_TSC_RATIO, svm->tsc_ratio);
+	}
+	/* VMLOAD and VMSAVE switch these; the host's do not change during a burst. */
+	asm volatile("vmsave %%rax" : : "a" (c->host_pa) : "memory");
+	count_op(vmsave);
+
+	svm_assign_asid(svm, c);
+	svm_check_generation(svm);
+	if (c->foreign)
+		svm_flush_asid(svm);
+	svm_switch_predictions(c, vcpu);
+	/* The block may have run on another CPU since, and that CPU keeps its own copies. */
+	svm->vmcb->control.clean = 0;
+	return 0;
+}
+
+/* Leave nothing under our ASID's number for the SVM user whose burst we interrupted. */
+static void svm_flush_for_foreigner(struct svm_vcpu *svm, struct svm_cpu *c)
+{
+	struct vmcb_control *ctl = &c->flusher->control;
+
+	ctl->asid = svm->asid;
+	ctl->tlb_control = svm_features.flush_by_asid ? TLB_CTL_FLUSH_ASID : TLB_CTL_FLUSH_ALL;
+	ctl->clean = 0;
+	count_op(tlb_flush);
+	svm_run_flusher(__sme_set(__pa(c->flusher)), c->host_pa);
+}
+
+void svm_burst_leave(struct vcpu *vcpu)
+{
+	struct svm_vcpu *svm = to_svm(vcpu);
+	struct svm_cpu *c = this_cpu_ptr(&svm_cpus);
+
+	if (c->foreign)
+		svm_flush_for_foreigner(svm, c);
+	if (svm_features.tsc_rate && c->saved_tsc_ratio != svm->tsc_ratio)
+		nst_wrmsr(MSR_AMD64_TSC_RATIO, c->saved_tsc_ratio);
+	nst_wrmsr(MSR_VM_HSAVE_PA, c->saved_hsave_pa);
+	if (!c->foreign)
+		nst_wrmsr(MSR_EFER, c->saved_efer);
+}
+
+/* GIF is 1 outside svm_run(); without SVME a later INIT and the next kernel find a plain CPU. */
+void svm_emergency_leave(void)
+{
+	u64 efer;
+
+	if (!nst_rdmsr_safe(MSR_EFER, &efer) && efer & EFER_SVME)
+		nst_wrmsr_safe(MSR_EFER, efer & ~EFER_SVME);
+}
+
+void svm_enter(struct vcpu *vcpu)
+{
+	struct svm_vcpu *svm = to_svm(vcpu);
+	struct vmcb_control *ctl = &svm->vmcb->control;
+
+	if (vcpu->regs.dirty)
+		svm_flush_regs(svm);
+	svm->vmcb->save.rax = vcpu->regs.gpr[GPR_RAX];
+	if (svm->vmcb->save.cr2 != vcpu->regs.cr2) {
+		svm->vmcb->save.cr2 = vcpu->regs.cr2;
+		svm_dirty(svm, CLEAN_CR2);
+	}
+	count_op(vmload);
+	count_op(vmentry);
+	svm_run(svm, this_cpu_read(svm_cpus.host_pa));
+	count_op(vmsave);
+	count_op(vmload);
+
+	vcpu->regs.gpr[GPR_RAX] = svm->vmcb->save.rax;
+	vcpu->regs.cr2 = svm->vmcb->save.cr2;
+	vcpu->regs.valid = REGS_EFER;
+	ctl->tlb_control = TLB_CTL_NOTHING;
+	ctl->clean = svm_features.clean_bits ? CLEAN_ALL : 0;
+	svm_complete_events(svm);
+}

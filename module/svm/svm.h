@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * AMD SVM: what the files of this folder share. Twin of vmx/vmx.h.
+ */
+#ifndef NESTOR_SVM_H
+#define NESTOR_SVM_H
+
+#include <linux/bitfield.h>
+#include <linux/nospec.h>
+#include <uapi/asm/svm.h>
+
+#include "svm/vmcb.h"
+#include "vm/ops.h"
+
+#define VM_CR_LOCK	BIT(3)
+#define VM_CR_SVMDIS	BIT(4)
+
+/**
+ * struct svm_vcpu - a vCPU on SVM
+ * @vcpu: first, so that to_svm() is free
+ * @vmcb: its control block; @vmcb_pa with the SME C-bit
+ * @msrpm: MSR permission map, two pages
+ * @asid, @asid_generation: valid on vcpu.last_cpu only, see svm_assign_asid()
+ * @nmi_iret: the guest's NMI handler is at its IRET; NMIs open when RIP has left @nmi_iret_rip
+ * @stepping: TF was set by us to see the end of that IRET
+ */
+struct svm_vcpu {
+	struct vcpu vcpu;
+	struct vmcb *vmcb;
+	u64 vmcb_pa;
+	void *msrpm;
+	u32 asid;
+	u64 asid_generation;
+	bool nmi_masked;
+	bool nmi_iret;
+	bool stepping;
+	bool stepping_had_tf;
+	u64 nmi_iret_rip;
+	u64 tsc_ratio;
+};
+
+static inline struct svm_vcpu *to_svm(struct vcpu *vcpu)
+{
+	return container_of(vcpu, struct svm_vcpu, vcpu);
+}
+
+/**
+ * struct svm_cpu - one physical CPU
+ * @hsave: host save area that the CPU uses during our bursts
+ * @host: VMSAVE of the host, taken at burst begin
+ * @flusher: a guest that exits at once, to flush an ASID at burst end
+ * @foreign: somebody else had SVME set when this burst began
+ */
+struct svm_cpu {
+	void *hsave;
+	struct vmcb *host;
+	u64 host_pa;
+	struct vmcb *flusher;
+	void *flusher_root;
+	u64 saved_efer;
+	u64 saved_hsave_pa;
+	u64 saved_tsc_ratio;
+	bool foreign;
+	u64 asid_generation;
+	u32 next_asid;
+	struct vcpu *last_vcpu;
+};
+DECLARE_PER_CPU(struct svm_cpu, svm_cpus);
+
+struct svm_features {
+	bool nrips;
+	bool decode_assists;
+	bool flush_by_asid;
+	bool clean_bits;
+	bool tsc_rate;
+	bool pause_filter;
+	u32 nr_asids;
+};
+extern struct svm_features svm_features;
+
+static __always_inline void svm_dirty(struct svm_vcpu *svm, u32 clean_bits)
+{
+	svm->vmcb->control.clean &= ~clean_bits;
+}
+
+static inline void svm_set_intercept(struct svm_vcpu *svm, unsigned int bit)
+{
+	svm->vmcb->control.intercepts[bit / 32] |= BIT(bit % 32);
+	svm_dirty(svm, CLEAN_INTERCEPTS);
+}
+
+static inline void svm_clear_intercept(struct svm_vcpu *svm, unsigned int bit)
+{
+	svm->vmcb->control.intercepts[bit / 32] &= ~BIT(bit % 32);
+	svm_dirty(svm, CLEAN_INTERCEPTS);
+}
+
+/* root.c: probe, root mode, bursts */
+int svm_probe(void);
+int svm_setup(void);
+void svm_cleanup(void);
+int svm_burst_enter(struct vcpu *vcpu);
+void svm_burst_leave(struct vcpu *vcpu);
+void svm_emergency_leave(void);
+void svm_enter(struct vcpu *vcpu);
+void svm_tlb_flush(struct vcpu *vcpu, enum tlb_scope scope);
+void svm_tlb_flush_address(struct vcpu *vcpu, u64 gva);
+void *svm_alloc_pages(unsigned int order);
+void svm_free_pages(void *p, unsigned int order);
+
+/* vmcb.c: set-up */
+int svm_vcpu_init(struct vcpu *vcpu);
+void svm_vcpu_destroy(struct vcpu *vcpu);
+void svm_vcpu_reset(struct vcpu *vcpu, bool init_event);
+void svm_intercepts_changed(struct vcpu *vcpu);
+void svm_root_changed(struct vcpu *vcpu);
+int svm_setup_maps(void);
+void svm_cleanup_maps(void);
+
+/* regs.c: registers */
+void svm_fetch(struct vcpu *vcpu, u32 groups);
+void svm_flush_regs(struct svm_vcpu *svm);
+void svm_skip_instruction(struct vcpu *vcpu);
+void svm_write_tsc_offset(struct vcpu *vcpu, u64 offset, u64 ratio);
+
+/* events.c */
+bool svm_interrupt_allowed(struct vcpu *vcpu);
+bool svm_nmi_allowed(struct vcpu *vcpu);
+void svm_inject_interrupt(struct vcpu *vcpu, u8 vector, bool soft);
+void svm_inject_nmi(struct vcpu *vcpu);
+void svm_inject_exception(struct vcpu *vcpu, const struct exception *e);
+void svm_cancel_injection(struct vcpu *vcpu);
+void svm_open_interrupt_window(struct vcpu *vcpu, bool open);
+void svm_open_nmi_window(struct vcpu *vcpu, bool open);
+bool svm_nmi_masked(struct vcpu *vcpu);
+void svm_set_nmi_masked(struct vcpu *vcpu, bool masked);
+void svm_update_tpr(struct vcpu *vcpu, int tpr, int max_irr);
+void svm_complete_events(struct svm_vcpu *svm);
+
+/* exit.c */
+int svm_handle_exit(struct vcpu *vcpu);
+void svm_exit_info(struct vcpu *vcpu, u32 *reason, u64 *info1, u64 *info2, u32 *intr, u32 *error);
+extern const struct exit_name svm_exit_names[];
+
+/* msr.c */
+void svm_msr_intercept(struct vcpu *vcpu, u32 msr, bool read, bool write);
+void svm_init_msrpm(struct svm_vcpu *svm);
+int svm_get_msr(struct vcpu *vcpu, u32 msr, u64 *value);
+int svm_set_msr(struct vcpu *vcpu, u32 msr, u64 value, bool host);
+
+/* enter.S. @host_pa: the host's VMSAVE area. */
+void svm_run(struct svm_vcpu *svm, u64 host_pa);
+/* VMRUN alone, of the flusher: GIF and registers as svm_run() keeps them. */
+void svm_run_flusher(u64 vmcb_pa, u64 host_pa);
+
+#endif
