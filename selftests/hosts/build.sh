@@ -107,5 +107,3 @@ build_part()
 	say "$1 does not build whole; going on with what there is ($PROGRAMS.$1.log)"
 	return 1
 }
-
-need_guests() { GUESTS=/var/empty; mkdir -p /var/empty; }

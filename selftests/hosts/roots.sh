@@ -21,11 +21,15 @@ HOST_PACKAGES="kmod procps iproute2 iputils-ping qemu-system-x86 seabios ovmf
 BOOT_MODULES="virtio_pci virtio_blk ata_piix ata_generic sd_mod sr_mod isofs loop squashfs
 	overlay 9pnet_virtio 9p ext4"
 HOST_MODULES="$BOOT_MODULES kvm kvm-amd kvm-intel irqbypass virtio_net virtio_console
-	virtio_rng virtio_balloon virtio_scsi virtiofs e1000 tun tap vhost vhost_net vhost_vsock
+	virtio-rng virtio_balloon virtio_scsi virtiofs e1000 tun tap vhost vhost_net vhost_vsock
 	vsock vmw_vsock_virtio_transport bridge veth dummy msr cpuid brd zram fuse nbd dm-mod
 	vfio vfio-pci vfio_iommu_type1 mce-inject vfat nls_ascii nls_cp437 edac_mce_amd
 	crc32c-intel crct10dif-pclmul ghash-clmulni-intel aesni-intel hwpoison-inject netconsole
 	binfmt_misc failover net_failover"
+
+# What a guest can meet: virtio, and the disk and network card of QEMU's pc.
+GUEST_MODULES="virtio_pci virtio_mmio virtio_blk virtio_net virtio_console virtio-rng
+	virtio_balloon virtio_scsi sd_mod ata_piix e1000 rtc-cmos ext4 9pnet_virtio 9p"
 
 SLIM="--dpkgopt=path-exclude=/usr/share/doc/* --dpkgopt=path-exclude=/usr/share/man/*
 	--dpkgopt=path-exclude=/usr/share/locale/* --dpkgopt=path-exclude=/usr/share/info/*"
@@ -96,10 +100,10 @@ apt_of()
 	"$tool" -o Dir::Etc::sourcelist="$lists.list" -o Dir::Etc::sourceparts=/dev/null \
 		-o Dir::State::Lists="$lists" -o Dir::Cache::pkgcache="$lists/pkgcache.bin" \
 		-o Dir::Cache::srcpkgcache="$lists/srcpkgcache.bin" \
-		-o APT::Sandbox::User=root "$@"
+		-o Dir::State::status=/dev/null -o APT::Sandbox::User=root "$@"
 }
 
-# recipe_kernel DIR MIRROR SUITE SERIES BOOT_MODULES HOST_MODULES: fill DIR with
+# recipe_kernel DIR MIRROR SUITE SERIES BOOT_MODULES HOST_MODULES GUEST_MODULES: fill DIR with
 # vmlinuz, headers below src/ and usr/, modules.squashfs, boot/ (the modules that mount the
 # root, uncompressed, with their order of loading) and guest/ (the same for a guest).
 recipe_kernel()
@@ -142,7 +146,7 @@ recipe_kernel()
 	fi
 	rm -rf "$x" "$deb" "$lists" "$lists.list"
 	cp "$HOSTS/pick-modules" "$out/pick-modules"
-	in_root "$TOOLS" "$out:/kernel" -- sh /kernel/pick-modules "$version" "$5" "$6"
+	in_root "$TOOLS" "$out:/kernel" -- sh /kernel/pick-modules "$version" "$5" "$6" "$7"
 	rm -rf "$out/all" "$out/pick-modules"
 }
 
@@ -156,7 +160,7 @@ need_kernel()
 	mirror
 	RECIPE_INPUTS=$(file_hash "$HOSTS/pick-modules") cached "linux-$1" \
 		"downloading Linux $1 and its headers" recipe_kernel "$REPLY" "$suite" "$1" \
-		"$BOOT_MODULES" "$HOST_MODULES"
+		"$BOOT_MODULES" "$HOST_MODULES" "$GUEST_MODULES"
 	KERNEL=$REPLY
 	KVERSION=$(cat "$KERNEL/version")
 }
@@ -172,6 +176,34 @@ recipe_boot()
 	cp "$2/boot/order" "$out/tree/modules/order"
 	cp "$2/modules.squashfs" "$out/tree/modules.squashfs"
 	pack_initramfs "$out" initrd
+}
+
+# recipe_guests DIR KERNEL-FOLDER...: Debian's kernels as guests, with an initramfs for each.
+recipe_guests()
+{
+	local out=$1 kernel series
+	shift
+	for kernel; do
+		series=$(cut -d. -f1-2 "$kernel/version")
+		cp "$kernel/vmlinuz" "$out/vmlinuz-$series"
+		mkdir -p "$out/tree/bin" "$out/tree/modules"
+		cp "$TOOLS/usr/bin/busybox" "$out/tree/bin/busybox"
+		cp "$HOSTS/../guests/init" "$out/tree/init"
+		cp "$kernel"/guest/* "$out/tree/modules/"
+		pack_initramfs "$out" "initrd-$series"
+	done
+}
+
+# need_guests: set GUESTS to the folder that the host sees as /boot.
+need_guests()
+{
+	local series kernels=()
+	for series in 6.1 6.12 7.3; do
+		need_kernel "$series"
+		kernels+=("$KERNEL")
+	done
+	RECIPE_INPUTS=$(file_hash "$HOSTS/../guests/init") cached guests 		"making the guests' initramfs" recipe_guests "${kernels[@]}"
+	GUESTS=$REPLY
 }
 
 # pack_initramfs DIR NAME: turn DIR/tree into DIR/NAME.
