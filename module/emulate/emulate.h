@@ -142,7 +142,6 @@ enum emu_event_kind {
 	EMU_EV_NONE,
 	EMU_EV_READ,	/* memory at .addr (guest physical) */
 	EMU_EV_WRITE,
-	EMU_EV_CMPXCHG,
 	EMU_EV_IN,	/* port .addr, .count units of .size bytes */
 	EMU_EV_OUT,
 };
@@ -217,9 +216,11 @@ struct emu_intercept {
  * @get_segment, @set_segment: hidden part included. @set_segment cannot fail
  * @get_table, @set_table: GDTR and IDTR
  * @get_cr, @set_cr: CR0, CR2, CR3, CR4, CR8; @set_cr raises #GP for values the
- *	architecture refuses. CR0 and CR4 reads are served from the context
+ *	architecture refuses, and on success updates @cr0, @cr4 and @efer (LMA) of the
+ *	context, from which reads of CR0 and CR4 are served
  * @get_dr, @set_dr: DR0 to DR7; DR4 and DR5 never
- * @get_msr, @set_msr: EMU_FAULT (#GP) where the guest has no such MSR
+ * @get_msr, @set_msr: EMU_FAULT (#GP) where the guest has no such MSR. @set_msr
+ *	of EFER updates @efer of the context
  * @rdpmc: as RDPMC
  * @set_xcr: as XSETBV after the privilege check
  * @cpuid: leaf and subleaf in *eax, *ecx; all four are outputs
@@ -311,6 +312,8 @@ enum emu_map {
  * @modrm: ModRM byte if @has_modrm
  * @opsize, @adsize: operand and address size in bytes
  * @seg: segment of the memory operand (enum emu_seg), defaults applied
+ * @sib, @disp: SIB byte and displacement, as encoded
+ * @has_modrm: there is a ModRM byte
  * @has_mem: ModRM names memory (or the opcode has an absolute offset): @ea is valid
  * @vex_l, @vex_v: VEX.L (0, 1; EVEX 2) and the register in VEX.vvvv
  * @ea: effective address, not yet linear (emu_linear())
@@ -330,9 +333,10 @@ struct emu_insn {
 	u8 seg;
 	u8 vex_l;
 	u8 vex_v;
+	u8 sib;
 	bool has_modrm;
 	bool has_mem;
-	bool rip_relative;
+	u64 disp;
 	u64 ea;
 	u64 imm;
 	u64 imm2;
@@ -340,7 +344,7 @@ struct emu_insn {
 };
 
 #define EMU_MAX_INSN		15
-#define EMU_LOG_EVENTS		24
+#define EMU_LOG_EVENTS		48
 /* Iterations of a REP string instruction that one emu_run() performs at most. */
 #define EMU_REP_BATCH		64
 
@@ -349,10 +353,16 @@ struct emu_operand {
 	u8 type;
 	u8 size;	/* bytes */
 	u8 reg;
-	u8 seg;
-	u64 ea;		/* memory: effective address */
+	u64 ea;		/* memory: effective address, in segment insn.seg */
 	u64 val;
 	u64 orig;	/* memory: value read, for a locked write */
+};
+
+/* Private: a translation made earlier in the same emu_run(). */
+struct emu_translation {
+	u64 page;
+	u64 frame;
+	u8 access;	/* 0: empty */
 };
 
 /**
@@ -373,8 +383,8 @@ struct emu_operand {
  *	bytes are fetched as needed
  * @effects: out, EMU_FX_*
  * @fault: out, for EMU_FAULT
- * @pending: out, the event that EMU_IO_NEEDED waits for. For EMU_EV_WRITE and
- *	EMU_EV_OUT of at most 8 bytes .data holds what is written
+ * @pending: out, the event that EMU_IO_NEEDED waits for. .data holds what is to
+ *	be written; for EMU_EV_OUT with .count above 1 @batch does
  * @insn: out of emu_decode() and emu_run()
  */
 struct emu_ctx {
@@ -393,7 +403,7 @@ struct emu_ctx {
 	struct emu_fault fault;
 	struct {
 		u8 kind;	/* enum emu_event_kind */
-		u8 size;	/* bytes, for port I/O of one unit */
+		u8 size;	/* bytes; for port I/O, of one unit */
 		u32 count;	/* port I/O: units */
 		u64 addr;	/* guest-physical address or port */
 		u64 data;
@@ -401,17 +411,20 @@ struct emu_ctx {
 	struct emu_insn insn;
 
 	/* Private from here on. */
-	const void *op;			/* table entry */
+	const struct emu_opcode *op;
 	struct emu_operand dst, src;
 	struct emu_regs w;		/* registers of the instruction in progress */
 	struct emu_segment seg[EMU_NR_SEG];
 	u8 seg_valid, seg_dirty;	/* bit per segment: in @seg; to be written back */
 	u8 new_cpl;
-	u8 decoded;
-	u8 log_done;			/* events done in earlier passes */
+	u8 entry_mode;			/* mode before the instruction */
+	bool decoded;
+	bool log_overflow;
+	u8 log_done;			/* events done in this and earlier passes */
 	u8 log_pos;			/* next event of this pass */
-	u8 log_overflow;
-	u32 batch_pos, batch_end;	/* INS data read but not yet stored */
+	u32 batch_pos, batch_end;	/* INS: bytes stored, bytes read from the port */
+	u64 unit;			/* INS, OUTS: stands in for @batch */
+	struct emu_translation tlb[2];
 	u64 log[EMU_LOG_EVENTS];
 };
 
