@@ -83,6 +83,18 @@ static inline void compat_eventfd_signal(struct eventfd_ctx *ctx)
 #endif
 }
 
+/* First in an eventfd's queue, and alone to be woken. -EBUSY where the kernel sees that one is there. */
+static inline int compat_add_wait_queue_priority(struct wait_queue_head *wqh,
+						 struct wait_queue_entry *wait)
+{
+#ifdef HAVE_WAIT_PRIORITY_EXCLUSIVE
+	return add_wait_queue_priority_exclusive(wqh, wait);
+#else
+	add_wait_queue_priority(wqh, wait);
+	return 0;
+#endif
+}
+
 /**
  * compat_clock_snapshot - one instant on the host's TSC and clocks
  * @tsc: host TSC
@@ -162,6 +174,47 @@ static inline void compat_vm_flags_set(struct vm_area_struct *vma, unsigned long
 	vma->vm_flags |= flags;
 #endif
 }
+
+/**
+ * compat_follow_pfn - what a VMA without struct pages maps at an address; under mmap_lock
+ *
+ * 0, or -EINVAL when nothing is mapped. The frame stays valid only as far as the caller's
+ * mmu_notifier says so.
+ */
+static inline int compat_follow_pfn(struct vm_area_struct *vma, unsigned long address,
+				    unsigned long *pfn, pgprot_t *prot, bool *writable)
+{
+#ifdef HAVE_FOLLOW_PFNMAP
+	struct follow_pfnmap_args args = { .vma = vma, .address = address };
+	int r = follow_pfnmap_start(&args);
+
+	if (r)
+		return r;
+	*pfn = args.pfn;
+	*prot = args.pgprot;
+	*writable = args.writable;
+	follow_pfnmap_end(&args);
+#else
+	spinlock_t *lock;
+	pte_t *ptep;
+	int r = follow_pte(vma->vm_mm, address, &ptep, &lock);
+
+	if (r)
+		return r;
+	*pfn = pte_pfn(*ptep);
+	*prot = __pgprot(pte_flags(*ptep));
+	*writable = pte_write(*ptep);
+	pte_unmap_unlock(ptep, lock);
+#endif
+	return 0;
+}
+
+/* A page that only user space can provide (userfaultfd) is waited for until a signal comes. */
+#ifdef HAVE_FOLL_INTERRUPTIBLE
+#define COMPAT_FOLL_INTERRUPTIBLE FOLL_INTERRUPTIBLE
+#else
+#define COMPAT_FOLL_INTERRUPTIBLE 0
+#endif
 
 #ifdef HAVE_NOTIFIER_YOUNG_BOOL
 typedef bool compat_young_t;

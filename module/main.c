@@ -165,6 +165,9 @@ static int __init nestor_init(void)
 	err = abi_irqfd_setup();
 	if (err)
 		goto fail_irqfd;
+	err = vm_setup();
+	if (err)
+		goto fail_vm;
 	create_debugfs();
 	register_die_notifier(&die_nb);
 	atomic_notifier_chain_register(&panic_notifier_list, &panic_nb);
@@ -177,6 +180,8 @@ fail_nodes:
 	atomic_notifier_chain_unregister(&panic_notifier_list, &panic_nb);
 	unregister_die_notifier(&die_nb);
 	debugfs_remove_recursive(nestor_debugfs);
+	vm_cleanup();
+fail_vm:
 	abi_irqfd_cleanup();
 fail_irqfd:
 	cpu_cleanup();
@@ -192,6 +197,7 @@ static void __exit nestor_exit(void)
 	atomic_notifier_chain_unregister(&panic_notifier_list, &panic_nb);
 	unregister_die_notifier(&die_nb);
 	debugfs_remove_recursive(nestor_debugfs);
+	vm_cleanup();
 	abi_irqfd_cleanup();
 	cpu_cleanup();
 	vendor->cleanup();

@@ -143,7 +143,8 @@ int msr_get_feature(u32 msr, u64 *value);
 /* MSR filter and user-space MSR exits. */
 struct msr_filter;
 bool msr_filter_allows(struct vcpu *vcpu, u32 msr, bool write);
-int msr_filter_set(struct vm *vm, void __user *arg);
+/* @filter: a copy; its bitmaps are still in user space. */
+int msr_filter_set(struct vm *vm, const struct kvm_msr_filter *filter);
 void msr_filter_free(struct msr_filter *filter);
 
 /* Control registers: 0, or -EINVAL for #GP, -EAGAIN in a burst. Side effects (paging mode, PDPTEs, TLB) included. */

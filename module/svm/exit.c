@@ -364,7 +364,7 @@ int svm_handle_exit(struct vcpu *vcpu)
 	if (!vcpu->in_burst && code == SVM_EXIT_INTR)
 		return RUN_GUEST;
 	if (vcpu->in_burst)
-		vcpu->stats.by_reason[min_t(u64, code, NR_EXIT_COUNTERS - 1)]++;
+		vcpu->stats.by_reason[stats_exit_slot(code)]++;
 	if (code == SVM_EXIT_NPF)
 		return svm_handle_npf(vcpu);
 	if (code < ARRAY_SIZE(svm_handlers)) {

@@ -51,6 +51,16 @@ struct vcpu_stats {
 	u64 by_reason[NR_EXIT_COUNTERS];	/* VMX: basic reason; SVM: codes 0-0x8f as they are, 0x400.. from 0xf0 */
 };
 
+/* Where an exit reason is counted. */
+static inline unsigned int stats_exit_slot(u32 reason)
+{
+	if (reason < 0xf0)
+		return reason;
+	if (reason >= 0x400 && reason < 0x40f)
+		return reason - 0x400 + 0xf0;
+	return NR_EXIT_COUNTERS - 1;
+}
+
 #define VM_STATS(X)			\
 	X(tlb_shootdowns)		\
 	X(invalidations)		\

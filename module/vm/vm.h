@@ -209,6 +209,8 @@ struct vcpu *vm_vcpu_by_id(struct vm *vm, u32 id);
 extern struct dentry *nestor_debugfs;			/* main.c: debugfs nestor/ */
 
 /* vm/vm.c: lifecycle. */
+int vm_setup(void);					/* module load */
+void vm_cleanup(void);
 struct vm *vm_create(unsigned long type, int fd);	/* @fd: for its name only */
 void vm_get(struct vm *vm);
 void vm_put(struct vm *vm);

@@ -1,0 +1,301 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Capabilities: one table says what is offered, with which value, and how it is switched on.
+ *
+ * A capability stands here when all of what it promises works. One that is missing answers 0 and
+ * cannot be enabled, as on a kernel that is too old for it; programs then do without. The reverse
+ * is what breaks them: they do not try again when an offered capability refuses.
+ */
+#include <linux/cpu.h>
+#include <linux/overflow.h>
+#include <asm/cpufeature.h>
+
+#include "abi/abi.h"
+#include "irq/irq.h"
+#include "vm/vm.h"
+
+/**
+ * struct capability - a line of the table
+ * @cap: KVM_CAP_*
+ * @value: what KVM_CHECK_EXTENSION answers, unless @get is there
+ * @get: the value where it depends on the CPU or the VM; @vm is NULL on the system fd
+ * @enable_vm: KVM_ENABLE_CAP on a VM; flags are checked already. -EINVAL without
+ */
+struct capability {
+	u32 cap;
+	u32 value;
+	long (*get)(struct vm *vm);
+	int (*enable_vm)(struct vm *vm, const struct kvm_enable_cap *cap);
+};
+
+static long get_nr_vcpus(struct vm *vm)
+{
+	return min_t(unsigned int, num_online_cpus(), NESTOR_MAX_VCPUS);
+}
+
+static long get_xcrs(struct vm *vm)
+{
+	return boot_cpu_has(X86_FEATURE_XSAVE);
+}
+
+static long get_tsc_control(struct vm *vm)
+{
+	return cpu_caps.tsc_scaling;
+}
+
+u32 abi_xsave_size(void)
+{
+	return max_t(u32, cpu_caps.xsave_size, sizeof(struct kvm_xsave));
+}
+
+static long get_xsave2(struct vm *vm)
+{
+	return abi_xsave_size();
+}
+
+/* One nanosecond to a tick, 1 GHz, unless the VM was told otherwise. */
+static long get_apic_bus_cycle(struct vm *vm)
+{
+	return vm ? vm->caps.apic_bus_cycle_ns : 1;
+}
+
+static int enable_apic_bus_cycle(struct vm *vm, const struct kvm_enable_cap *cap)
+{
+	u64 ns = cap->args[0], longest;
+	int r = 0;
+
+	/* The longest time that the timer can be given must not overflow: count times divider 128. */
+	if (!ns || check_mul_overflow((u64)U32_MAX * 128, ns, &longest))
+		return -EINVAL;
+	mutex_lock(&vm->lock);
+	if (!irqchip_in_kernel_apic(vm))
+		r = -ENXIO;
+	else if (vm->created_vcpus)
+		r = -EINVAL;
+	else
+		vm->caps.apic_bus_cycle_ns = ns;
+	mutex_unlock(&vm->lock);
+	return r;
+}
+
+static int enable_split_irqchip(struct vm *vm, const struct kvm_enable_cap *cap)
+{
+	int r;
+
+	mutex_lock(&vm->lock);
+	r = irqchip_create_split(vm, cap->args[0]);
+	mutex_unlock(&vm->lock);
+	return r;
+}
+
+#define X2APIC_API_FLAGS	(KVM_X2APIC_API_USE_32BIT_IDS | KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK)
+
+static int enable_x2apic_api(struct vm *vm, const struct kvm_enable_cap *cap)
+{
+	if (cap->args[0] & ~X2APIC_API_FLAGS)
+		return -EINVAL;
+	if (cap->args[0] & KVM_X2APIC_API_USE_32BIT_IDS)
+		vm->caps.x2apic_32bit_ids = true;
+	if (cap->args[0] & KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK)
+		vm->caps.x2apic_broadcast_quirk_disabled = true;
+	return 0;
+}
+
+/* Once set, the limit stays: vCPU ids may have been handed out below it. */
+static int enable_max_vcpu_id(struct vm *vm, const struct kvm_enable_cap *cap)
+{
+	u64 max = cap->args[0];
+	int r = 0;
+
+	if (max > NESTOR_MAX_VCPU_IDS)
+		return -EINVAL;
+	mutex_lock(&vm->lock);
+	if (vm->bsp_id > max || (vm->max_vcpu_ids && vm->max_vcpu_ids != max))
+		r = -EINVAL;
+	else
+		vm->max_vcpu_ids = max;
+	mutex_unlock(&vm->lock);
+	return r;
+}
+
+static int enable_exception_payload(struct vm *vm, const struct kvm_enable_cap *cap)
+{
+	vm->caps.exception_payload = cap->args[0];
+	return 0;
+}
+
+static int enable_triple_fault_event(struct vm *vm, const struct kvm_enable_cap *cap)
+{
+	vm->caps.triple_fault_event = cap->args[0];
+	return 0;
+}
+
+#define MSR_EXIT_REASONS	(KVM_MSR_EXIT_REASON_INVAL | KVM_MSR_EXIT_REASON_UNKNOWN | \
+				 KVM_MSR_EXIT_REASON_FILTER)
+
+static int enable_user_space_msr(struct vm *vm, const struct kvm_enable_cap *cap)
+{
+	if (cap->args[0] & ~(u64)MSR_EXIT_REASONS)
+		return -EINVAL;
+	vm->caps.user_space_msr_mask = cap->args[0];
+	return 0;
+}
+
+#define DIRTY_LOG_MANUAL_CAPS	(KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE | KVM_DIRTY_LOG_INITIALLY_SET)
+
+static int enable_manual_dirty_log(struct vm *vm, const struct kvm_enable_cap *cap)
+{
+	u64 allowed = KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE;
+
+	/* Bitmaps that begin all ones make sense only where clearing them is a call of its own. */
+	if (cap->args[0] & KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE)
+		allowed = DIRTY_LOG_MANUAL_CAPS;
+	if (cap->args[0] & ~allowed)
+		return -EINVAL;
+	vm->caps.manual_dirty_log = cap->args[0];
+	return 0;
+}
+
+/* All of the ABI's; <asm/kvm.h> has no name for their sum. */
+#define GUEST_DEBUG_FLAGS	(KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP | \
+				 KVM_GUESTDBG_USE_SW_BP | KVM_GUESTDBG_USE_HW_BP | \
+				 KVM_GUESTDBG_INJECT_BP | KVM_GUESTDBG_INJECT_DB | \
+				 KVM_GUESTDBG_BLOCKIRQ)
+
+#define ON(name)			{ .cap = KVM_CAP_##name, .value = 1 }
+#define VALUE(name, v)			{ .cap = KVM_CAP_##name, .value = (v) }
+#define GET(name, fn)			{ .cap = KVM_CAP_##name, .get = (fn) }
+#define ENABLE(name, v, fn)		{ .cap = KVM_CAP_##name, .value = (v), .enable_vm = (fn) }
+#define GET_ENABLE(name, g, fn)		{ .cap = KVM_CAP_##name, .get = (g), .enable_vm = (fn) }
+
+#define CLOCK_FLAGS	(KVM_CLOCK_TSC_STABLE | KVM_CLOCK_REALTIME | KVM_CLOCK_HOST_TSC)
+
+static const struct capability capabilities[] = {
+	/* Asking and enabling. */
+	ON(CHECK_EXTENSION_VM),
+	ON(ENABLE_CAP),
+	ON(ENABLE_CAP_VM),
+	VALUE(VM_TYPES, BIT(KVM_X86_DEFAULT_VM)),
+	ON(DEVICE_CTRL),
+	ON(SYS_ATTRIBUTES),
+	ON(VCPU_ATTRIBUTES),
+	ON(BINARY_STATS_FD),
+
+	/* Memory. */
+	ON(USER_MEMORY),
+	ON(USER_MEMORY2),
+	ON(DESTROY_MEMORY_REGION_WORKS),
+	ON(JOIN_MEMORY_REGIONS_WORKS),
+	VALUE(NR_MEMSLOTS, NESTOR_MAX_SLOTS),
+	ON(READONLY_MEM),
+	ON(SYNC_MMU),
+	ON(MEMORY_FAULT_INFO),
+	ENABLE(MANUAL_DIRTY_LOG_PROTECT2, DIRTY_LOG_MANUAL_CAPS, enable_manual_dirty_log),
+	ON(SET_TSS_ADDR),
+	ON(SET_IDENTITY_MAP_ADDR),
+
+	/* vCPUs. */
+	GET(NR_VCPUS, get_nr_vcpus),
+	VALUE(MAX_VCPUS, NESTOR_MAX_VCPUS),
+	ENABLE(MAX_VCPU_ID, NESTOR_MAX_VCPU_IDS, enable_max_vcpu_id),
+	ON(SET_BOOT_CPU_ID),
+	ON(MP_STATE),
+	ON(HLT),
+	ON(IMMEDIATE_EXIT),
+	VALUE(SYNC_REGS, KVM_SYNC_X86_VALID_FIELDS),
+	ON(INTERNAL_ERROR_DATA),
+
+	/* CPUID, MSRs, registers. */
+	ON(EXT_CPUID),
+	ON(EXT_EMUL_CPUID),
+	ON(GET_MSR_FEATURES),
+	ENABLE(X86_USER_SPACE_MSR, 1, enable_user_space_msr),
+	ON(X86_MSR_FILTER),
+	VALUE(MCE, MCE_BANKS),
+	ON(DEBUGREGS),
+	ON(SREGS2),
+	ON(XSAVE),
+	GET(XSAVE2, get_xsave2),
+	GET(XCRS, get_xcrs),
+
+	/* Events and debugging. */
+	ON(VCPU_EVENTS),
+	ENABLE(EXCEPTION_PAYLOAD, 1, enable_exception_payload),
+	ENABLE(X86_TRIPLE_FAULT_EVENT, 1, enable_triple_fault_event),
+	ON(USER_NMI),
+	ON(SET_GUEST_DEBUG),
+	VALUE(SET_GUEST_DEBUG2, GUEST_DEBUG_FLAGS),
+	ON(X86_ROBUST_SINGLESTEP),
+
+	/* Time. */
+	ON(CLOCKSOURCE),
+	VALUE(ADJUST_CLOCK, CLOCK_FLAGS),
+	ON(KVMCLOCK_CTRL),
+	ON(GET_TSC_KHZ),
+	GET(TSC_CONTROL, get_tsc_control),
+	GET(VM_TSC_CONTROL, get_tsc_control),
+	ON(TSC_DEADLINE_TIMER),
+	GET_ENABLE(X86_APIC_BUS_CYCLES_NS, get_apic_bus_cycle, enable_apic_bus_cycle),
+
+	/* Interrupts and I/O. */
+	ON(IRQCHIP),
+	ENABLE(SPLIT_IRQCHIP, 1, enable_split_irqchip),
+	ENABLE(X2APIC_API, X2APIC_API_FLAGS, enable_x2apic_api),
+	VALUE(IRQ_ROUTING, NESTOR_MAX_ROUTES),
+	ON(IRQ_INJECT_STATUS),
+	ON(IOAPIC_POLARITY_IGNORED),
+	ON(SIGNAL_MSI),
+	ON(IRQFD),
+	ON(IRQFD_RESAMPLE),
+	ON(PIT),
+	ON(PIT2),
+	ON(PIT_STATE2),
+	ON(REINJECT_CONTROL),
+	ON(IOEVENTFD),
+	ON(IOEVENTFD_NO_LENGTH),
+	ON(IOEVENTFD_ANY_LENGTH),
+	VALUE(COALESCED_MMIO, KVM_COALESCED_MMIO_PAGE_OFFSET),
+	ON(COALESCED_PIO),
+};
+
+static const struct capability *find_capability(u64 cap)
+{
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(capabilities); i++)
+		if (capabilities[i].cap == cap)
+			return &capabilities[i];
+	return NULL;
+}
+
+/**
+ * abi_check_extension - KVM_CHECK_EXTENSION
+ * @vm: NULL on the system fd
+ * @cap: any number
+ */
+long abi_check_extension(struct vm *vm, long cap)
+{
+	const struct capability *c = find_capability(cap);
+
+	if (!c)
+		return 0;
+	return c->get ? c->get(vm) : c->value;
+}
+
+/* KVM_ENABLE_CAP on a VM. */
+int abi_enable_vm_cap(struct vm *vm, const struct kvm_enable_cap *cap)
+{
+	const struct capability *c = find_capability(cap->cap);
+
+	if (cap->flags || !c || !c->enable_vm)
+		return -EINVAL;
+	return c->enable_vm(vm, cap);
+}
+
+/*
+ * KVM_ENABLE_CAP on a vCPU. What is switched on for one vCPU belongs to Hyper-V's interfaces, which are not offered.
+ */
+int abi_enable_vcpu_cap(struct vcpu *vcpu, const struct kvm_enable_cap *cap)
+{
+	return -EINVAL;
+}

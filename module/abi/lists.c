@@ -1,0 +1,223 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The ioctls that carry a list behind a header with its length: CPUID entries, MSR numbers, MSRs.
+ */
+#include <linux/overflow.h>
+#include <linux/slab.h>
+#include <linux/uaccess.h>
+
+#include "abi/abi.h"
+#include "vm/vm.h"
+
+#define MAX_CPUID_ENTRIES	256
+/* What VMMs have room for; the table of MSRs is kept below it. */
+#define MAX_MSR_LIST		256
+/* KVM_GET_MSRS and KVM_SET_MSRS take fewer than this at a time. */
+#define MAX_MSRS_AT_ONCE	256
+
+/* Upstream asks for clean padding here, and did not in time for KVM_GET_SUPPORTED_CPUID. */
+static bool padding_is_clean(const struct kvm_cpuid_entry2 __user *entries, u32 nent)
+{
+	u32 pad[3];
+	u32 i;
+
+	for (i = 0; i < nent; i++) {
+		if (copy_from_user(pad, entries[i].padding, sizeof(pad)))
+			return false;
+		if (pad[0] | pad[1] | pad[2])
+			return false;
+	}
+	return true;
+}
+
+/*
+ * KVM_GET_SUPPORTED_CPUID and KVM_GET_EMULATED_CPUID. -E2BIG when the caller's list is too short; it asks again with a longer one.
+ */
+int abi_get_cpuid_list(unsigned int cmd, struct kvm_cpuid2 __user *list)
+{
+	struct kvm_cpuid_entry2 *entries;
+	u32 nent;
+	int r;
+
+	if (get_user(nent, &list->nent))
+		return -EFAULT;
+	if (!nent)
+		return -E2BIG;
+	nent = min_t(u32, nent, MAX_CPUID_ENTRIES);
+	if (cmd == KVM_GET_EMULATED_CPUID && !padding_is_clean(list->entries, nent))
+		return -EINVAL;
+
+	entries = kvcalloc(nent, sizeof(*entries), GFP_KERNEL_ACCOUNT);
+	if (!entries)
+		return -ENOMEM;
+	r = cmd == KVM_GET_EMULATED_CPUID ? cpuid_emulated(entries, &nent) :
+					    cpuid_supported(entries, &nent);
+	if (!r && (copy_to_user(list->entries, entries, array_size(nent, sizeof(*entries))) ||
+		   put_user(nent, &list->nent)))
+		r = -EFAULT;
+	kvfree(entries);
+	return r;
+}
+
+static int set_cpuid(struct vcpu *vcpu, struct kvm_cpuid_entry2 *entries, u32 nent)
+{
+	int r = cpuid_set(vcpu, entries, nent);
+
+	if (r)
+		kvfree(entries);
+	return r;
+}
+
+/* KVM_SET_CPUID: entries without an index. */
+int abi_set_cpuid(struct vcpu *vcpu, struct kvm_cpuid __user *list)
+{
+	struct kvm_cpuid_entry2 *entries = NULL;
+	struct kvm_cpuid_entry *old = NULL;
+	u32 nent, i;
+
+	if (get_user(nent, &list->nent))
+		return -EFAULT;
+	if (nent > MAX_CPUID_ENTRIES)
+		return -E2BIG;
+	if (nent) {
+		old = vmemdup_user(list->entries, array_size(nent, sizeof(*old)));
+		if (IS_ERR(old))
+			return PTR_ERR(old);
+		entries = kvcalloc(nent, sizeof(*entries), GFP_KERNEL_ACCOUNT);
+		if (!entries) {
+			kvfree(old);
+			return -ENOMEM;
+		}
+	}
+	for (i = 0; i < nent; i++) {
+		entries[i].function = old[i].function;
+		entries[i].eax = old[i].eax;
+		entries[i].ebx = old[i].ebx;
+		entries[i].ecx = old[i].ecx;
+		entries[i].edx = old[i].edx;
+	}
+	kvfree(old);
+	return set_cpuid(vcpu, entries, nent);
+}
+
+int abi_set_cpuid2(struct vcpu *vcpu, struct kvm_cpuid2 __user *list)
+{
+	struct kvm_cpuid_entry2 *entries = NULL;
+	u32 nent;
+
+	if (get_user(nent, &list->nent))
+		return -EFAULT;
+	if (nent > MAX_CPUID_ENTRIES)
+		return -E2BIG;
+	if (nent) {
+		entries = vmemdup_user(list->entries, array_size(nent, sizeof(*entries)));
+		if (IS_ERR(entries))
+			return PTR_ERR(entries);
+	}
+	return set_cpuid(vcpu, entries, nent);
+}
+
+int abi_get_cpuid2(struct vcpu *vcpu, struct kvm_cpuid2 __user *list)
+{
+	u32 nent, have = vcpu->cpu_state.nr_cpuid;
+
+	if (get_user(nent, &list->nent))
+		return -EFAULT;
+	if (nent < have)
+		return -E2BIG;
+	cpuid_update_runtime(vcpu);
+	if (copy_to_user(list->entries, vcpu->cpu_state.cpuid,
+			 array_size(have, sizeof(*vcpu->cpu_state.cpuid))))
+		return -EFAULT;
+	return put_user(have, &list->nent);
+}
+
+/*
+ * KVM_GET_MSR_INDEX_LIST and KVM_GET_MSR_FEATURE_INDEX_LIST. The length is written back also with -E2BIG: that is how callers learn it.
+ */
+int abi_get_msr_list(unsigned int cmd, struct kvm_msr_list __user *list)
+{
+	u32 room, n = MAX_MSR_LIST;
+	u32 *indices;
+	int r;
+
+	if (get_user(room, &list->nmsrs))
+		return -EFAULT;
+	indices = kmalloc_array(n, sizeof(*indices), GFP_KERNEL);
+	if (!indices)
+		return -ENOMEM;
+	r = cmd == KVM_GET_MSR_INDEX_LIST ? msr_index_list(indices, &n) :
+					    msr_feature_list(indices, &n);
+	if (r)
+		goto out;
+	if (put_user(n, &list->nmsrs))
+		r = -EFAULT;
+	else if (room < n)
+		r = -E2BIG;
+	else if (copy_to_user(list->indices, indices, array_size(n, sizeof(*indices))))
+		r = -EFAULT;
+out:
+	kfree(indices);
+	return r;
+}
+
+static int do_get_feature(struct vcpu *vcpu, struct kvm_msr_entry *e)
+{
+	return msr_get_feature(e->index, &e->data);
+}
+
+static int do_get(struct vcpu *vcpu, struct kvm_msr_entry *e)
+{
+	return msr_get(vcpu, e->index, &e->data, true);
+}
+
+static int do_set(struct vcpu *vcpu, struct kvm_msr_entry *e)
+{
+	return msr_set(vcpu, e->index, e->data, true);
+}
+
+/*
+ * The ABI tells how many MSRs were done, and so which one was refused, but not why. @vcpu is NULL
+ * for the system fd.
+ */
+static int msr_io(struct vcpu *vcpu, struct kvm_msrs __user *msrs, bool writeback,
+		  int (*one)(struct vcpu *vcpu, struct kvm_msr_entry *e))
+{
+	struct kvm_msr_entry *entries;
+	size_t size;
+	u32 n;
+	int r;
+
+	if (get_user(n, &msrs->nmsrs))
+		return -EFAULT;
+	if (n >= MAX_MSRS_AT_ONCE)
+		return -E2BIG;
+	size = array_size(n, sizeof(*entries));
+	entries = memdup_user(msrs->entries, size);
+	if (IS_ERR(entries))
+		return PTR_ERR(entries);
+
+	for (r = 0; r < n; r++)
+		if (one(vcpu, &entries[r]))
+			break;
+
+	if (writeback && copy_to_user(msrs->entries, entries, size))
+		r = -EFAULT;
+	kfree(entries);
+	return r;
+}
+
+int abi_get_feature_msrs(struct kvm_msrs __user *msrs)
+{
+	return msr_io(NULL, msrs, true, do_get_feature);
+}
+
+int abi_get_msrs(struct vcpu *vcpu, struct kvm_msrs __user *msrs)
+{
+	return msr_io(vcpu, msrs, true, do_get);
+}
+
+int abi_set_msrs(struct vcpu *vcpu, struct kvm_msrs __user *msrs)
+{
+	return msr_io(vcpu, msrs, false, do_set);
+}
