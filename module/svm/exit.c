@@ -238,8 +238,16 @@ static int svm_handle_task_switch(struct vcpu *vcpu)
 	struct vmcb_control *ctl = control(vcpu);
 	u64 info = ctl->exit_info_2;
 	u32 intr = ctl->exit_int_info;
-	int reason = info & TASK_IRET ? 1 : info & TASK_JMP ? 2 : intr & EVENT_VALID ? 3 : 0;
+	int reason = info & TASK_IRET ? EMU_TASK_IRET : info & TASK_JMP ? EMU_TASK_JMP :
+		     intr & EVENT_VALID ? EMU_TASK_GATE : EMU_TASK_CALL;
 
+	if (vcpu->in_burst)
+		return RUN_SLOW;
+	/* The gate's event is delivered by the switch itself; what is not an instruction leaves RIP alone. */
+	memset(&vcpu->events.exception, 0, sizeof(vcpu->events.exception));
+	vcpu->events.interrupt.injected = false;
+	if (reason != EMU_TASK_GATE || FIELD_GET(EVENT_TYPE, intr) == EVENT_TYPE_SOFT)
+		svm_skip_instruction(vcpu);
 	return vcpu_handle_task_switch(vcpu, ctl->exit_info_1, reason, info & TASK_HAS_ERROR, info);
 }
 

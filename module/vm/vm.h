@@ -124,6 +124,9 @@ struct vcpu {
 
 	/* Instruction emulation; continued after user space has done the I/O. */
 	struct emu_ctx emu;			/* [v] */
+	bool emu_continues;			/* [v] emu holds a half-done instruction */
+	bool emu_mmio;				/* [v] emu_mmio_gpa is known to be no memory */
+	u64 emu_mmio_gpa;			/* [v] */
 	int (*complete)(struct vcpu *vcpu);	/* [v] called first by the next KVM_RUN; enum run_next or -errno */
 	struct io_exit pio;			/* [v] the port access that user space completes */
 	u64 pio_rip;				/* [v] where it was made */
@@ -161,7 +164,7 @@ struct vm {
 
 	struct vm_memory memory;		/* slots [s] */
 	struct vm_mmu mmu;			/* second-level tables [m] */
-	struct iobus *iobus[IOBUS_NR];		/* [s] */
+	struct iobus __rcu *iobus[IOBUS_NR];	/* [s] */
 	struct vm_irq *irq;			/* [l], then constant: NULL without an in-kernel irqchip */
 	struct vm_clock clock;			/* kvmclock reference, TSC */
 	struct vm_caps {			/* [l] KVM_ENABLE_CAP */
@@ -270,6 +273,7 @@ int vcpu_access_failed(struct vcpu *vcpu, int err, const struct mmu_exception *e
 /* vm/emulate.c: the instruction emulator on a vCPU. enum run_next or -errno. */
 int vcpu_emulate(struct vcpu *vcpu);			/* the instruction at RIP */
 int vcpu_emulate_mmio(struct vcpu *vcpu, const struct fault *fault);	/* ... that faulted on no memory */
+void vcpu_emulate_cpuid_changed(struct vcpu *vcpu);	/* the instruction set follows the guest's CPUID */
 int vcpu_instruction_length(struct vcpu *vcpu);		/* of the instruction at RIP: 1-15, or -errno; no NRIPS */
 
 #endif

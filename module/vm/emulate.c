@@ -1,0 +1,648 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The instruction emulator on a vCPU: its callbacks, and what follows from its results.
+ *
+ * Inside a burst nothing may sleep: an access that would have to answers EMU_RETRY, the burst ends, and the same emulation goes
+ * on outside, where the emulator's log makes sure that nothing is done twice.
+ */
+#include <linux/mm.h>
+
+#include "irq/irq.h"
+#include "vm/ops.h"
+#include "trace/trace.h"
+
+static struct vcpu *to_vcpu(struct emu_ctx *ctx)
+{
+	return container_of(ctx, struct vcpu, emu);
+}
+
+/* The emulator has TR before LDTR, struct regs the order of the VMCS. */
+static int seg_index(enum emu_seg seg)
+{
+	return seg == EMU_TR ? SEG_TR : seg == EMU_LDTR ? SEG_LDTR : (int)seg;
+}
+
+/* An error of mmu_read_gva() and friends as the emulator's result. */
+static int access_result(struct emu_ctx *ctx, int err, const struct mmu_exception *e)
+{
+	switch (err) {
+	case 0:
+		return EMU_OK;
+	case -EAGAIN:
+		return EMU_RETRY;
+	case -EFAULT:
+		if (e->vector == EXC_PF)
+			return emu_raise_pf(ctx, e->address, e->error);
+		return emu_raise(ctx, e->vector, true, e->error);
+	default:
+		return EMU_UNHANDLED;
+	}
+}
+
+static u64 walk_access(unsigned int access)
+{
+	return (access & EMU_ACC_WRITE ? PF_WRITE : 0) | (access & EMU_ACC_FETCH ? PF_FETCH : 0) |
+	       (access & EMU_ACC_USER ? PF_USER : 0) | (access & EMU_ACC_IMPLICIT ? PF_IMPLICIT : 0);
+}
+
+static int op_fetch(struct emu_ctx *ctx, u64 linear, void *buf, unsigned int len)
+{
+	struct vcpu *vcpu = to_vcpu(ctx);
+	struct mmu_exception e = {};
+	u64 gpa;
+	int err;
+
+	err = mmu_read_gva(vcpu, linear, buf, len, PF_FETCH | (ctx->cpl == 3 ? PF_USER : 0), &e, &gpa);
+	return access_result(ctx, err, &e);
+}
+
+static int op_translate(struct emu_ctx *ctx, u64 linear, unsigned int access, u64 *gpa)
+{
+	struct mmu_exception e = {};
+
+	*gpa = mmu_gva_to_gpa(to_vcpu(ctx), linear, walk_access(access), &e);
+	if (*gpa != ~0ull)
+		return EMU_OK;
+	return access_result(ctx, e.again ? -EAGAIN : -EFAULT, &e);
+}
+
+/* A device in the kernel, or user space. The page that the exit named is known to be no memory. */
+static bool is_mmio_page(struct vcpu *vcpu, u64 gpa)
+{
+	return vcpu->emu_mmio && PFN_DOWN(gpa) == PFN_DOWN(vcpu->emu_mmio_gpa);
+}
+
+static int op_read(struct emu_ctx *ctx, u64 gpa, void *buf, unsigned int len)
+{
+	struct vcpu *vcpu = to_vcpu(ctx);
+	u64 value = 0;
+	int err;
+
+	if (!is_mmio_page(vcpu, gpa)) {
+		err = vcpu_read_guest(vcpu, gpa, buf, len);
+		if (err != -EFAULT)
+			return err ? EMU_RETRY : EMU_OK;
+	}
+	vcpu->stats.mmio_exits++;
+	if (iobus_read(vcpu, IOBUS_MMIO, gpa, len, buf))
+		return EMU_IO_NEEDED;
+	vcpu->stats.mmio_kernel++;
+	memcpy(&value, buf, min_t(unsigned int, len, 8));
+	trace_mmio(vcpu->id, false, gpa, len, value, true);
+	return EMU_OK;
+}
+
+static int op_write(struct emu_ctx *ctx, u64 gpa, const void *buf, unsigned int len)
+{
+	struct vcpu *vcpu = to_vcpu(ctx);
+	u64 value = 0;
+	int err;
+
+	if (!is_mmio_page(vcpu, gpa)) {
+		err = vcpu_write_guest(vcpu, gpa, buf, len);
+		if (err != -EFAULT)
+			return err ? EMU_RETRY : EMU_OK;
+	}
+	vcpu->stats.mmio_exits++;
+	if (iobus_write(vcpu, IOBUS_MMIO, gpa, len, buf))
+		return EMU_IO_NEEDED;
+	vcpu->stats.mmio_kernel++;
+	memcpy(&value, buf, min_t(unsigned int, len, 8));
+	trace_mmio(vcpu->id, true, gpa, len, value, true);
+	return EMU_OK;
+}
+
+static int op_cmpxchg(struct emu_ctx *ctx, u64 gpa, void *old, const void *new, unsigned int len)
+{
+	struct vcpu *vcpu = to_vcpu(ctx);
+	int err;
+
+	if (is_mmio_page(vcpu, gpa))
+		return op_write(ctx, gpa, new, len);
+	err = vm_cmpxchg(vcpu->vm, gpa, old, new, len, vcpu->in_burst);
+	if (err == -EAGAIN)
+		return EMU_RETRY;
+	if (err < 0)
+		return op_write(ctx, gpa, new, len);
+	return EMU_OK;
+}
+
+static u8 *pio_data(struct vcpu *vcpu)
+{
+	return (u8 *)vcpu->run + KVM_PIO_PAGE_OFFSET * PAGE_SIZE;
+}
+
+static int op_pio_in(struct emu_ctx *ctx, u16 port, unsigned int size, void *buf, unsigned int count)
+{
+	struct vcpu *vcpu = to_vcpu(ctx);
+	unsigned int i;
+
+	/* A device does not leave its bus between two units: the first answers for all. */
+	for (i = 0; i < count; i++)
+		if (iobus_read(vcpu, IOBUS_PIO, port, size, buf + i * size))
+			return i ? EMU_UNHANDLED : EMU_IO_NEEDED;
+	vcpu->stats.io_kernel++;
+	return EMU_OK;
+}
+
+static int op_pio_out(struct emu_ctx *ctx, u16 port, unsigned int size, const void *buf, unsigned int count)
+{
+	struct vcpu *vcpu = to_vcpu(ctx);
+	unsigned int i;
+
+	for (i = 0; i < count; i++) {
+		if (!iobus_write(vcpu, IOBUS_PIO, port, size, buf + i * size))
+			continue;
+		if (i)
+			return EMU_UNHANDLED;
+		memcpy(pio_data(vcpu), buf, size * count);
+		return EMU_IO_NEEDED;
+	}
+	vcpu->stats.io_kernel++;
+	return EMU_OK;
+}
+
+static void op_get_segment(struct emu_ctx *ctx, enum emu_seg seg, struct emu_segment *s)
+{
+	struct vcpu *vcpu = to_vcpu(ctx);
+	struct segment *from = &vcpu->regs.seg[seg_index(seg)];
+
+	vcpu_fetch(vcpu, seg == EMU_CS ? REGS_CS : REGS_SEGS);
+	*s = (struct emu_segment) {
+		.base = from->base, .limit = from->limit, .selector = from->selector,
+		.attr = from->attr & SEG_ATTR_UNUSABLE ? from->attr & ~SEG_ATTR_P : from->attr,
+	};
+}
+
+static void op_set_segment(struct emu_ctx *ctx, enum emu_seg seg, const struct emu_segment *s)
+{
+	struct vcpu *vcpu = to_vcpu(ctx);
+
+	vcpu_fetch(vcpu, REGS_SEGS);
+	vcpu->regs.seg[seg_index(seg)] = (struct segment) {
+		.base = s->base, .limit = s->limit, .selector = s->selector,
+		.attr = s->attr & SEG_ATTR_P ? s->attr : s->attr | SEG_ATTR_UNUSABLE,
+	};
+	vcpu_dirty(vcpu, REGS_SEGS | REGS_CS);
+}
+
+static void op_get_table(struct emu_ctx *ctx, enum emu_table table, u64 *base, u16 *limit)
+{
+	struct vcpu *vcpu = to_vcpu(ctx);
+	struct dtable *t = table == EMU_GDTR ? &vcpu->regs.gdt : &vcpu->regs.idt;
+
+	vcpu_fetch(vcpu, REGS_DTABLES);
+	*base = t->base;
+	*limit = t->limit;
+}
+
+static void op_set_table(struct emu_ctx *ctx, enum emu_table table, u64 base, u16 limit)
+{
+	struct vcpu *vcpu = to_vcpu(ctx);
+	struct dtable *t = table == EMU_GDTR ? &vcpu->regs.gdt : &vcpu->regs.idt;
+
+	vcpu_fetch(vcpu, REGS_DTABLES);
+	t->base = base;
+	t->limit = limit;
+	vcpu_dirty(vcpu, REGS_DTABLES);
+}
+
+static int op_get_cr(struct emu_ctx *ctx, unsigned int cr, u64 *val)
+{
+	struct vcpu *vcpu = to_vcpu(ctx);
+
+	vcpu_fetch(vcpu, REGS_CR0 | REGS_CR3 | REGS_CR4);
+	switch (cr) {
+	case 0:
+		*val = vcpu->regs.cr0;
+		break;
+	case 2:
+		*val = vcpu->regs.cr2;
+		break;
+	case 3:
+		*val = vcpu->regs.cr3;
+		break;
+	case 4:
+		*val = vcpu->regs.cr4;
+		break;
+	default:
+		*val = cpu_get_cr8(vcpu);
+		break;
+	}
+	return EMU_OK;
+}
+
+/* 0, -EAGAIN, or anything else for #GP. */
+static int register_result(struct emu_ctx *ctx, int err)
+{
+	if (!err)
+		return EMU_OK;
+	return err == -EAGAIN ? EMU_RETRY : emu_raise(ctx, EXC_GP, true, 0);
+}
+
+static int op_set_cr(struct emu_ctx *ctx, unsigned int cr, u64 val)
+{
+	struct vcpu *vcpu = to_vcpu(ctx);
+
+	switch (cr) {
+	case 0:
+		return register_result(ctx, cpu_set_cr0(vcpu, val));
+	case 2:
+		vcpu->regs.cr2 = val;
+		return EMU_OK;
+	case 3:
+		return register_result(ctx, cpu_set_cr3(vcpu, val));
+	case 4:
+		return register_result(ctx, cpu_set_cr4(vcpu, val));
+	default:
+		return register_result(ctx, cpu_set_cr8(vcpu, val));
+	}
+}
+
+static int op_get_dr(struct emu_ctx *ctx, unsigned int dr, u64 *val)
+{
+	*val = cpu_get_dr(to_vcpu(ctx), dr);
+	return EMU_OK;
+}
+
+static int op_set_dr(struct emu_ctx *ctx, unsigned int dr, u64 val)
+{
+	return register_result(ctx, cpu_set_dr(to_vcpu(ctx), dr, val));
+}
+
+static int op_get_msr(struct emu_ctx *ctx, u32 msr, u64 *val)
+{
+	return register_result(ctx, msr_get(to_vcpu(ctx), msr, val, false));
+}
+
+static int op_set_msr(struct emu_ctx *ctx, u32 msr, u64 val)
+{
+	return register_result(ctx, msr_set(to_vcpu(ctx), msr, val, false));
+}
+
+static int op_rdpmc(struct emu_ctx *ctx, u32 index, u64 *val)
+{
+	return emu_raise(ctx, EXC_GP, true, 0);
+}
+
+static int op_set_xcr(struct emu_ctx *ctx, u32 index, u64 val)
+{
+	return register_result(ctx, index ? -EINVAL : cpu_set_xcr0(to_vcpu(ctx), val));
+}
+
+static int op_cpuid(struct emu_ctx *ctx, u32 *eax, u32 *ebx, u32 *ecx, u32 *edx)
+{
+	cpuid_query(to_vcpu(ctx), eax, ebx, ecx, edx);
+	return EMU_OK;
+}
+
+/* In a burst the registers are the CPU's own: go where they are in memory. */
+static int op_read_xmm(struct emu_ctx *ctx, unsigned int reg, void *buf, unsigned int len)
+{
+	struct vcpu *vcpu = to_vcpu(ctx);
+
+	if (vcpu->in_burst)
+		return EMU_RETRY;
+	return cpu_read_xmm(vcpu, reg, buf, len) ? EMU_UNHANDLED : EMU_OK;
+}
+
+static int op_write_xmm(struct emu_ctx *ctx, unsigned int reg, const void *buf, unsigned int len)
+{
+	struct vcpu *vcpu = to_vcpu(ctx);
+
+	if (vcpu->in_burst)
+		return EMU_RETRY;
+	return cpu_write_xmm(vcpu, reg, buf, len) ? EMU_UNHANDLED : EMU_OK;
+}
+
+static int op_invlpg(struct emu_ctx *ctx, u64 linear)
+{
+	vendor->tlb_flush_address(to_vcpu(ctx), linear);
+	return EMU_OK;
+}
+
+static int op_wbinvd(struct emu_ctx *ctx)
+{
+	return EMU_OK;
+}
+
+static const struct emu_ops vcpu_emu_ops = {
+	.fetch = op_fetch,
+	.translate = op_translate,
+	.read = op_read,
+	.write = op_write,
+	.cmpxchg = op_cmpxchg,
+	.pio_in = op_pio_in,
+	.pio_out = op_pio_out,
+	.get_segment = op_get_segment,
+	.set_segment = op_set_segment,
+	.get_table = op_get_table,
+	.set_table = op_set_table,
+	.get_cr = op_get_cr,
+	.set_cr = op_set_cr,
+	.get_dr = op_get_dr,
+	.set_dr = op_set_dr,
+	.get_msr = op_get_msr,
+	.set_msr = op_set_msr,
+	.rdpmc = op_rdpmc,
+	.set_xcr = op_set_xcr,
+	.cpuid = op_cpuid,
+	.read_xmm = op_read_xmm,
+	.write_xmm = op_write_xmm,
+	.invlpg = op_invlpg,
+	.wbinvd = op_wbinvd,
+};
+
+/* Bring the vCPU's registers into the context. */
+static void load_registers(struct vcpu *vcpu)
+{
+	struct emu_ctx *ctx = &vcpu->emu;
+
+	vcpu_fetch(vcpu, REGS_RIP | REGS_RSP | REGS_RFLAGS | REGS_CR0 | REGS_CR4 | REGS_CS);
+	memcpy(ctx->regs.gpr, vcpu->regs.gpr, sizeof(ctx->regs.gpr));
+	ctx->regs.rip = vcpu->regs.rip;
+	ctx->regs.rflags = vcpu->regs.rflags;
+	ctx->cr0 = vcpu->regs.cr0;
+	ctx->cr4 = vcpu->regs.cr4;
+	ctx->efer = vcpu->regs.efer;
+	ctx->cpl = vcpu->regs.cpl;
+	ctx->mode = emu_mode_of(ctx->cr0, ctx->efer, ctx->regs.rflags, vcpu->regs.seg[SEG_CS].attr);
+}
+
+static void store_registers(struct vcpu *vcpu)
+{
+	struct emu_ctx *ctx = &vcpu->emu;
+
+	memcpy(vcpu->regs.gpr, ctx->regs.gpr, sizeof(ctx->regs.gpr));
+	vcpu->regs.rip = ctx->regs.rip;
+	vcpu->regs.rflags = ctx->regs.rflags;
+	vcpu_dirty(vcpu, REGS_RIP | REGS_RSP | REGS_RFLAGS);
+	if (vcpu->regs.cpl != ctx->cpl) {
+		vcpu_fetch(vcpu, REGS_SEGS);
+		vcpu->regs.cpl = ctx->cpl;
+		vcpu_dirty(vcpu, REGS_SEGS | REGS_CS);
+	}
+}
+
+static const struct {
+	unsigned int feature;
+	u32 emu;
+} emu_features[] = {
+	{ X86_FEATURE_MOVBE, EMU_FEAT_MOVBE },
+	{ X86_FEATURE_POPCNT, EMU_FEAT_POPCNT },
+	{ X86_FEATURE_ABM, EMU_FEAT_LZCNT },
+	{ X86_FEATURE_BMI1, EMU_FEAT_BMI1 },
+	{ X86_FEATURE_CX16, EMU_FEAT_CX16 },
+	{ X86_FEATURE_RDTSCP, EMU_FEAT_RDTSCP },
+	{ X86_FEATURE_RDPID, EMU_FEAT_RDPID },
+	{ X86_FEATURE_CLFLUSHOPT, EMU_FEAT_CLFLUSHOPT },
+	{ X86_FEATURE_CLWB, EMU_FEAT_CLWB },
+	{ X86_FEATURE_FSGSBASE, EMU_FEAT_FSGSBASE },
+	{ X86_FEATURE_AVX, EMU_FEAT_AVX },
+	{ X86_FEATURE_LAHF_LM, EMU_FEAT_LAHF64 },
+	{ X86_FEATURE_PKU, EMU_FEAT_PKU },
+};
+
+/* What the guest's CPUID offers; once per change of it. */
+void vcpu_emulate_cpuid_changed(struct vcpu *vcpu)
+{
+	struct emu_ctx *ctx = &vcpu->emu;
+	int i;
+
+	ctx->ops = &vcpu_emu_ops;
+	ctx->vendor = vcpu->cpu_state.vendor_amd ? EMU_AMD : EMU_INTEL;
+	ctx->features = 0;
+	for (i = 0; i < ARRAY_SIZE(emu_features); i++)
+		if (guest_has(vcpu, emu_features[i].feature))
+			ctx->features |= emu_features[i].emu;
+}
+
+static int single_step_exit(struct vcpu *vcpu)
+{
+	struct kvm_run *run = vcpu->run;
+
+	run->exit_reason = KVM_EXIT_DEBUG;
+	run->debug.arch.exception = EXC_DB;
+	run->debug.arch.pc = vcpu_linear_rip(vcpu);
+	run->debug.arch.dr6 = DR6_RESERVED | DR_STEP;
+	run->debug.arch.dr7 = vcpu->regs.dr7;
+	return RUN_USER;
+}
+
+/* An instruction was executed: registers, and what comes with it. */
+static int retired(struct vcpu *vcpu)
+{
+	u32 effects = vcpu->emu.effects;
+	u32 shadow = (effects & EMU_FX_SHADOW_STI ? SHADOW_STI : 0) |
+		     (effects & EMU_FX_SHADOW_SS ? SHADOW_MOV_SS : 0);
+
+	store_registers(vcpu);
+	vcpu_fetch(vcpu, REGS_SHADOW);
+	if (vcpu->regs.int_shadow != shadow) {
+		vcpu->regs.int_shadow = shadow;
+		vcpu_dirty(vcpu, REGS_SHADOW);
+	}
+	vcpu_request(vcpu, REQ_EVENT);
+	if (effects & EMU_FX_IRET)
+		vendor->set_nmi_masked(vcpu, false);
+	if (effects & EMU_FX_TASK_TRAP)
+		vcpu_raise_db(vcpu, BIT(15));
+	if (effects & EMU_FX_STEP && !(effects & EMU_FX_REP)) {
+		if (vcpu->guest_debug & KVM_GUESTDBG_SINGLESTEP)
+			return single_step_exit(vcpu);
+		vcpu_raise_db(vcpu, DR_STEP);
+	}
+	if (effects & EMU_FX_HLT)
+		return vcpu_halt(vcpu);
+	return RUN_GUEST;
+}
+
+static int raise_fault(struct vcpu *vcpu)
+{
+	const struct emu_fault *f = &vcpu->emu.fault;
+
+	/* Software interrupts in protected mode reach the emulator on no CPU with unrestricted guest or SVM. */
+	if (f->type != EMU_EXCEPTION)
+		return vcpu_emulation_failed(vcpu);
+	if (f->vector == EXC_PF)
+		vcpu_raise_pf(vcpu, f->address, f->error_code);
+	else if (f->vector == EXC_DB)
+		vcpu_raise_db(vcpu, f->address);
+	else if (f->has_error)
+		vcpu_raise_error(vcpu, f->vector, f->error_code);
+	else
+		vcpu_raise(vcpu, f->vector);
+	return RUN_GUEST;
+}
+
+static int emulate_step(struct vcpu *vcpu);
+
+/* User space has done the access that the instruction waits for, and may have moved the vCPU elsewhere. */
+static int complete_io(struct vcpu *vcpu)
+{
+	struct emu_ctx *ctx = &vcpu->emu;
+	const void *data = ctx->pending.kind == EMU_EV_IN ? pio_data(vcpu) : vcpu->run->mmio.data;
+
+	if (vcpu_rip(vcpu) != ctx->regs.rip)
+		return RUN_GUEST;
+	load_registers(vcpu);
+	emu_complete(ctx, data);
+	return emulate_step(vcpu);
+}
+
+static int io_to_user(struct vcpu *vcpu)
+{
+	struct emu_ctx *ctx = &vcpu->emu;
+	struct kvm_run *run = vcpu->run;
+	bool write = ctx->pending.kind == EMU_EV_WRITE;
+
+	vcpu->complete = complete_io;
+	if (ctx->pending.kind == EMU_EV_IN || ctx->pending.kind == EMU_EV_OUT) {
+		run->exit_reason = KVM_EXIT_IO;
+		run->io.direction = ctx->pending.kind == EMU_EV_IN ? KVM_EXIT_IO_IN : KVM_EXIT_IO_OUT;
+		run->io.size = ctx->pending.size;
+		run->io.port = ctx->pending.addr;
+		run->io.count = ctx->pending.count;
+		run->io.data_offset = KVM_PIO_PAGE_OFFSET * PAGE_SIZE;
+		return RUN_USER;
+	}
+	trace_mmio(vcpu->id, write, ctx->pending.addr, ctx->pending.size, write ? ctx->pending.data : 0, false);
+	run->exit_reason = KVM_EXIT_MMIO;
+	run->mmio.phys_addr = ctx->pending.addr;
+	run->mmio.len = min_t(u32, ctx->pending.size, sizeof(run->mmio.data));
+	run->mmio.is_write = write;
+	memset(run->mmio.data, 0, sizeof(run->mmio.data));
+	if (write)
+		memcpy(run->mmio.data, &ctx->pending.data, run->mmio.len);
+	return RUN_USER;
+}
+
+static int emulate_step(struct vcpu *vcpu)
+{
+	int result = emu_run(&vcpu->emu);
+
+	vcpu->emu_continues = false;
+	switch (result) {
+	case EMU_OK:
+		vcpu->stats.insn_emulation++;
+		return retired(vcpu);
+	case EMU_FAULT:
+		return raise_fault(vcpu);
+	case EMU_IO_NEEDED:
+		return io_to_user(vcpu);
+	case EMU_RETRY:
+		/* What was done is in the emulator's log: go on with it, do not begin again. */
+		vcpu->emu_continues = true;
+		return vcpu->in_burst ? RUN_SLOW : RUN_GUEST;
+	default:
+		return vcpu_emulation_failed(vcpu);
+	}
+}
+
+/*
+ * Emulate the instruction at RIP. The second call of a handler that answered RUN_SLOW goes on where the first stopped.
+ */
+int vcpu_emulate(struct vcpu *vcpu)
+{
+	struct emu_ctx *ctx = &vcpu->emu;
+
+	if (vcpu->emu_continues && vcpu_rip(vcpu) == ctx->regs.rip) {
+		load_registers(vcpu);
+		return emulate_step(vcpu);
+	}
+	load_registers(vcpu);
+	emu_start(ctx, NULL, 0);
+	return emulate_step(vcpu);
+}
+
+int vcpu_emulate_mmio(struct vcpu *vcpu, const struct fault *fault)
+{
+	int r;
+
+	vcpu->emu_mmio = true;
+	vcpu->emu_mmio_gpa = fault->gpa;
+	r = vcpu_emulate(vcpu);
+	vcpu->emu_mmio = false;
+	return r;
+}
+
+/*
+ * Length of the instruction at RIP, for CPUs that do not save the next RIP. 1 to 15; -EFAULT when the bytes cannot be
+ * read, -EINVAL when they are no instruction (another CPU changed them).
+ */
+int vcpu_instruction_length(struct vcpu *vcpu)
+{
+	u64 linear = vcpu_linear_rip(vcpu), gpa;
+	unsigned int first = min_t(unsigned int, EMU_MAX_INSN, PAGE_SIZE - offset_in_page(linear));
+	u64 access = PF_FETCH | (vcpu_cpl(vcpu) == 3 ? PF_USER : 0);
+	u8 bytes[EMU_MAX_INSN];
+	struct mmu_exception e;
+	enum emu_mode mode;
+	int len;
+
+	if (mmu_read_gva(vcpu, linear, bytes, first, access, &e, &gpa))
+		return -EFAULT;
+	if (vcpu_is_64bit(vcpu)) {
+		mode = EMU_LONG64;
+	} else {
+		vcpu_fetch(vcpu, REGS_CR0 | REGS_RFLAGS | REGS_CS);
+		mode = emu_mode_of(vcpu->regs.cr0, vcpu->regs.efer, vcpu->regs.rflags,
+				   vcpu->regs.seg[SEG_CS].attr);
+	}
+	len = emu_insn_length(bytes, first, mode);
+	if (!len && first < EMU_MAX_INSN) {
+		if (mmu_read_gva(vcpu, linear + first, bytes + first, EMU_MAX_INSN - first, access, &e, &gpa))
+			return -EFAULT;
+		len = emu_insn_length(bytes, EMU_MAX_INSN, mode);
+	}
+	return len > 0 ? len : -EINVAL;
+}
+
+/* KVM_CAP_EXIT_ON_EMULATION_FAILURE, or the guest's kernel: user space gets the instruction's bytes. */
+int vcpu_emulation_failed(struct vcpu *vcpu)
+{
+	struct emu_ctx *ctx = &vcpu->emu;
+	struct kvm_run *run = vcpu->run;
+
+	vcpu->stats.insn_emulation_fail++;
+	vcpu->emu_continues = false;
+	/* A guest's user program must not be able to stop its VM. */
+	if (vcpu_cpl(vcpu) && !vcpu->vm->caps.exit_on_emulation_error) {
+		vcpu_raise(vcpu, EXC_UD);
+		return RUN_GUEST;
+	}
+	memset(&run->emulation_failure, 0, sizeof(run->emulation_failure));
+	run->exit_reason = KVM_EXIT_INTERNAL_ERROR;
+	run->emulation_failure.suberror = KVM_INTERNAL_ERROR_EMULATION;
+	run->emulation_failure.ndata = 1;
+	if (ctx->insn_len) {
+		run->emulation_failure.ndata = 4;
+		run->emulation_failure.flags = KVM_INTERNAL_ERROR_EMULATION_FLAG_INSTRUCTION_BYTES;
+		run->emulation_failure.insn_size = min_t(u8, ctx->insn_len, EMU_MAX_INSN);
+		memcpy(run->emulation_failure.insn_bytes, ctx->insn_bytes, EMU_MAX_INSN);
+	}
+	pr_info_ratelimited("vcpu %u: cannot emulate %*ph at rip 0x%llx\n", vcpu->id,
+			    ctx->insn_len, ctx->insn_bytes, vcpu_rip(vcpu));
+	return RUN_USER;
+}
+
+/*
+ * A task switch. The vendor has moved RIP to what the old task will resume at.
+ */
+int vcpu_handle_task_switch(struct vcpu *vcpu, u16 selector, int reason, bool has_error, u32 error)
+{
+	struct emu_ctx *ctx = &vcpu->emu;
+	int result;
+
+	load_registers(vcpu);
+	emu_start(ctx, NULL, 0);
+	result = emu_task_switch(ctx, selector, reason, has_error, error);
+	switch (result) {
+	case EMU_OK:
+		return retired(vcpu);
+	case EMU_FAULT:
+		return raise_fault(vcpu);
+	default:
+		return vcpu_emulation_failed(vcpu);
+	}
+}
