@@ -13,7 +13,9 @@
 #include <linux/sched/signal.h>
 #include <linux/syscore_ops.h>
 #include <linux/timekeeping.h>
+#include <asm/cpufeature.h>
 #include <asm/msr.h>
+#include <asm/nospec-branch.h>
 #include <asm/tsc.h>
 
 #include "compat_config.h"
@@ -154,6 +156,15 @@ static inline int compat_handle_work(void)
 		return -EINTR;
 	cond_resched();
 	return 0;
+#endif
+}
+
+/* VMSCAPE: the next return to user space on this CPU is preceded by a barrier. */
+static inline void compat_guest_ran(void)
+{
+#ifdef X86_FEATURE_IBPB_EXIT_TO_USER
+	if (cpu_feature_enabled(X86_FEATURE_IBPB_EXIT_TO_USER))
+		this_cpu_write(x86_ibpb_exit_to_user, true);
 #endif
 }
 

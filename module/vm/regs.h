@@ -13,7 +13,7 @@
 
 #include <linux/bits.h>
 #include <linux/types.h>
-#include <asm/debugreg.h>
+#include <uapi/asm/debugreg.h>
 #include <asm/processor-flags.h>
 #include <asm/msr-index.h>
 

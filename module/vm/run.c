@@ -293,6 +293,7 @@ static int vcpu_burst(struct vcpu *vcpu)
 		r = burst_loop(vcpu);
 
 		vcpu->in_burst = false;
+		compat_guest_ran();
 		guest_state_leave(vcpu);
 		vendor->burst_leave(vcpu);
 		vcpu->last_cpu = vcpu->cpu;
@@ -464,6 +465,7 @@ void vcpu_reset(struct vcpu *vcpu, bool init_event)
 
 	if (init_event)
 		vcpu_fetch(vcpu, REGS_ALL);
+	vcpu_emulate_cpuid_changed(vcpu);
 	memset(&ev->exception, 0, sizeof(ev->exception));
 	memset(&ev->interrupt, 0, sizeof(ev->interrupt));
 	ev->nmi.pending = 0;
