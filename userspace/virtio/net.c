@@ -6,7 +6,7 @@
  */
 #include <arpa/inet.h>
 #include <errno.h>
-#include <libslirp.h>
+#include <slirp/libslirp.h>
 #include <linux/virtio_ids.h>
 #include <linux/virtio_net.h>
 #include <poll.h>
