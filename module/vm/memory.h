@@ -11,6 +11,7 @@
 
 #include <linux/kvm.h>
 #include <linux/types.h>
+#include <linux/xarray.h>
 
 struct vcpu;
 struct vm;
@@ -35,6 +36,9 @@ struct slot {
 
 struct vm_memory {
 	struct slots __rcu *slots;	/* [s] */
+	struct slots *spare;		/* vm->slots_lock: the snapshot before this one, used for the next */
+	struct xarray by_id;		/* vm->slots_lock: id -> slot */
+	u64 nr_pages;			/* vm->slots_lock: in all slots */
 	u64 generation;			/* [s] odd while an update is on its way */
 };
 
@@ -66,6 +70,7 @@ int vm_write_atomic(struct vm *vm, u64 gpa, const void *buf, size_t len);
 /* Compare-and-exchange of 1, 2, 4, 8 or 16 bytes, naturally aligned. 0, 1 when the old value differed
  * (then *old has it), or an errno as above. */
 int vm_cmpxchg(struct vm *vm, u64 gpa, void *old, const void *new, int len, bool atomic);
+/* Under srcu_read_lock(&vm->srcu), and only as long. */
 unsigned long vm_gfn_to_hva(struct vm *vm, u64 gfn, bool *writable);	/* 0: none */
 
 /* Pick by vcpu->in_burst. */

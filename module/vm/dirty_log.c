@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The dirty log: KVM_GET_DIRTY_LOG and KVM_CLEAR_DIRTY_LOG.
+ *
+ * A page of a logged slot is writable in the second-level tables only while its bit is set. Faults set
+ * the bit and grant the write under mmu.lock for reading; here bits are taken and writes forbidden
+ * under the lock for writing, word by word, so the lock may be given up in between. The kernel's own
+ * writes set the bit after the data: the reader of a log sees the data or finds the bit next time.
+ */
+#include <linux/bitops.h>
+#include <linux/mm.h>
+#include <linux/sched.h>
+#include <linux/uaccess.h>
+
+#include "vm/slots.h"
+
+void vm_mark_dirty(struct vm *vm, const struct slot *slot, u64 gfn)
+{
+	/* Unconditionally: the locked operation also orders the data before the bit. */
+	if (slot->dirty_bitmap)
+		set_bit(gfn - slot->base_gfn, slot->dirty_bitmap);
+}
+
+/* Under vm->slots_lock. */
+static struct slot *logged_slot(struct vm *vm, u32 id)
+{
+	struct slot *slot;
+
+	if ((u16)id >= NESTOR_MAX_SLOTS || id >> 16)
+		return ERR_PTR(-EINVAL);
+	slot = xa_load(&vm->memory.by_id, id);
+	if (!slot || !slot->dirty_bitmap)
+		return ERR_PTR(-ENOENT);
+	return slot;
+}
+
+static unsigned long *second_bitmap(const struct slot *slot)
+{
+	return slot->dirty_bitmap + BITS_TO_LONGS(slot->npages);
+}
+
+/* Clear the bits of @mask in word @i; what was set is returned and can no longer be written. */
+static unsigned long take_word(struct vm *vm, struct slot *slot, u64 i, unsigned long mask)
+{
+	unsigned long *word = &slot->dirty_bitmap[i];
+
+	if (!(READ_ONCE(*word) & mask))
+		return 0;
+	mask &= atomic_long_fetch_andnot(mask, (atomic_long_t *)word);
+	mmu_write_protect_mask(vm, slot->base_gfn + i * BITS_PER_LONG, mask);
+	return mask;
+}
+
+/* Take all bits into the second bitmap. */
+static void take_log(struct vm *vm, struct slot *slot)
+{
+	unsigned long *copy = second_bitmap(slot);
+	u64 i, n = BITS_TO_LONGS(slot->npages);
+
+	write_lock(&vm->mmu.lock);
+	for (i = 0; i < n; i++) {
+		copy[i] = take_word(vm, slot, i, ~0ul);
+		cond_resched_rwlock_write(&vm->mmu.lock);
+	}
+	write_unlock(&vm->mmu.lock);
+	mmu_tlb_sync(vm);
+}
+
+static int get_log(struct vm *vm, struct kvm_dirty_log *log)
+{
+	struct slot *slot = logged_slot(vm, log->slot);
+	unsigned long *bitmap;
+
+	if (IS_ERR(slot))
+		return PTR_ERR(slot);
+	if (vm->caps.manual_dirty_log) {
+		bitmap = slot->dirty_bitmap;
+	} else {
+		take_log(vm, slot);
+		bitmap = second_bitmap(slot);
+	}
+	if (copy_to_user(log->dirty_bitmap, bitmap, BITS_TO_LONGS(slot->npages) * sizeof(long)))
+		return -EFAULT;
+	return 0;
+}
+
+/**
+ * vm_get_dirty_log - copy a slot's log to user space
+ * @vm: the VM
+ * @log: argument of the ioctl
+ *
+ * Bits are cleared and pages write-protected again, unless KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2
+ * leaves that to KVM_CLEAR_DIRTY_LOG. -EINVAL: slot number; -ENOENT: no such slot or not logged.
+ */
+int vm_get_dirty_log(struct vm *vm, struct kvm_dirty_log *log)
+{
+	int r;
+
+	mutex_lock(&vm->slots_lock);
+	r = get_log(vm, log);
+	mutex_unlock(&vm->slots_lock);
+	return r;
+}
+
+static int clear_log(struct vm *vm, struct kvm_clear_dirty_log *log)
+{
+	struct slot *slot = logged_slot(vm, log->slot);
+	u64 i, n, rest, first = log->first_page;
+	unsigned long *mask;
+
+	if (IS_ERR(slot))
+		return PTR_ERR(slot);
+	if (first > slot->npages || log->num_pages > slot->npages - first)
+		return -EINVAL;
+	rest = slot->npages - first;
+	if (log->num_pages < rest && log->num_pages % BITS_PER_LONG)
+		return -EINVAL;
+
+	n = BITS_TO_LONGS(log->num_pages);
+	mask = second_bitmap(slot);
+	if (copy_from_user(mask, log->dirty_bitmap, n * sizeof(long)))
+		return -EFAULT;
+
+	write_lock(&vm->mmu.lock);
+	for (i = 0; i < n; i++) {
+		if (mask[i])
+			take_word(vm, slot, first / BITS_PER_LONG + i, mask[i]);
+		cond_resched_rwlock_write(&vm->mmu.lock);
+	}
+	write_unlock(&vm->mmu.lock);
+	mmu_tlb_sync(vm);
+	return 0;
+}
+
+/**
+ * vm_clear_dirty_log - clear the given bits of a slot's log and catch writes to these pages again
+ * @vm: the VM
+ * @log: argument of the ioctl
+ *
+ * -EINVAL: first page or number of pages not a multiple of 64 (the last part of a slot may be
+ * short), or beyond the slot; -ENOENT: no such slot or not logged.
+ */
+int vm_clear_dirty_log(struct vm *vm, struct kvm_clear_dirty_log *log)
+{
+	int r;
+
+	/* Upstream refuses these before it looks for the slot. */
+	if ((u16)log->slot >= NESTOR_MAX_SLOTS || log->slot >> 16 || log->first_page % BITS_PER_LONG)
+		return -EINVAL;
+	mutex_lock(&vm->slots_lock);
+	r = clear_log(vm, log);
+	mutex_unlock(&vm->slots_lock);
+	return r;
+}

@@ -1,0 +1,244 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Access to guest memory from the kernel, through the VMM's own page tables.
+ *
+ * Every access is tried without sleeping, under SRCU: so a slot that KVM_SET_USER_MEMORY_REGION has
+ * removed is not touched after it returned. When the host's page is missing, SRCU is left, the page is
+ * brought in, which may take as long as user space likes (userfaultfd), and the access tried again.
+ */
+#include <linux/mm.h>
+#include <linux/pagemap.h>
+#include <linux/sched/signal.h>
+#include <linux/uaccess.h>
+
+#include "vm/slots.h"
+
+/* Host pages may be taken back between being brought in and being used; but not for ever. */
+#define MAX_ATTEMPTS	64
+
+/**
+ * struct access - one access to guest memory, within a page
+ * @vm: the VM
+ * @gpa: where
+ * @len: bytes
+ * @write: direction
+ * @slot: out, valid under SRCU
+ * @hva: out, valid under SRCU and for bringing the page in
+ */
+struct access {
+	struct vm *vm;
+	u64 gpa;
+	size_t len;
+	bool write;
+	const struct slot *slot;
+	unsigned long hva;
+};
+
+/* Under SRCU. The hva of a slot has passed access_ok(). */
+static int access_resolve(struct access *a)
+{
+	/* User pointers mean something else in another address space. */
+	if (unlikely(current->mm != a->vm->mm))
+		return -EFAULT;
+	a->slot = vm_find_slot(a->vm, a->gpa >> PAGE_SHIFT);
+	if (!a->slot || (a->write && a->slot->flags & KVM_MEM_READONLY))
+		return -EFAULT;
+	a->hva = slot_hva(a->slot, a->gpa >> PAGE_SHIFT) + offset_in_page(a->gpa);
+	return 0;
+}
+
+/* Sleeps. 0: worth another try. */
+static int access_bring_in(const struct access *a)
+{
+	size_t left;
+
+	if (fatal_signal_pending(current))
+		return -EFAULT;
+	if (a->write)
+		left = fault_in_safe_writeable((char __user *)a->hva, a->len);
+	else
+		left = fault_in_readable((char __user *)a->hva, a->len);
+	return left ? -EFAULT : 0;
+}
+
+/* 0, -EFAULT, or -EAGAIN with a->hva to be brought in. */
+static int try_copy(struct access *a, void *buf)
+{
+	struct vm *vm = a->vm;
+	unsigned long left;
+	int idx, r;
+
+	idx = srcu_read_lock(&vm->srcu);
+	r = access_resolve(a);
+	if (!r) {
+		pagefault_disable();
+		if (a->write)
+			left = __copy_to_user_inatomic((void __user *)a->hva, buf, a->len);
+		else
+			left = __copy_from_user_inatomic(buf, (void __user *)a->hva, a->len);
+		pagefault_enable();
+		if (a->write && left != a->len)
+			vm_mark_dirty(vm, a->slot, a->gpa >> PAGE_SHIFT);
+		r = left ? -EAGAIN : 0;
+	}
+	srcu_read_unlock(&vm->srcu, idx);
+	return r;
+}
+
+/* @buf is only read when @write. */
+static int copy_guest(struct vm *vm, u64 gpa, void *buf, size_t len, bool write, bool atomic)
+{
+	struct access a = { .vm = vm, .write = write };
+	int attempts, r;
+
+	while (len) {
+		a.gpa = gpa;
+		a.len = min_t(size_t, len, PAGE_SIZE - offset_in_page(gpa));
+		r = try_copy(&a, buf);
+		for (attempts = 0; r == -EAGAIN && !atomic; attempts++) {
+			if (attempts == MAX_ATTEMPTS || access_bring_in(&a))
+				return -EFAULT;
+			r = try_copy(&a, buf);
+		}
+		if (r)
+			return r;
+		gpa += a.len;
+		buf += a.len;
+		len -= a.len;
+	}
+	return 0;
+}
+
+int vm_read(struct vm *vm, u64 gpa, void *buf, size_t len)
+{
+	return copy_guest(vm, gpa, buf, len, false, false);
+}
+
+int vm_write(struct vm *vm, u64 gpa, const void *buf, size_t len)
+{
+	return copy_guest(vm, gpa, (void *)buf, len, true, false);
+}
+
+int vm_read_atomic(struct vm *vm, u64 gpa, void *buf, size_t len)
+{
+	return copy_guest(vm, gpa, buf, len, false, true);
+}
+
+int vm_write_atomic(struct vm *vm, u64 gpa, const void *buf, size_t len)
+{
+	return copy_guest(vm, gpa, (void *)buf, len, true, true);
+}
+
+int vcpu_read_guest(struct vcpu *vcpu, u64 gpa, void *buf, size_t len)
+{
+	return copy_guest(vcpu->vm, gpa, buf, len, false, vcpu->in_burst);
+}
+
+int vcpu_write_guest(struct vcpu *vcpu, u64 gpa, const void *buf, size_t len)
+{
+	return copy_guest(vcpu->vm, gpa, (void *)buf, len, true, vcpu->in_burst);
+}
+
+/* The kernel's user-space compare-and-exchange ends at 8 bytes. 0, 1: differed, -EFAULT. */
+static int cmpxchg16_user(void __user *p, u64 *old, const u64 *new)
+{
+	bool same = false;
+	int err = 0;
+
+	__uaccess_begin_nospec();
+	asm volatile("1: " LOCK_PREFIX "cmpxchg16b %[ptr]\n"
+		     "2:\n"
+		     _ASM_EXTABLE_TYPE_REG(1b, 2b, EX_TYPE_EFAULT_REG, %[err])
+		     : "=@ccz" (same), [err] "+r" (err), [ptr] "+m" (*(__force __uint128_t *)p),
+		       "+a" (old[0]), "+d" (old[1])
+		     : "b" (new[0]), "c" (new[1])
+		     : "memory");
+	__uaccess_end();
+	return err ? err : !same;
+}
+
+#define CMPXCHG_USER(type, p, old, new)						\
+	__try_cmpxchg_user((type __user *)(p), (type *)(old), *(const type *)(new), fault_##type)
+
+static int cmpxchg_user(void __user *p, void *old, const void *new, int len)
+{
+	switch (len) {
+	case 1:
+		return CMPXCHG_USER(u8, p, old, new);
+	case 2:
+		return CMPXCHG_USER(u16, p, old, new);
+	case 4:
+		return CMPXCHG_USER(u32, p, old, new);
+	case 8:
+		return CMPXCHG_USER(u64, p, old, new);
+	default:
+		return cmpxchg16_user(p, old, new);
+	}
+}
+
+static int try_cmpxchg_guest(struct access *a, void *old, const void *new)
+{
+	struct vm *vm = a->vm;
+	int idx, r;
+
+	idx = srcu_read_lock(&vm->srcu);
+	r = access_resolve(a);
+	if (!r) {
+		pagefault_disable();
+		r = cmpxchg_user((void __user *)a->hva, old, new, a->len);
+		pagefault_enable();
+		if (!r)
+			vm_mark_dirty(vm, a->slot, a->gpa >> PAGE_SHIFT);
+		else if (r < 0)
+			r = -EAGAIN;
+	}
+	srcu_read_unlock(&vm->srcu, idx);
+	return r;
+}
+
+/**
+ * vm_cmpxchg - compare-and-exchange in guest memory
+ * @vm: the VM
+ * @gpa: where, a multiple of @len
+ * @old: expected value; out, what was found when it differed
+ * @new: the new value
+ * @len: 1, 2, 4, 8 or 16
+ * @atomic: do not sleep
+ *
+ * 0: exchanged; 1: differed; -EFAULT: no slot, read-only, or no host page; -EAGAIN: @atomic, and the
+ * host's page is not there or not writable right now; -EINVAL: @len or alignment.
+ */
+int vm_cmpxchg(struct vm *vm, u64 gpa, void *old, const void *new, int len, bool atomic)
+{
+	struct access a = { .vm = vm, .gpa = gpa, .len = len, .write = true };
+	int attempts, r;
+
+	if (len < 1 || len > 16 || len & (len - 1) || gpa & (len - 1))
+		return -EINVAL;
+	r = try_cmpxchg_guest(&a, old, new);
+	for (attempts = 0; r == -EAGAIN && !atomic; attempts++) {
+		if (attempts == MAX_ATTEMPTS || access_bring_in(&a))
+			return -EFAULT;
+		r = try_cmpxchg_guest(&a, old, new);
+	}
+	return r;
+}
+
+/**
+ * vm_gfn_to_hva - host virtual address of a frame, 0 when there is none
+ * @vm: the VM
+ * @gfn: the frame
+ * @writable: out, may be NULL
+ *
+ * Under SRCU; the address means guest memory only as long.
+ */
+unsigned long vm_gfn_to_hva(struct vm *vm, u64 gfn, bool *writable)
+{
+	const struct slot *slot = vm_find_slot(vm, gfn);
+
+	if (!slot)
+		return 0;
+	if (writable)
+		*writable = !(slot->flags & KVM_MEM_READONLY);
+	return slot_hva(slot, gfn);
+}

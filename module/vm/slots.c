@@ -1,0 +1,339 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Memory slots: KVM_SET_USER_MEMORY_REGION.
+ *
+ * Readers see a snapshot under SRCU. A change builds the next snapshot in the memory of the one
+ * before the current, which nobody reads any more, publishes it and waits for the readers of the old
+ * one. That is linear in the number of slots for each change, but a copy of pointers: a tree per
+ * snapshot would make changes cheaper and every look-up dearer.
+ */
+#include <linux/mm.h>
+#include <linux/slab.h>
+#include <linux/uaccess.h>
+
+#include "vm/slots.h"
+
+/* The bound of upstream's dirty-log interface, which counts pages in an unsigned int. */
+#define SLOT_MAX_PAGES	((1ul << 31) - 1)
+
+static struct slots *slots_alloc(u32 capacity)
+{
+	size_t by_gfn = capacity * sizeof(struct slot *);
+	struct slots *slots;
+
+	slots = kvzalloc(sizeof(*slots) + by_gfn + capacity * sizeof(struct slot_hva),
+			 GFP_KERNEL_ACCOUNT);
+	if (!slots)
+		return NULL;
+	slots->capacity = capacity;
+	slots->by_gfn = (void *)(slots + 1);
+	slots->by_hva = (void *)slots->by_gfn + by_gfn;
+	return slots;
+}
+
+int vm_memory_init(struct vm *vm)
+{
+	struct slots *slots = slots_alloc(16);
+
+	if (!slots)
+		return -ENOMEM;
+	xa_init(&vm->memory.by_id);
+	vm->memory.spare = NULL;
+	RCU_INIT_POINTER(vm->memory.slots, slots);
+	return 0;
+}
+
+static void slot_free(struct slot *slot)
+{
+	kvfree(slot->dirty_bitmap);
+	kfree(slot);
+}
+
+/* After mmu_vm_release(): no notifier looks any more. */
+void vm_memory_destroy(struct vm *vm)
+{
+	struct vm_memory *mem = &vm->memory;
+	struct slots *slots = rcu_dereference_protected(mem->slots, true);
+	u32 i;
+
+	if (!slots)
+		return;
+	for (i = 0; i < slots->nr; i++)
+		slot_free(slots->by_gfn[i]);
+	RCU_INIT_POINTER(mem->slots, NULL);
+	xa_destroy(&mem->by_id);
+	kvfree(slots);
+	kvfree(mem->spare);
+	mem->spare = NULL;
+}
+
+const struct slot *vm_find_slot(struct vm *vm, u64 gfn)
+{
+	return slots_find(vm_slots(vm), gfn);
+}
+
+/* Room for the next snapshot, allocated before anything is changed. */
+static int slots_reserve(struct vm *vm)
+{
+	struct vm_memory *mem = &vm->memory;
+	u32 need = vm_slots(vm)->nr + 1;
+
+	if (mem->spare && mem->spare->capacity >= need)
+		return 0;
+	kvfree(mem->spare);
+	mem->spare = slots_alloc(roundup_pow_of_two(max(need, 16u)));
+	return mem->spare ? 0 : -ENOMEM;
+}
+
+static void copy_by_gfn(struct slots *to, const struct slots *from, struct slot *old,
+			struct slot *new)
+{
+	u32 i, n = 0;
+
+	for (i = 0; i < from->nr; i++) {
+		struct slot *slot = from->by_gfn[i];
+
+		if (slot == old)
+			continue;
+		if (new && new->base_gfn < slot->base_gfn) {
+			to->by_gfn[n++] = new;
+			new = NULL;
+		}
+		to->by_gfn[n++] = slot;
+	}
+	if (new)
+		to->by_gfn[n++] = new;
+	to->nr = n;
+}
+
+static void add_hva(struct slot_hva *by_hva, u32 n, const struct slot *slot)
+{
+	unsigned long end = slot->hva + (slot->npages << PAGE_SHIFT);
+
+	by_hva[n] = (struct slot_hva) {
+		.start = slot->hva,
+		.max_end = n ? max(end, by_hva[n - 1].max_end) : end,
+		.slot = slot,
+	};
+}
+
+static void copy_by_hva(struct slots *to, const struct slots *from, const struct slot *old,
+			const struct slot *new)
+{
+	u32 i, n = 0;
+
+	for (i = 0; i < from->nr; i++) {
+		const struct slot *slot = from->by_hva[i].slot;
+
+		if (slot == old)
+			continue;
+		if (new && new->hva < slot->hva) {
+			add_hva(to->by_hva, n++, new);
+			new = NULL;
+		}
+		add_hva(to->by_hva, n++, slot);
+	}
+	if (new)
+		add_hva(to->by_hva, n, new);
+}
+
+/**
+ * slots_replace - publish a change of the slots
+ * @vm: the VM
+ * @old: goes, or NULL
+ * @new: comes, or NULL
+ *
+ * When it returns, nobody uses @old any more: accesses to guest memory hold SRCU while they touch
+ * it, and faults that slept compare the generation before they map. slots_reserve() has
+ * been called.
+ */
+static void slots_replace(struct vm *vm, struct slot *old, struct slot *new)
+{
+	struct vm_memory *mem = &vm->memory;
+	struct slots *now = vm_slots(vm), *next = mem->spare;
+
+	copy_by_gfn(next, now, old, new);
+	copy_by_hva(next, now, old, new);
+	next->generation = now->generation + 1;
+	next->hint = 0;
+
+	WRITE_ONCE(mem->generation, mem->generation + 1);
+	mmu_publish_slots(vm, next);
+	synchronize_srcu_expedited(&vm->srcu);
+	WRITE_ONCE(mem->generation, mem->generation + 1);
+	mem->spare = now;
+	mem->nr_pages += (new ? new->npages : 0) - (old ? old->npages : 0);
+}
+
+/* Does anything but @ignore overlap [start, end)? */
+static bool slots_overlap(const struct slots *slots, u64 start, u64 end, const struct slot *ignore)
+{
+	u32 i = slots_upto(slots, end - 1);
+
+	while (i--) {
+		const struct slot *slot = slots->by_gfn[i];
+
+		if (slot->base_gfn + slot->npages <= start)
+			return false;
+		if (slot != ignore)
+			return true;
+	}
+	return false;
+}
+
+static int check_region(const struct kvm_userspace_memory_region *r)
+{
+	if ((u16)r->slot >= NESTOR_MAX_SLOTS || r->slot >> 16)
+		return -EINVAL;
+	if (r->flags & ~(KVM_MEM_LOG_DIRTY_PAGES | KVM_MEM_READONLY))
+		return -EINVAL;
+	if (!PAGE_ALIGNED(r->memory_size) || !PAGE_ALIGNED(r->guest_phys_addr) ||
+	    !PAGE_ALIGNED(r->userspace_addr))
+		return -EINVAL;
+	/* The kernel uses the addresses without further checks later on. */
+	if (r->userspace_addr != untagged_addr(r->userspace_addr) ||
+	    !access_ok((void __user *)(unsigned long)r->userspace_addr, r->memory_size))
+		return -EINVAL;
+	if (r->guest_phys_addr + r->memory_size < r->guest_phys_addr ||
+	    r->memory_size >> PAGE_SHIFT > SLOT_MAX_PAGES)
+		return -EINVAL;
+	return 0;
+}
+
+static unsigned long *alloc_dirty_bitmap(struct vm *vm, u64 npages)
+{
+	unsigned long *bitmap = kvcalloc(2 * BITS_TO_LONGS(npages), sizeof(long),
+					 GFP_KERNEL_ACCOUNT);
+
+	if (bitmap && vm->caps.manual_dirty_log & KVM_DIRTY_LOG_INITIALLY_SET)
+		bitmap_set(bitmap, 0, npages);
+	return bitmap;
+}
+
+static struct slot *slot_alloc(struct vm *vm, const struct kvm_userspace_memory_region *r,
+			       const struct slot *old)
+{
+	struct slot *slot = kzalloc(sizeof(*slot), GFP_KERNEL_ACCOUNT);
+
+	if (!slot)
+		return NULL;
+	slot->id = (u16)r->slot;
+	slot->flags = r->flags;
+	slot->hva = r->userspace_addr;
+	slot->base_gfn = r->guest_phys_addr >> PAGE_SHIFT;
+	slot->npages = r->memory_size >> PAGE_SHIFT;
+	if (!(r->flags & KVM_MEM_LOG_DIRTY_PAGES))
+		return slot;
+	/* A log that goes on keeps its bits, also when the slot moves. */
+	slot->dirty_bitmap = old ? old->dirty_bitmap : NULL;
+	if (!slot->dirty_bitmap)
+		slot->dirty_bitmap = alloc_dirty_bitmap(vm, slot->npages);
+	if (!slot->dirty_bitmap) {
+		kfree(slot);
+		return NULL;
+	}
+	return slot;
+}
+
+/* @new is published and @old unreachable: make the second-level tables agree. */
+static void apply_change(struct vm *vm, const struct slot *old, const struct slot *new)
+{
+	u64 end = old->base_gfn + old->npages;
+
+	if (!new || new->base_gfn != old->base_gfn) {
+		mmu_zap_gfns(vm, old->base_gfn, end);
+		return;
+	}
+	/* Flags only, and of these only logging may change. A read-only slot has no dirty pages. */
+	if (new->flags & KVM_MEM_READONLY)
+		return;
+	if (!new->dirty_bitmap)
+		mmu_zap_gfns(vm, old->base_gfn, end);	/* large leaves come back with the next faults */
+	else if (!(vm->caps.manual_dirty_log & KVM_DIRTY_LOG_INITIALLY_SET))
+		mmu_write_protect(vm, old->base_gfn, end);
+}
+
+static int delete_slot(struct vm *vm, struct slot *old)
+{
+	int r = slots_reserve(vm);
+
+	if (r)
+		return r;
+	slots_replace(vm, old, NULL);
+	xa_erase(&vm->memory.by_id, old->id);
+	apply_change(vm, old, NULL);
+	slot_free(old);
+	return 0;
+}
+
+/* Create when @old is NULL, else move or change flags. */
+static int set_slot(struct vm *vm, const struct kvm_userspace_memory_region *r, struct slot *old)
+{
+	struct slot *new = slot_alloc(vm, r, old);
+	int err;
+
+	if (!new)
+		return -ENOMEM;
+	err = slots_reserve(vm);
+	if (!err)
+		err = xa_err(xa_store(&vm->memory.by_id, new->id, new, GFP_KERNEL_ACCOUNT));
+	if (err) {
+		if (old && new->dirty_bitmap == old->dirty_bitmap)
+			new->dirty_bitmap = NULL;
+		slot_free(new);
+		return err;
+	}
+	slots_replace(vm, old, new);
+	if (!old)
+		return 0;
+	apply_change(vm, old, new);
+	if (new->dirty_bitmap == old->dirty_bitmap)
+		old->dirty_bitmap = NULL;
+	slot_free(old);
+	return 0;
+}
+
+static int set_region(struct vm *vm, const struct kvm_userspace_memory_region *r)
+{
+	struct vm_memory *mem = &vm->memory;
+	struct slot *old = xa_load(&mem->by_id, (u16)r->slot);
+	u64 base = r->guest_phys_addr >> PAGE_SHIFT, npages = r->memory_size >> PAGE_SHIFT;
+
+	if (!npages)
+		return old ? delete_slot(vm, old) : -EINVAL;
+	if (old) {
+		if (r->userspace_addr != old->hva || npages != old->npages ||
+		    (r->flags ^ old->flags) & KVM_MEM_READONLY)
+			return -EINVAL;
+		if (base == old->base_gfn)
+			return r->flags == old->flags ? 0 : set_slot(vm, r, old);
+	} else if (mem->nr_pages + npages < mem->nr_pages) {
+		return -EINVAL;
+	}
+	if (slots_overlap(vm_slots(vm), base, base + npages, old))
+		return -EEXIST;
+	if (base + npages > mmu_max_gfn())
+		return -EINVAL;
+	return set_slot(vm, r, old);
+}
+
+/**
+ * vm_set_memory_region - KVM_SET_USER_MEMORY_REGION: create, move, delete a slot, change its flags
+ * @vm: the VM
+ * @region: argument of the ioctl
+ *
+ * 0; -EINVAL: alignment, range, flags, a change of size, address or KVM_MEM_READONLY, deletion of what
+ * is not there; -EEXIST: overlap; -ENOMEM. The order of the checks is upstream's. When it
+ * returns, no vCPU can reach memory that the change took away.
+ */
+int vm_set_memory_region(struct vm *vm, const struct kvm_userspace_memory_region *region)
+{
+	int r = check_region(region);
+
+	if (r)
+		return r;
+	mutex_lock(&vm->slots_lock);
+	r = set_region(vm, region);
+	mutex_unlock(&vm->slots_lock);
+	return r;
+}
