@@ -20,19 +20,24 @@ struct iodev;
  * @read:  0 when handled; -EOPNOTSUPP when this access is not the device's after all, and the
  *	   search goes on
  * @write: the same
- * @release: the bus lets go of the device (VM destruction); may be NULL
+ * @release: the bus lets go of the device (VM destruction, not iobus_unregister()); may be NULL
+ * @ioeventfd: not counted against the limit of devices
  */
 struct iodev_ops {
 	int (*read)(struct vcpu *vcpu, struct iodev *dev, u64 addr, int len, void *val);
 	int (*write)(struct vcpu *vcpu, struct iodev *dev, u64 addr, int len, const void *val);
 	void (*release)(struct iodev *dev);
+	bool ioeventfd;
 };
 
 struct iodev {
 	const struct iodev_ops *ops;
 };
 
-/* Under vm->slots_lock. @len 0 (an ioeventfd of any length) matches an access that begins at @addr. */
+/*
+ * Under vm->slots_lock. @len 0 (an ioeventfd of any length) matches an access that begins at @addr.
+ * 0, -ENOSPC or -ENOMEM. Once iobus_unregister() returns, no handler of the device runs.
+ */
 int iobus_register(struct vm *vm, int bus, u64 addr, u64 len, struct iodev *dev);
 void iobus_unregister(struct vm *vm, int bus, struct iodev *dev);
 void iobus_destroy(struct vm *vm);
