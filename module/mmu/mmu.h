@@ -12,6 +12,7 @@
 struct vcpu;
 struct vm;
 struct slot;
+struct slots;
 
 /**
  * struct tdp_format - how one kind of second-level table is written
@@ -25,6 +26,8 @@ struct slot;
  * @table:	rights and flags of an entry that points to a table
  * @enc_mask:	SME C-bit for RAM
  * @memtype_wb, @memtype_uc: leaf bits for write-back and uncached
+ * @tag_per_root: the CPU tags translations by the root alone (EPT), so that one flush on a CPU serves
+ *		all vCPUs of the VM; clear when the tag is the vCPU's own (ASID)
  *
  * The vendor fills it once at load (setup()).
  */
@@ -33,6 +36,7 @@ struct tdp_format {
 	u32 leaf_levels;
 	u64 present, read, write, exec, noexec, user, large, accessed, dirty, table, enc_mask;
 	u64 memtype_wb, memtype_uc;
+	bool tag_per_root;
 };
 
 /**
@@ -65,25 +69,31 @@ struct vm_mmu {
 	int levels;			/* [c] */
 	struct mmu_notifier notifier;
 	unsigned long invalidate_seq;	/* [m] */
-	long invalidate_in_progress;	/* [m] */
+	long invalidate_in_progress;	/* [m] those that overlap a slot */
 	unsigned long invalidate_start, invalidate_end;	/* [m] hva range, a hull */
+	spinlock_t invalidate_lock;	/* inside nothing; see mmu_publish_slots() */
+	unsigned long invalidate_active;	/* invalidate_lock: all between start and end */
 	wait_queue_head_t invalidate_wait;	/* slot changes wait for the end of invalidations */
-	atomic64_t tlb_generation;	/* raised by every change that takes rights away; see vcpu_mmu */
+	atomic64_t tlb_generation;	/* raised under [m] by every change that takes rights away */
+	atomic64_t tlb_synced;		/* [a] no vCPU is in a burst begun before this generation */
+	u64 __percpu *flushed;		/* [i] generation that each CPU has flushed; tag_per_root */
 	atomic64_t leaves[3];		/* leaves by size: 4 KiB, 2 MiB, 1 GiB */
 	atomic64_t tables;		/* table pages */
-	struct list_head retired;	/* [m] table pages that wait for a grace period */
 };
 
+#define MMU_CACHED_TABLES	8
+
 struct vcpu_mmu {
-	u64 tlb_generation;		/* generation that this vCPU's CPU has flushed up to */
-	void *table_cache[8];		/* preallocated zeroed table pages, topped up outside bursts */
-	int nr_cached;
+	u64 tlb_generation;		/* [i] flushed for this vCPU, on ... */
+	int tlb_cpu;			/* [i] ... this CPU; unless tag_per_root */
+	int nr_cached;			/* [v] */
+	void *table_cache[MMU_CACHED_TABLES];	/* [v] zeroed table pages, topped up outside bursts */
 };
 
 /* Module load: the format is the vendor's. */
 extern struct tdp_format tdp_format;
 
-int mmu_vm_init(struct vm *vm);			/* root, notifier registered on vm->mm */
+int mmu_vm_init(struct vm *vm);			/* root, notifier registered on vm->mm; after vm_memory_init() */
 void mmu_vm_release(struct vm *vm);		/* notifier gone, all leaves zapped */
 void mmu_vm_destroy(struct vm *vm);		/* tables freed */
 void mmu_vcpu_init(struct vcpu *vcpu);
@@ -94,12 +104,29 @@ enum fault_result mmu_handle_fault(struct vcpu *vcpu, const struct fault *fault)
 
 /* Slot changes; under vm->slots_lock. Both leave no stale translation in any TLB when they return. */
 void mmu_zap_gfns(struct vm *vm, u64 start, u64 end);
-void mmu_write_protect(struct vm *vm, u64 start, u64 end);	/* 4 KiB mappings after this, read-only */
+void mmu_write_protect(struct vm *vm, u64 start, u64 end);	/* no write without a fault after this */
+
+/* The frames @gfn + n for every bit n of @mask. Under mmu.lock for writing; mmu_tlb_sync() after unlocking. */
 void mmu_write_protect_mask(struct vm *vm, u64 gfn, unsigned long mask);
-void mmu_flush_remote(struct vm *vm);		/* no vCPU runs with an older generation when it returns */
+
+/* Frames below this can be mapped. */
+u64 mmu_max_gfn(void);
+
+/*
+ * Translations in TLBs. Whoever takes rights away calls mmu_tlb_raise() before it releases mmu.lock, and
+ * mmu_tlb_sync() before it relies on the change: page tables freed, pages given back, a log read. The
+ * sync also waits for what others raised, so finding an entry already gone is as good as removing it.
+ * Any context with interrupts on, not in a burst. mmu_flush_remote() is both in one.
+ */
+void mmu_tlb_raise(struct vm *vm);
+void mmu_tlb_sync(struct vm *vm);
+void mmu_flush_remote(struct vm *vm);
+
+/* Makes new slots visible, between invalidations; under vm->slots_lock. */
+void mmu_publish_slots(struct vm *vm, struct slots *slots);
 
 /* Before entry, in the burst: true when second-level translations must be flushed on this CPU. */
-bool mmu_needs_flush(struct vcpu *vcpu);
+bool mmu_needs_flush(struct vcpu *vcpu);	/* the vendor that gets true flushes before it enters */
 
 /*
  * The guest's own page tables. Access bits as in a #PF error code. On failure returns ~0ull and
@@ -126,6 +153,7 @@ u64 mmu_gva_to_gpa(struct vcpu *vcpu, u64 gva, u64 access, struct mmu_exception 
 int mmu_read_gva(struct vcpu *vcpu, u64 gva, void *buf, size_t len, u64 access, struct mmu_exception *e, u64 *gpa);
 int mmu_write_gva(struct vcpu *vcpu, u64 gva, const void *buf, size_t len, u64 access, struct mmu_exception *e, u64 *gpa);
 
-int mmu_load_pdptrs(struct vcpu *vcpu, u64 cr3);	/* 0, -EINVAL (reserved bits: #GP), -EAGAIN */
+/* 0 with regs.pdptr written and marked dirty, -EINVAL (reserved bits: #GP), -EAGAIN */
+int mmu_load_pdptrs(struct vcpu *vcpu, u64 cr3);
 
 #endif

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Write protection for the dirty log.
+ *
+ * Large leaves are protected whole and stay: reads go on at full size, and the first write splits them.
+ */
+#include <linux/sched.h>
+
+#include "mmu/tdp.h"
+#include "vm/vm.h"
+
+/* True when the leaf was writable. The CPU may set bits meanwhile. */
+static bool protect_leaf(struct tdp_iter *it)
+{
+	while (it->old & tdp_format.write) {
+		if (try_cmpxchg64(it->ep, &it->old, it->old & ~tdp_format.write))
+			return true;
+	}
+	return false;
+}
+
+/**
+ * mmu_write_protect - make every write to a range of frames fault
+ * @vm: the VM
+ * @start: first frame
+ * @end: first frame after it
+ *
+ * Takes mmu.lock; when it returns, no TLB allows such a write.
+ */
+void mmu_write_protect(struct vm *vm, u64 start, u64 end)
+{
+	struct tdp_iter it = { .vm = vm, .gfn = start, .end = end };
+	bool changed = false;
+
+	write_lock(&vm->mmu.lock);
+	while (tdp_next_leaf(&it)) {
+		changed |= protect_leaf(&it);
+		if (need_resched() || rwlock_needbreak(&vm->mmu.lock)) {
+			if (changed)
+				mmu_tlb_raise(vm);
+			cond_resched_rwlock_write(&vm->mmu.lock);
+		}
+	}
+	if (changed)
+		mmu_tlb_raise(vm);
+	write_unlock(&vm->mmu.lock);
+	mmu_tlb_sync(vm);
+}
+
+/* See mmu.h. */
+void mmu_write_protect_mask(struct vm *vm, u64 gfn, unsigned long mask)
+{
+	struct tdp_iter it = { .vm = vm };
+	bool changed = false;
+
+	lockdep_assert_held_write(&vm->mmu.lock);
+	if (!mask)
+		return;
+	it.gfn = gfn + __ffs(mask);
+	it.end = gfn + __fls(mask) + 1;
+	while (tdp_next_leaf(&it)) {
+		if (it.level > 1 || mask & BIT(it.leaf_gfn - gfn))
+			changed |= protect_leaf(&it);
+	}
+	if (changed)
+		mmu_tlb_raise(vm);
+}
