@@ -212,6 +212,7 @@ static inline int compat_follow_pfn(struct vm_area_struct *vma, unsigned long ad
 
 	if (r)
 		return r;
+	__acquire(lock);
 	*pfn = pte_pfn(*ptep);
 	*prot = __pgprot(pte_flags(*ptep));
 	*writable = pte_write(*ptep);
