@@ -1,0 +1,225 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Giving events to the guest, and taking back those whose delivery an exit interrupted.
+ *
+ * An event waits in vmx->inject for the entry, because it may be prepared before the VMCS is loaded.
+ */
+#include "vmx/vmx.h"
+
+static void inject(struct vmx_vcpu *vmx, enum intr_type type, u8 vector)
+{
+	vmx->inject = INTR_VALID | FIELD_PREP(INTR_TYPE, type) | vector;
+	vmx->inject_length = 0;
+}
+
+/*
+ * Software events push the address behind their instruction: its length is that of the exit that
+ * interrupted them, or of the instruction that the emulator executed.
+ */
+static void inject_soft(struct vmx_vcpu *vmx, enum intr_type type, u8 vector)
+{
+	inject(vmx, type, vector);
+	vmx->inject_length = vmx->soft_length ?: vmx->vcpu.emu.insn.len ?: 1;
+}
+
+void vmx_inject_exception(struct vcpu *vcpu, const struct exception *e)
+{
+	struct vmx_vcpu *vmx = to_vmx(vcpu);
+
+	if (e->vector == EXC_BP || e->vector == EXC_OF) {
+		inject_soft(vmx, INTR_SOFT_EXCEPTION, e->vector);
+		return;
+	}
+	inject(vmx, INTR_HARD_EXCEPTION, e->vector);
+	/* Real mode pushes no error codes. CR0.PE is not the guest's to change, so it is here. */
+	if (e->has_error && vcpu->regs.cr0 & X86_CR0_PE) {
+		vmx->inject |= INTR_HAS_ERROR;
+		/* SDM, Checks on VM-Entry Control Fields: the upper half must be zero. */
+		vmx->inject_error = e->error & 0xffff;
+	}
+}
+
+void vmx_inject_interrupt(struct vcpu *vcpu, u8 vector, bool soft)
+{
+	if (soft)
+		inject_soft(to_vmx(vcpu), INTR_SOFT_INTERRUPT, vector);
+	else
+		inject(to_vmx(vcpu), INTR_EXTERNAL, vector);
+}
+
+/* Delivering it blocks further NMIs until IRET: virtual NMIs. */
+void vmx_inject_nmi(struct vcpu *vcpu)
+{
+	inject(to_vmx(vcpu), INTR_NMI, EXC_NMI);
+}
+
+/* The core still has the event as injected, and gives it again. */
+void vmx_cancel_injection(struct vcpu *vcpu)
+{
+	to_vmx(vcpu)->inject = 0;
+}
+
+bool vmx_interrupt_allowed(struct vcpu *vcpu)
+{
+	vcpu_fetch(vcpu, REGS_RFLAGS | REGS_SHADOW);
+	return vcpu->regs.rflags & X86_EFLAGS_IF && !vcpu->regs.int_shadow;
+}
+
+bool vmx_nmi_allowed(struct vcpu *vcpu)
+{
+	vcpu_fetch(vcpu, REGS_SHADOW);
+	return !to_vmx(vcpu)->nmi_blocked && !vcpu->regs.int_shadow;
+}
+
+void vmx_open_interrupt_window(struct vcpu *vcpu, bool open)
+{
+	vmx_set_bits(to_vmx(vcpu), LAZY_CPU, CPU_INTR_WINDOW, open);
+}
+
+/*
+ * NMI-window exits come when virtual NMIs are not blocked, but STI's shadow may block them on some
+ * CPUs and VM entry then refuses the event: wait for the end of that shadow as for an interrupt.
+ */
+void vmx_open_nmi_window(struct vcpu *vcpu, bool open)
+{
+	if (open) {
+		vcpu_fetch(vcpu, REGS_SHADOW);
+		if (vcpu->regs.int_shadow & SHADOW_STI) {
+			vmx_open_interrupt_window(vcpu, true);
+			return;
+		}
+	}
+	vmx_set_bits(to_vmx(vcpu), LAZY_CPU, CPU_NMI_WINDOW, open);
+}
+
+bool vmx_nmi_masked(struct vcpu *vcpu)
+{
+	vcpu_fetch(vcpu, REGS_SHADOW);
+	return to_vmx(vcpu)->nmi_blocked;
+}
+
+void vmx_set_nmi_masked(struct vcpu *vcpu, bool masked)
+{
+	struct vmx_vcpu *vmx = to_vmx(vcpu);
+
+	vcpu_fetch(vcpu, REGS_SHADOW);
+	if (vmx->nmi_blocked == masked)
+		return;
+	vmx->nmi_blocked = masked;
+	vcpu_dirty(vcpu, REGS_SHADOW);
+}
+
+/* CR8 accesses always exit. */
+void vmx_update_tpr(struct vcpu *vcpu, int tpr, int max_irr)
+{
+}
+
+/*
+ * vmx_write_injection - the event in vmx->inject into the VMCS
+ */
+void vmx_write_injection(struct vmx_vcpu *vmx)
+{
+	vmwrite32(VMCS_ENTRY_INTR_INFO, vmx->inject);
+	if (vmx->inject & INTR_HAS_ERROR)
+		vmwrite32(VMCS_ENTRY_ERROR_CODE, vmx->inject_error);
+	if (vmx->inject_length)
+		vmwrite32(VMCS_ENTRY_INSN_LENGTH, vmx->inject_length);
+}
+
+/* Exits that can happen while an event is delivered; all others leave IDT-vectoring information invalid. */
+static bool may_interrupt_delivery(u16 reason)
+{
+	switch (reason) {
+	case EXIT_REASON_EXCEPTION_NMI:
+	case EXIT_REASON_TASK_SWITCH:
+	case EXIT_REASON_EPT_VIOLATION:
+	case EXIT_REASON_EPT_MISCONFIG:
+		return true;
+	default:
+		return false;
+	}
+}
+
+/*
+ * IRET ends NMI blocking before it accesses the stack; when that access then exits, NMIs are open
+ * though the handler will run its IRET again: block them again (SDM, Information About NMI Unblocking
+ * Due to IRET).
+ */
+static void restore_nmi_blocking(struct vmx_vcpu *vmx)
+{
+	bool unblocked = false;
+	u32 intr;
+
+	switch (vmx_basic_reason(vmx)) {
+	case EXIT_REASON_EPT_VIOLATION:
+		unblocked = vmx_exit_qualification(vmx) & EPT_QUAL_NMI_UNBLOCKED;
+		break;
+	case EXIT_REASON_EXCEPTION_NMI:
+		intr = vmx_exit_intr(vmx);
+		unblocked = intr & INTR_NMI_UNBLOCKED && FIELD_GET(INTR_VECTOR, intr) != EXC_DF;
+		break;
+	}
+	if (unblocked)
+		vmx_set_nmi_masked(&vmx->vcpu, true);
+}
+
+/* The interrupted event is injected again: SDM, Information for VM Exits During Event Delivery. */
+static void requeue(struct vmx_vcpu *vmx, u32 info)
+{
+	struct events *ev = &vmx->vcpu.events;
+	u8 vector = FIELD_GET(INTR_VECTOR, info);
+
+	vcpu_request(&vmx->vcpu, REQ_EVENT);
+	switch (FIELD_GET(INTR_TYPE, info)) {
+	case INTR_NMI:
+		ev->nmi.injected = true;
+		/* Its delivery did block NMIs; the next one would be refused. */
+		vmx_set_nmi_masked(&vmx->vcpu, false);
+		break;
+	case INTR_SOFT_EXCEPTION:
+		vmx->soft_length = vmx_exit_length(vmx);
+		fallthrough;
+	case INTR_HARD_EXCEPTION:
+		if (info & INTR_HAS_ERROR)
+			vmx->exit.vectoring_error = vmread32(VMCS_VECTORING_ERROR_CODE);
+		ev->exception = (struct exception) {
+			.injected = true, .vector = vector,
+			.has_error = info & INTR_HAS_ERROR,
+			.error = info & INTR_HAS_ERROR ? vmx->exit.vectoring_error : 0,
+		};
+		break;
+	case INTR_SOFT_INTERRUPT:
+		vmx->soft_length = vmx_exit_length(vmx);
+		fallthrough;
+	case INTR_EXTERNAL:
+		ev->interrupt.injected = true;
+		ev->interrupt.soft = FIELD_GET(INTR_TYPE, info) == INTR_SOFT_INTERRUPT;
+		ev->interrupt.vector = vector;
+		break;
+	/* INT1: RIP is still at it, and it runs again. */
+	}
+}
+
+/*
+ * vmx_complete_events - after an exit: what was injected has been delivered, or comes back
+ */
+void vmx_complete_events(struct vmx_vcpu *vmx)
+{
+	struct events *ev = &vmx->vcpu.events;
+
+	if (vmx->inject) {
+		vmx->inject = 0;
+		ev->exception.injected = false;
+		ev->nmi.injected = false;
+		ev->interrupt.injected = false;
+	}
+	vmx->soft_length = 0;
+	vmx->exit.vectoring = 0;
+	if (!may_interrupt_delivery(vmx_basic_reason(vmx)))
+		return;
+	vmx->exit.vectoring = vmread32(VMCS_VECTORING_INFO);
+	if (unlikely(vmx->exit.vectoring & INTR_VALID))
+		requeue(vmx, vmx->exit.vectoring);
+	else
+		restore_nmi_blocking(vmx);
+}

@@ -1,0 +1,255 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * One entry into the guest: what is written before, what has to happen right behind the exit.
+ */
+#include <linux/cpu.h>
+#include <linux/gfp.h>
+#include <linux/mm.h>
+#include <linux/moduleparam.h>
+#include <asm/barrier.h>
+#include <asm/cpufeature.h>
+#include <asm/mce.h>
+#include <asm/special_insns.h>
+
+#include "vmx/vmx.h"
+
+/*
+ * L1 Terminal Fault: a guest can read all of L1D through not-present entries of its page tables. The
+ * administrator's choice (l1tf=) is not for every module to see, so there is a parameter.
+ */
+enum { L1D_NEVER, L1D_COND, L1D_ALWAYS };
+static int l1d_flush = L1D_COND;
+module_param(l1d_flush, int, 0444);
+MODULE_PARM_DESC(l1d_flush, "On CPUs with the L1TF bug flush L1D before entering a guest: 0 never, 1 when other code of the host ran (the default), 2 always");
+
+/* 64 KiB: twice the cache, because its replacement is not exactly least-recently-used. */
+#define L1D_FLUSH_ORDER	4
+static void *l1d_pages;
+
+int vmx_enter_setup(void)
+{
+	u64 cap = 0;
+	int i;
+
+	if (boot_cpu_has(X86_FEATURE_ARCH_CAPABILITIES))
+		nst_rdmsr_safe(MSR_IA32_ARCH_CAPABILITIES, &cap);
+	if (!boot_cpu_has_bug(X86_BUG_L1TF) || cap & ARCH_CAP_SKIP_VMENTRY_L1DFLUSH ||
+	    cpu_mitigations_off())
+		l1d_flush = L1D_NEVER;
+	if (l1d_flush == L1D_NEVER || boot_cpu_has(X86_FEATURE_FLUSH_L1D))
+		return 0;
+	l1d_pages = (void *)__get_free_pages(GFP_KERNEL, L1D_FLUSH_ORDER);
+	if (!l1d_pages)
+		return -ENOMEM;
+	/* No two pages alike: a hypervisor below this kernel may merge such pages into one. */
+	for (i = 0; i < BIT(L1D_FLUSH_ORDER); i++)
+		memset(l1d_pages + i * PAGE_SIZE, i + 1, PAGE_SIZE);
+	return 0;
+}
+
+void vmx_enter_cleanup(void)
+{
+	free_pages((unsigned long)l1d_pages, L1D_FLUSH_ORDER);
+	l1d_pages = NULL;
+}
+
+/* Read twice the cache's size: first a byte of each page, for the TLB, then every line. */
+static void fill_l1d(void)
+{
+	const u8 *p = l1d_pages;
+	unsigned int i;
+
+	for (i = 0; i < PAGE_SIZE << L1D_FLUSH_ORDER; i += PAGE_SIZE)
+		READ_ONCE(p[i]);
+	barrier_nospec();
+	for (i = 0; i < PAGE_SIZE << L1D_FLUSH_ORDER; i += L1_CACHE_BYTES)
+		READ_ONCE(p[i]);
+	barrier_nospec();
+}
+
+static void flush_l1d(struct vmx_vcpu *vmx)
+{
+	if (likely(l1d_flush == L1D_NEVER))
+		return;
+	if (l1d_flush == L1D_COND && !vmx->flush_l1d)
+		return;
+	vmx->flush_l1d = false;
+	if (boot_cpu_has(X86_FEATURE_FLUSH_L1D))
+		nst_wrmsr(MSR_IA32_FLUSH_CMD, L1D_FLUSH);
+	else
+		fill_l1d();
+}
+
+/*
+ * vmx_run_flags - VMX_RUN_* that depend on this CPU only
+ *
+ * Microarchitectural data sampling and its relatives. Of CPUs where only MMIO leaves data in the buffers it is not
+ * known which VM has a device, so all entries clear them there too.
+ */
+u32 vmx_run_flags(void)
+{
+	bool verw = boot_cpu_has(X86_FEATURE_CLEAR_CPU_BUF) ||
+		    (boot_cpu_has_bug(X86_BUG_MMIO_STALE_DATA) && !cpu_mitigations_off());
+
+#ifdef X86_FEATURE_CLEAR_CPU_BUF_VM
+	verw |= boot_cpu_has(X86_FEATURE_CLEAR_CPU_BUF_VM);
+#endif
+	return verw ? VMX_RUN_VERW : 0;
+}
+
+/*
+ * INVVPID and INVEPT: of the context where the CPU can, else of all. Linear and combined translations carry the VPID,
+ * guest-physical and combined ones the root, so a flush of the root covers what a changed second-level entry reached.
+ */
+static void flush_tlb(struct vmx_vcpu *vmx)
+{
+	u32 flush = vmx->flush;
+
+	vmx->flush = 0;
+	vmx->vcpu.stats.tlb_flush++;
+	if (flush & FLUSH_EPT) {
+		if (vmx_caps.ept_vpid & EPT_CAP_INVEPT_SINGLE)
+			vmx_invept(INVEPT_SINGLE, vmx_get(vmx, LAZY_EPTP));
+		else
+			vmx_invept(INVEPT_ALL, 0);
+	}
+	/* Without a VPID every entry and exit flushes. */
+	if (flush & FLUSH_VPID && vmx->vpid) {
+		if (vmx_caps.ept_vpid & EPT_CAP_INVVPID_SINGLE)
+			vmx_invvpid(INVVPID_SINGLE, vmx->vpid, 0);
+		else
+			vmx_invvpid(INVVPID_ALL, 0, 0);
+	}
+}
+
+/*
+ * Single-stepping by user space over STI or MOV SS: entry wants a pending trap there (SDM, Checks on Guest Non-Register
+ * State), which would be the guest's and not the debugger's. Without the shadow it wants none.
+ */
+static void prepare_stepping(struct vmx_vcpu *vmx)
+{
+	struct vcpu *vcpu = &vmx->vcpu;
+
+	vcpu_fetch(vcpu, REGS_SHADOW);
+	if (vcpu->regs.int_shadow) {
+		vcpu->regs.int_shadow = 0;
+		vcpu_dirty(vcpu, REGS_SHADOW);
+	}
+}
+
+static void write_state(struct vmx_vcpu *vmx)
+{
+	struct vcpu *vcpu = &vmx->vcpu;
+
+	if (unlikely(vcpu->guest_debug & KVM_GUESTDBG_SINGLESTEP))
+		prepare_stepping(vmx);
+	if (vcpu->regs.dirty)
+		vmx_flush_regs(vmx);
+	vmx_set(vmx, LAZY_DR7, vcpu->cpu_state.effective_dr7);
+	if (unlikely(vmx->lazy_stale))
+		vmx_write_lazy(vmx);
+	vmx_msrs_update(vmx, false);
+	if (unlikely(vmx->inject))
+		vmx_write_injection(vmx);
+	if (unlikely(vmx->pending_bs)) {
+		vmx->pending_bs = false;
+		vmwriten(VMCS_GUEST_PENDING_DEBUG, PENDING_DEBUG_BS);
+	}
+	if (unlikely(mmu_needs_flush(vcpu)))
+		vmx->flush |= FLUSH_EPT;
+	if (unlikely(vmx->flush))
+		flush_tlb(vmx);
+}
+
+/* SDM, Machine-Check Architecture and VMX: the handler sees a trap from user mode, which it may kill. */
+static void machine_check(void)
+{
+	struct pt_regs regs = { .cs = __USER_CS, .flags = X86_EFLAGS_IF };
+
+	do_machine_check(&regs);
+}
+
+/*
+ * Events that belong to the host and that hardware has acknowledged: NMIs are blocked since the exit, until the
+ * handler's IRET. It runs through the IDT, on its own stack, with the host's state whole.
+ */
+static void deliver_host_events(struct vmx_vcpu *vmx)
+{
+	u32 intr;
+
+	if (unlikely(vmx_basic_reason(vmx) == EXIT_REASON_MCE_DURING_VMENTRY)) {
+		machine_check();
+		return;
+	}
+	if (likely(vmx_basic_reason(vmx) != EXIT_REASON_EXCEPTION_NMI))
+		return;
+	intr = vmx_exit_intr(vmx);
+	if (FIELD_GET(INTR_TYPE, intr) == INTR_NMI)
+		asm volatile("int $2" : : : "memory");
+	else if (FIELD_GET(INTR_TYPE, intr) == INTR_HARD_EXCEPTION &&
+		 FIELD_GET(INTR_VECTOR, intr) == EXC_MC)
+		machine_check();
+}
+
+/* The entry did not happen: registers are where they were, and the event is still to be given. */
+static void entry_refused(struct vmx_vcpu *vmx)
+{
+	vmx->exit.reason = VMX_EXIT_REASONS_FAILED_VMENTRY;
+	vmx->entry_error = 0;
+	if (vmx->result == VMX_RUN_VMFAIL)
+		vmx->entry_error = vmread32(VMCS_INSN_ERROR);
+	vmwrite32(VMCS_ENTRY_INTR_INFO, 0);
+	vmx->inject = 0;
+}
+
+/*
+ * vmx_enter - run the guest until an exit; inside a burst
+ */
+void vmx_enter(struct vcpu *vcpu)
+{
+	struct vmx_vcpu *vmx = to_vmx(vcpu);
+
+	write_state(vmx);
+	if (native_read_cr2() != vcpu->regs.cr2)
+		native_write_cr2(vcpu->regs.cr2);
+	flush_l1d(vmx);
+
+	count_op(vmentry);
+	vmx->result = vmx_run(vmx, vmx->run_flags | (vmx->launched ? VMX_RUN_RESUME : 0));
+
+	/* Before anything here can fault. */
+	vcpu->regs.cr2 = native_read_cr2();
+	/* Exits clear it. */
+	if (unlikely(vmx->host.debugctl))
+		nst_wrmsr(MSR_IA32_DEBUGCTLMSR, vmx->host.debugctl);
+	vcpu->regs.valid = vmx_valid_after_exit(vmx);
+	vmx->exit.have = 0;
+	if (unlikely(vmx->result != VMX_RUN_EXIT)) {
+		entry_refused(vmx);
+		return;
+	}
+	vmx->exit.reason = vmread32(VMCS_EXIT_REASON);
+	deliver_host_events(vmx);
+	if (unlikely(vmx->exit.reason & VMX_EXIT_REASONS_FAILED_VMENTRY)) {
+		vmwrite32(VMCS_ENTRY_INTR_INFO, 0);
+		vmx->inject = 0;
+		return;
+	}
+	vmx->launched = true;
+	vmx_complete_events(vmx);
+}
+
+void vmx_tlb_flush(struct vcpu *vcpu, enum tlb_scope scope)
+{
+	to_vmx(vcpu)->flush |= scope == TLB_ALL ? FLUSH_VPID | FLUSH_EPT : FLUSH_VPID;
+}
+
+void vmx_tlb_flush_address(struct vcpu *vcpu, u64 gva)
+{
+	struct vmx_vcpu *vmx = to_vmx(vcpu);
+
+	if (vcpu->in_burst && vmx->vpid && vmx_caps.ept_vpid & EPT_CAP_INVVPID_ADDRESS &&
+	    vmx_invvpid(INVVPID_ADDRESS, vmx->vpid, gva))
+		return;
+	vmx->flush |= FLUSH_VPID;
+}

@@ -1,0 +1,243 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * VMX: what the files of this folder share. svm/svm.h is its twin.
+ */
+#ifndef NESTOR_VMX_VMX_H
+#define NESTOR_VMX_VMX_H
+
+#include <linux/bitfield.h>
+#include <linux/nospec.h>
+#include <linux/percpu.h>
+#include <asm/debugreg.h>
+#include <uapi/asm/vmx.h>
+
+#include "vm/ops.h"
+#include "vmx/vmcs.h"
+
+/**
+ * struct vmx_caps - what this CPU's VMX can do, adjusted to what is used
+ * @pin, @cpu, @cpu2, @exit, @entry: controls that are set for every vCPU at first
+ * @cpu2_allowed: secondary controls that may be set
+ * @cr0_fixed0: bits of CR0 that must be set, PE and PG apart (unrestricted guest)
+ * @pt_clears: entering VMX operation ends a Processor Trace; see vmx_root_enter()
+ *
+ * Filled by vmx_probe(), constant afterwards.
+ */
+struct vmx_caps {
+	u32 revision;
+	u32 pin, cpu, cpu2, exit, entry;
+	u32 cpu2_allowed;
+	u64 ept_vpid;
+	u64 cr0_fixed0;
+	u64 cr4_fixed0, cr4_fixed1;
+	bool pt_clears;
+	bool has_pebs;
+};
+extern struct vmx_caps vmx_caps;
+
+/*
+ * VMCS fields that are written only when they change, whoever changes them and whether the VMCS
+ * is loaded or not: vmx_set() notes the value, the next entry writes it.
+ */
+enum vmx_lazy {
+	LAZY_PIN, LAZY_CPU, LAZY_CPU2, LAZY_EXIT, LAZY_ENTRY,
+	LAZY_EXCEPTIONS,
+	LAZY_TSC_OFFSET, LAZY_TSC_MULTIPLIER,
+	LAZY_EPTP,
+	LAZY_DR7,
+	LAZY_CR0_MASK, LAZY_CR4_MASK, LAZY_CR0_SHADOW, LAZY_CR4_SHADOW,
+	LAZY_HOST_CR3, LAZY_HOST_CR4, LAZY_HOST_FS_BASE,
+	LAZY_NR
+};
+
+/* Exit information that was read: vmx_exit.have. */
+#define EXIT_HAVE_QUALIFICATION	BIT(0)
+#define EXIT_HAVE_INTR		BIT(1)
+#define EXIT_HAVE_LENGTH	BIT(2)
+#define EXIT_HAVE_ADDRESSES	BIT(3)
+
+/**
+ * struct vmx_exit - the last exit
+ * @reason: basic reason and flags; valid after every entry
+ * @vectoring: IDT-vectoring information, 0 when no event was interrupted in its delivery
+ * @have: which of the fields that follow were read; complete when the burst is left for slow
+ *	  handling or user space
+ */
+struct vmx_exit {
+	u32 reason;
+	u32 vectoring, vectoring_error;
+	u32 have;
+	u64 qualification;
+	u32 intr, intr_error;
+	u32 length;
+	u64 gla, gpa;
+};
+
+/* MSRs of the guest's that are in the CPU during a burst; see vmx_msrs_enter(). */
+#define VMX_NR_SWITCHED	5
+
+/* What vmx_run() is told; also in asm_offsets.h. */
+#define VMX_RUN_RESUME		BIT(0)	/* VMRESUME, not VMLAUNCH */
+#define VMX_RUN_SAVE_SPEC_CTRL	BIT(1)	/* the guest writes IA32_SPEC_CTRL without an exit */
+#define VMX_RUN_VERW		BIT(2)	/* clear CPU buffers on entry */
+
+/* What vmx_run() returns. */
+enum vmx_run_result { VMX_RUN_EXIT, VMX_RUN_VMFAIL, VMX_RUN_FAULT };
+
+/**
+ * struct vmx_vcpu - a vCPU on VMX
+ *
+ * Fields without a mark are guarded by vcpu->mutex.
+ */
+struct vmx_vcpu {
+	struct vcpu vcpu;		/* first: to_vmx() */
+
+	void *vmcs;			/* [c] the region: a page */
+	u64 vmcs_pa;			/* [c] */
+	void *msr_bitmap;		/* [c] a page */
+	u16 vpid;			/* [c] 0: none */
+	bool vmcs_used;			/* the region was cleared and filled once */
+	bool launched;			/* [i] since the last VMPTRLD */
+	u64 host_rsp;			/* HOST_RSP, kept by vmx_run() */
+
+	u64 lazy[LAZY_NR];
+	u32 lazy_stale;			/* bits: fields that hardware lacks */
+
+	struct vmx_exit exit;
+	enum vmx_run_result result;	/* of the last entry */
+	u32 entry_error;		/* VM-instruction error of a VMfail */
+
+	/* The event given to the next entry: 0 or INTR_VALID and more. */
+	u32 inject;
+	u32 inject_error;
+	u32 inject_length;
+	u32 soft_length;		/* length of the instruction whose soft event must be injected again */
+
+	u32 interruptibility;		/* with REGS_SHADOW: the field's other bits */
+	bool nmi_blocked;		/* with REGS_SHADOW */
+	bool pending_bs;		/* a single-step trap waits for the next entry */
+	bool pass_spec_ctrl;		/* the guest uses IA32_SPEC_CTRL: not intercepted any more */
+	u64 cr4_owned;			/* CR4 bits that the guest changes without an exit */
+	u32 run_flags;			/* VMX_RUN_* that do not change from entry to entry */
+
+	u32 flush;			/* FLUSH_*: before the next entry */
+	bool flush_l1d;			/* [i] the host may have secrets in L1D */
+
+	/* What the host had at burst begin. */
+	struct vmx_host {
+		int cpu;		/* that the per-CPU host state in the VMCS is of; -1 none */
+		u16 ds, es, fs, gs, ldt;
+		u64 fs_base;
+		u64 debugctl;
+		u64 pebs_enable;
+		u64 msr[VMX_NR_SWITCHED];
+		u32 msrs;		/* [i] bits: MSRs that hold the guest's value */
+	} host;
+};
+
+#define FLUSH_VPID	BIT(0)
+#define FLUSH_EPT	BIT(1)
+
+static inline struct vmx_vcpu *to_vmx(struct vcpu *vcpu)
+{
+	return container_of(vcpu, struct vmx_vcpu, vcpu);
+}
+
+static inline void vmx_set(struct vmx_vcpu *vmx, enum vmx_lazy field, u64 value)
+{
+	if (vmx->lazy[field] != value) {
+		vmx->lazy[field] = value;
+		vmx->lazy_stale |= BIT(field);
+	}
+}
+
+static inline u64 vmx_get(const struct vmx_vcpu *vmx, enum vmx_lazy field)
+{
+	return vmx->lazy[field];
+}
+
+static inline void vmx_set_bits(struct vmx_vcpu *vmx, enum vmx_lazy field, u64 bits, bool on)
+{
+	vmx_set(vmx, field, on ? vmx_get(vmx, field) | bits : vmx_get(vmx, field) & ~bits);
+}
+
+/* root.c: probing, root mode, bursts, entering the guest */
+int vmx_probe(void);
+int vmx_setup(void);
+void vmx_cleanup(void);
+int vmx_burst_enter(struct vcpu *vcpu);
+void vmx_burst_leave(struct vcpu *vcpu);
+int vmx_visit_begin(struct vmx_vcpu *vmx, unsigned long *flags);
+void vmx_visit_end(struct vmx_vcpu *vmx, unsigned long flags);
+void vmx_emergency_leave(void);
+
+/* run.c: one entry. enter.S: vmx_run(), and where exits arrive */
+int vmx_enter_setup(void);
+void vmx_enter_cleanup(void);
+void vmx_enter(struct vcpu *vcpu);
+enum vmx_run_result vmx_run(struct vmx_vcpu *vmx, u32 flags);
+void vmx_run_exit(void);
+u32 vmx_run_flags(void);
+void vmx_tlb_flush(struct vcpu *vcpu, enum tlb_scope scope);
+void vmx_tlb_flush_address(struct vcpu *vcpu, u64 gva);
+
+/* vmcs.c: control words, and the state that is written once */
+int vmx_read_caps(void);
+int vmx_vcpu_init(struct vcpu *vcpu);
+void vmx_vcpu_destroy(struct vcpu *vcpu);
+void vmx_vcpu_reset(struct vcpu *vcpu, bool init_event);
+void vmx_intercepts_changed(struct vcpu *vcpu);
+void vmx_write_constants(struct vmx_vcpu *vmx);
+void vmx_write_host_state(struct vmx_vcpu *vmx, int cpu);
+void vmx_write_lazy(struct vmx_vcpu *vmx);
+void vmx_root_changed(struct vcpu *vcpu);
+void vmx_write_tsc_offset(struct vcpu *vcpu, u64 offset, u64 ratio);
+int vmx_vpid_setup(void);
+void vmx_vpid_cleanup(void);
+
+/* regs.c: registers between struct regs and the VMCS */
+void vmx_fetch(struct vcpu *vcpu, u32 groups);
+void vmx_fetch_now(struct vmx_vcpu *vmx, u32 groups);
+void vmx_flush_regs(struct vmx_vcpu *vmx);
+u32 vmx_valid_after_exit(struct vmx_vcpu *vmx);
+void vmx_skip_instruction(struct vcpu *vcpu);
+bool vmx_cr4_valid(struct vcpu *vcpu, u64 cr4);
+
+/* events.c: injection */
+bool vmx_interrupt_allowed(struct vcpu *vcpu);
+bool vmx_nmi_allowed(struct vcpu *vcpu);
+void vmx_inject_interrupt(struct vcpu *vcpu, u8 vector, bool soft);
+void vmx_inject_nmi(struct vcpu *vcpu);
+void vmx_inject_exception(struct vcpu *vcpu, const struct exception *e);
+void vmx_cancel_injection(struct vcpu *vcpu);
+void vmx_open_interrupt_window(struct vcpu *vcpu, bool open);
+void vmx_open_nmi_window(struct vcpu *vcpu, bool open);
+bool vmx_nmi_masked(struct vcpu *vcpu);
+void vmx_set_nmi_masked(struct vcpu *vcpu, bool masked);
+void vmx_update_tpr(struct vcpu *vcpu, int tpr, int max_irr);
+void vmx_write_injection(struct vmx_vcpu *vmx);
+void vmx_complete_events(struct vmx_vcpu *vmx);
+
+/* msr.c: MSR bitmap, MSRs that are the guest's during a burst */
+void vmx_msr_intercept(struct vcpu *vcpu, u32 msr, bool read, bool write);
+void vmx_update_msr_bitmap(struct vmx_vcpu *vmx);
+void vmx_msrs_enter(struct vmx_vcpu *vmx);
+void vmx_msrs_update(struct vmx_vcpu *vmx, bool rewrite);
+void vmx_msrs_leave(struct vmx_vcpu *vmx);
+int vmx_get_msr(struct vcpu *vcpu, u32 msr, u64 *value);
+int vmx_set_msr(struct vcpu *vcpu, u32 msr, u64 value, bool host);
+
+/* exit.c */
+extern const struct exit_name vmx_exit_names[];
+int vmx_handle_exit(struct vcpu *vcpu);
+void vmx_exit_info(struct vcpu *vcpu, u32 *reason, u64 *info1, u64 *info2, u32 *intr, u32 *error);
+u64 vmx_exit_qualification(struct vmx_vcpu *vmx);
+u32 vmx_exit_intr(struct vmx_vcpu *vmx);
+u32 vmx_exit_length(struct vmx_vcpu *vmx);
+
+static inline u16 vmx_basic_reason(const struct vmx_vcpu *vmx)
+{
+	return vmx->exit.reason;
+}
+
+#endif
