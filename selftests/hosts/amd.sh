@@ -8,8 +8,8 @@
 # it, and the host oopses.
 boot_amd()
 {
-	local args=() serial share=${SHARE:-$RUN/share}
-	serial=(-chardev stdio,id=out,signal=off)
+	local args=() share=${SHARE:-$RUN/share}
+
 	args=(
 		-nodefaults -no-user-config -display none -no-reboot
 		-machine pc -accel tcg,thread=single,tb-size=512
@@ -17,7 +17,7 @@ boot_amd()
 		-kernel /run/host/vmlinuz -initrd /run/host/initrd
 		-append "$(kernel_args nestor.trees=9p)"
 		-chardev file,id=console,path=/run/host/console -serial chardev:console
-		"${serial[@]}" -serial chardev:out
+		-chardev stdio,id=out,signal=off -serial chardev:out
 		-drive file=/run/host/root,format=raw,if=none,id=root,read-only=on,file.locking=off
 		-device virtio-blk-pci,drive=root,serial=nestor-root
 		-virtfs local,path=/run/host/nestor,mount_tag=nestor,security_model=none,readonly=on,multidevs=remap

@@ -17,7 +17,7 @@ mirror_tree()
 			--exclude=.module-common.c --exclude=Module.symvers \
 			--exclude=modules.order --exclude=asm_offsets.h \
 			--exclude=compat_config.h --exclude=/build --exclude=/.git \
-			--exclude=/userspace/nestor --exclude=/stamp --exclude=/selftests/bin \
+			--exclude=/userspace/nestor --exclude=/userspace/obj --exclude=/stamp --exclude=/selftests/bin \
 			$(for part; do [ ! -e "$part" ] || echo "$part"; done) /build/' sh "$@"
 }
 
@@ -49,7 +49,7 @@ compile()
 	say "$what ..."
 	"$@" >"$log" 2>&1
 	rc=$?
-	grep -E -A 12 'warning:|error:|undefined|\*\*\* ' "$log" | sed 's|/build/||g' |
+	grep -E -A 4 'warning:|error:|undefined|\*\*\* ' "$log" | sed 's|/build/||g' |
 		head -n 100 >&2
 	return $rc
 }
@@ -70,13 +70,40 @@ build_module()
 		rm -f "$dir/stamp"
 		mirror_tree "$dir" Kbuild module uapi || die "cannot copy the module's source"
 		compile "building nestor.ko for Linux $KVERSION" "$dir.log" \
-			in_kernel_tree "$dir" make -s -C "/usr/src/linux-headers-$KVERSION" \
+			in_kernel_tree "$dir" make -s -k -C "/usr/src/linux-headers-$KVERSION" \
 			M=/build -j "$(nproc)" ${OPS:+NESTOR_COUNT_OPS=1} "$@" modules ||
 			die "nestor.ko does not build for Linux $KVERSION; the whole log: $dir.log"
 		echo "$hash" >"$dir/stamp"
 	fi
 	exec {lock}>&-
 	REPLY=$dir/nestor.ko
+}
+
+# lint_module SERIES: fail when gcc with W=1 or sparse has anything to say about our files.
+lint_module()
+{
+	local series=$1 dir lock hash
+	need_kernel "$series"
+	dir=$BUILD/lint-$series
+	mkdir -p "$dir"
+	exec {lock}>"$dir.lock"
+	flock "$lock"
+	hash="$KVERSION $(tree_hash Kbuild module uapi)"
+	if [ "$(cat "$dir/stamp" 2>/dev/null)" != "$hash" ]; then
+		rm -rf "$dir"
+		mkdir "$dir"
+		mirror_tree "$dir" Kbuild module uapi || die "cannot copy the module's source"
+		compile "checking nestor.ko for Linux $KVERSION with W=1 and sparse" "$dir.log" \
+			in_kernel_tree "$dir" make -s -k -C "/usr/src/linux-headers-$KVERSION" \
+			M=/build -j "$(nproc)" W=1 C=2 modules || die "it does not build: $dir.log"
+		# The kernel's own headers are not ours to cure.
+		if grep -E 'warning|error' "$dir.log" | grep -v '^/usr/src/' | grep -q .; then
+			die "nestor.ko has warnings for Linux $KVERSION: $dir.log"
+		fi
+		echo "$hash" >"$dir/stamp"
+	fi
+	exec {lock}>&-
+	say "no warnings for Linux $KVERSION"
 }
 
 # build_programs: the VMM and the selftests; set PROGRAMS to the tree that holds them.

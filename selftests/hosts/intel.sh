@@ -58,7 +58,7 @@ intel_config()
 		ata1-slave: type=disk, path=/run/host/share.img, mode=flat, model=nestor-share
 		boot: cdrom
 		com1: enabled=1, mode=file, dev=/run/host/console
-		com2: enabled=1, mode=file, dev=/run/host/out
+		com2: enabled=1, $([ -n "${TTY:-}" ] && echo "mode=term, dev=$TTY" || echo mode=file, dev=/run/host/out)
 		speaker: enabled=0
 		log: /run/host/log
 		logprefix: %t %e%d
