@@ -20,6 +20,7 @@ probe()
 trees=$*
 echo "/* Made by module/compat-probe.sh. */"
 probe RDMSRQ arch/x86/include/asm/msr.h '\<rdmsrq_safe\('
+probe CPUID_API arch/x86/include/asm/cpuid/api.h '\<cpuid_eax\('
 probe HRTIMER_SETUP include/linux/hrtimer.h '\<hrtimer_setup\('
 probe SNAPSHOT_ID include/linux/timekeeping.h '\<ktime_get_snapshot_id\('
 probe EVENTFD_SIGNAL_COUNT include/linux/eventfd.h '\<eventfd_signal\(struct eventfd_ctx \*ctx, __u64 n\)'

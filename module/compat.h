@@ -21,6 +21,12 @@
 #include "compat_config.h"
 #include "trace/stats.h"
 
+#ifdef HAVE_CPUID_API
+#include <asm/cpuid/api.h>
+#else
+#include <asm/cpuid.h>
+#endif
+
 #ifdef HAVE_ENTRY_VIRT
 #include <linux/entry-virt.h>
 #else
