@@ -233,7 +233,7 @@ static int lookup_vex(struct emu_decoder *d)
 	}
 	d->op = emu_lookup(d->insn->map, d->insn->opcode);
 	rc = refine(d);
-	if (!(d->op->flags & F_VEX))
+	if (!(d->op->flags & OPF_VEX))
 		d->op = &emu_unhandled_op;
 	return rc;
 }
@@ -452,11 +452,11 @@ static unsigned int operand_size(const struct emu_decoder *d)
 		return (d->mode == EMU_PROT32) != toggled ? 4 : 2;
 	if (insn->rex & 8)
 		return 8;
-	if ((d->op->flags & F_NEAR) && d->vendor == EMU_INTEL)
+	if ((d->op->flags & OPF_NEAR) && d->vendor == EMU_INTEL)
 		return 8;
 	if (toggled)
 		return 2;
-	return d->op->flags & (F_D64 | F_NEAR) ? 8 : 4;
+	return d->op->flags & (OPF_D64 | OPF_NEAR) ? 8 : 4;
 }
 
 /* Far pointer: offset, then selector. */
@@ -605,7 +605,7 @@ int emu_insn_length(const void *bytes, unsigned int len, enum emu_mode mode)
 	memset(&insn, 0, sizeof(insn));
 	switch (emu_decode_bytes(&d)) {
 	case EMU_OK:
-		return d.op->flags & F_UD ? -1 : insn.len;
+		return d.op->flags & OPF_UD ? -1 : insn.len;
 	case EMU_RETRY:
 		return 0;
 	}

@@ -55,10 +55,10 @@
 #define DR6_BD		0x00002000ULL
 #define DR7_GD		0x00002000ULL
 
-#define MSR_TSC			0x00000010
-#define MSR_EFER		0xc0000080
-#define MSR_KERNEL_GS_BASE	0xc0000102
-#define MSR_TSC_AUX		0xc0000103
+#define EMU_MSR_TSC			0x00000010
+#define EMU_MSR_EFER		0xc0000080
+#define EMU_MSR_KERNEL_GS_BASE	0xc0000102
+#define EMU_MSR_TSC_AUX		0xc0000103
 
 enum vector {
 	VEC_DE = 0, VEC_DB = 1, VEC_BP = 3, VEC_OF = 4, VEC_BR = 5, VEC_UD = 6, VEC_NM = 7,
@@ -106,27 +106,27 @@ enum emu_sub {
 typedef int (*emu_exec_t)(struct emu_ctx *ctx);
 
 /* emu_opcode.flags */
-#define F_LOCK		0x0001	/* LOCK is legal with a memory destination */
-#define F_MOV		0x0002	/* destination is not read */
-#define F_NOWB		0x0004	/* destination is not written */
-#define F_D64		0x0008	/* 64-bit mode: operand size is 8 (or 2) without REX.W */
-#define F_NEAR		0x0010	/* near branch: as F_D64, and Intel ignores 66 */
-#define F_NO64		0x0020	/* #UD in 64-bit mode */
-#define F_PROT		0x0040	/* #UD in real and virtual-8086 mode */
-#define F_PRIV		0x0080	/* #GP(0) unless CPL is 0 */
-#define F_STRING	0x0100	/* REP applies */
-#define F_UD		0x0200	/* #UD */
-#define F_BITS		0x0400	/* memory operand is a bit string addressed by the source */
-#define F_SSE		0x0800	/* #UD, #NM as CR0 and CR4 say */
-#define F_ALIGN		0x1000	/* SSE: #GP unless memory is aligned to its size */
-#define F_LOCKED	0x2000	/* atomic without LOCK (XCHG) */
-#define F_VEX		0x4000	/* the handler does the VEX form too */
+#define OPF_LOCK		0x0001	/* LOCK is legal with a memory destination */
+#define OPF_MOV		0x0002	/* destination is not read */
+#define OPF_NOWB		0x0004	/* destination is not written */
+#define OPF_D64		0x0008	/* 64-bit mode: operand size is 8 (or 2) without REX.W */
+#define OPF_NEAR		0x0010	/* near branch: as OPF_D64, and Intel ignores 66 */
+#define OPF_NO64		0x0020	/* #UD in 64-bit mode */
+#define OPF_PROT		0x0040	/* #UD in real and virtual-8086 mode */
+#define OPF_PRIV		0x0080	/* #GP(0) unless CPL is 0 */
+#define OPF_STRING	0x0100	/* REP applies */
+#define OPF_UD		0x0200	/* #UD */
+#define OPF_BITS		0x0400	/* memory operand is a bit string addressed by the source */
+#define OPF_SSE		0x0800	/* #UD, #NM as CR0 and CR4 say */
+#define OPF_ALIGN		0x1000	/* SSE: #GP unless memory is aligned to its size */
+#define OPF_LOCKED	0x2000	/* atomic without LOCK (XCHG) */
+#define OPF_VEX		0x4000	/* the handler does the VEX form too */
 
 /**
  * struct emu_opcode - one entry of the opcode tables
  * @exec: handler; NULL: known for its length only
  * @sub: refining table if @by is not SUB_NONE
- * @flags: F_*
+ * @flags: OPF_*
  * @by: enum emu_sub
  * @dst, @src, @imm: enum emu_kind; only immediates in @imm
  */

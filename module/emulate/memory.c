@@ -373,12 +373,17 @@ static int check_segment(struct emu_ctx *ctx, enum emu_seg seg, u64 ea, unsigned
 	return within_limit(s, ea, len) ? EMU_OK : segment_fault(ctx, seg);
 }
 
-/* SDM, Alignment Check Exception: user accesses of 2, 4 and 8 bytes. */
+/*
+ * SDM, Alignment Check Exception: user accesses of 2, 4 and 8 bytes. AMD includes
+ * those of 16; Intel leaves that to the model.
+ */
 static int check_alignment(struct emu_ctx *ctx, u64 linear, unsigned int len)
 {
 	if (!(ctx->cr0 & CR0_AM) || !(ctx->regs.rflags & FL_AC) || ctx->new_cpl != 3)
 		return EMU_OK;
-	if ((len != 2 && len != 4 && len != 8) || !(linear & (len - 1)))
+	if (len == 16 && ctx->vendor != EMU_AMD)
+		return EMU_OK;
+	if ((len != 2 && len != 4 && len != 8 && len != 16) || !(linear & (len - 1)))
 		return EMU_OK;
 	return emu_raise(ctx, VEC_AC, true, 0);
 }

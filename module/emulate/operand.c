@@ -185,18 +185,18 @@ int emu_load_operands(struct emu_ctx *ctx)
 
 	resolve(ctx, &ctx->dst, op->dst);
 	resolve(ctx, &ctx->src, op->src);
-	if (op->flags & F_BITS)
+	if (op->flags & OPF_BITS)
 		bit_string(ctx);
 	rc = load(ctx, &ctx->src, false);
-	if (rc != EMU_OK || (op->flags & F_MOV))
+	if (rc != EMU_OK || (op->flags & OPF_MOV))
 		return rc;
-	return load(ctx, &ctx->dst, !(op->flags & F_NOWB));
+	return load(ctx, &ctx->dst, !(op->flags & OPF_NOWB));
 }
 
 static int store_memory(struct emu_ctx *ctx, struct emu_operand *o)
 {
 	unsigned int access = EMU_ACC_WRITE | emu_user(ctx);
-	bool locked = (ctx->insn.prefix & EMU_PFX_LOCK) || (ctx->op->flags & F_LOCKED);
+	bool locked = (ctx->insn.prefix & EMU_PFX_LOCK) || (ctx->op->flags & OPF_LOCKED);
 	u64 linear;
 	int rc;
 

@@ -140,7 +140,7 @@ static int check_simd(struct emu_ctx *ctx)
 
 static bool lock_legal(const struct emu_ctx *ctx)
 {
-	return (ctx->op->flags & F_LOCK) && ctx->insn.has_mem;
+	return (ctx->op->flags & OPF_LOCK) && ctx->insn.has_mem;
 }
 
 static bool needs_memory(const struct emu_opcode *op)
@@ -153,11 +153,11 @@ static int check_instruction(struct emu_ctx *ctx)
 {
 	const struct emu_opcode *op = ctx->op;
 
-	if (op->flags & F_UD)
+	if (op->flags & OPF_UD)
 		return emu_ud(ctx);
-	if ((op->flags & F_NO64) && ctx->mode == EMU_LONG64)
+	if ((op->flags & OPF_NO64) && ctx->mode == EMU_LONG64)
 		return emu_ud(ctx);
-	if ((op->flags & F_PROT) && emu_real_or_v86(ctx))
+	if ((op->flags & OPF_PROT) && emu_real_or_v86(ctx))
 		return emu_ud(ctx);
 	if ((ctx->insn.prefix & EMU_PFX_LOCK) && !lock_legal(ctx))
 		return emu_ud(ctx);
@@ -165,7 +165,7 @@ static int check_instruction(struct emu_ctx *ctx)
 		return emu_ud(ctx);
 	if (!op->exec)
 		return EMU_UNHANDLED;
-	if (op->flags & F_SSE)
+	if (op->flags & OPF_SSE)
 		return check_simd(ctx);
 	return EMU_OK;
 }
@@ -180,12 +180,12 @@ static int run_pass(struct emu_ctx *ctx)
 	/* Handlers that set RF (IRET, task switch) do it after this. */
 	ctx->w.rflags &= ~FL_RF;
 	ctx->w.rip = ctx->insn.next_rip;
-	if ((op->flags & F_PRIV) && ctx->cpl)
+	if ((op->flags & OPF_PRIV) && ctx->cpl)
 		return emu_gp(ctx, 0);
 	rc = emu_load_operands(ctx);
 	if (rc == EMU_OK)
 		rc = op->exec(ctx);
-	if (rc == EMU_OK && !(op->flags & F_NOWB))
+	if (rc == EMU_OK && !(op->flags & OPF_NOWB))
 		rc = emu_store(ctx, &ctx->dst);
 	if (rc == EMU_OK)
 		emu_commit(ctx);
@@ -203,7 +203,7 @@ static int run_attempts(struct emu_ctx *ctx)
 	int rc;
 
 	for (i = 0; i < MAX_ATTEMPTS; i++) {
-		rc = ctx->op->flags & F_STRING ? emu_run_string(ctx) : run_pass(ctx);
+		rc = ctx->op->flags & OPF_STRING ? emu_run_string(ctx) : run_pass(ctx);
 		if (rc != EMU_AGAIN)
 			return rc;
 		emu_log_reset(ctx);
@@ -224,7 +224,7 @@ int emu_run(struct emu_ctx *ctx)
 		rc = check_instruction(ctx);
 	if (rc != EMU_OK)
 		return rc;
-	if (ctx->op->flags & F_STRING)
+	if (ctx->op->flags & OPF_STRING)
 		begin_pass(ctx);
 	return run_attempts(ctx);
 }

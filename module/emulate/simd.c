@@ -29,7 +29,7 @@ static int access_memory(struct emu_ctx *ctx, void *buf, unsigned int len, bool 
 	rc = emu_linear(ctx, ctx->insn.seg, ctx->insn.ea, len, access, &linear);
 	if (rc != EMU_OK)
 		return rc;
-	if ((ctx->op->flags & F_ALIGN) && (linear & (len - 1)))
+	if ((ctx->op->flags & OPF_ALIGN) && (linear & (len - 1)))
 		return emu_gp(ctx, 0);
 	return write ? emu_write_linear(ctx, linear, buf, len, access) :
 		       emu_read_linear(ctx, linear, buf, len, access);

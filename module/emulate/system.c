@@ -209,7 +209,7 @@ int emu_op_wrmsr(struct emu_ctx *ctx)
 
 	if (rc == EMU_OK)
 		rc = ctx->ops->set_msr(ctx, msr, get_edx_eax(ctx));
-	if (rc == EMU_OK && msr == MSR_EFER)
+	if (rc == EMU_OK && msr == EMU_MSR_EFER)
 		ctx->effects |= EMU_FX_MODE;
 	return rc;
 }
@@ -223,7 +223,7 @@ static int read_tsc(struct emu_ctx *ctx, enum emu_icpt what)
 		return emu_gp(ctx, 0);
 	rc = emu_icpt_simple(ctx, what, true);
 	if (rc == EMU_OK)
-		rc = ctx->ops->get_msr(ctx, MSR_TSC, &val);
+		rc = ctx->ops->get_msr(ctx, EMU_MSR_TSC, &val);
 	if (rc == EMU_OK)
 		set_edx_eax(ctx, val);
 	return rc;
@@ -243,7 +243,7 @@ int emu_op_rdtscp(struct emu_ctx *ctx)
 		return emu_ud(ctx);
 	rc = read_tsc(ctx, EMU_ICPT_RDTSCP);
 	if (rc == EMU_OK)
-		rc = ctx->ops->get_msr(ctx, MSR_TSC_AUX, &aux);
+		rc = ctx->ops->get_msr(ctx, EMU_MSR_TSC_AUX, &aux);
 	if (rc == EMU_OK)
 		emu_set_reg(ctx, EMU_RCX, 4, aux);
 	return rc;
@@ -256,7 +256,7 @@ int emu_op_rdpid(struct emu_ctx *ctx)
 
 	if (!(ctx->features & EMU_FEAT_RDPID))
 		return emu_ud(ctx);
-	rc = ctx->ops->get_msr(ctx, MSR_TSC_AUX, &aux);
+	rc = ctx->ops->get_msr(ctx, EMU_MSR_TSC_AUX, &aux);
 	if (rc == EMU_OK)
 		emu_set_reg(ctx, emu_modrm_rm(&ctx->insn), wide(ctx), (u32)aux);
 	return rc;
@@ -433,9 +433,9 @@ int emu_op_swapgs(struct emu_ctx *ctx)
 		return emu_ud(ctx);
 	if (ctx->cpl)
 		return emu_gp(ctx, 0);
-	rc = ctx->ops->get_msr(ctx, MSR_KERNEL_GS_BASE, &base);
+	rc = ctx->ops->get_msr(ctx, EMU_MSR_KERNEL_GS_BASE, &base);
 	if (rc == EMU_OK)
-		rc = ctx->ops->set_msr(ctx, MSR_KERNEL_GS_BASE, s.base);
+		rc = ctx->ops->set_msr(ctx, EMU_MSR_KERNEL_GS_BASE, s.base);
 	if (rc != EMU_OK)
 		return rc;
 	s.base = base;

@@ -10,7 +10,7 @@
 				  .imm = K_##i, .flags = (f) }
 #define REFINE(how, table)	{ .sub = (table), .by = SUB_##how }
 /* Undefined. */
-#define UD			{ .flags = F_UD }
+#define UD			{ .flags = OPF_UD }
 /* Known by length only: without and with ModRM, with an immediate. */
 #define LEN			{ .dst = K_none }
 #define LENM			{ .dst = K_X }
@@ -22,44 +22,44 @@
 
 /* The six encodings of a two-operand ALU instruction. */
 #define ALU(fn, f) \
-	OP(fn, Eb, Gb, f), OP(fn, Ev, Gv, f), OP(fn, Gb, Eb, (f) & ~F_LOCK), \
-	OP(fn, Gv, Ev, (f) & ~F_LOCK), OP(fn, AL, Ib, (f) & ~F_LOCK), OP(fn, rAX, Iz, (f) & ~F_LOCK)
+	OP(fn, Eb, Gb, f), OP(fn, Ev, Gv, f), OP(fn, Gb, Eb, (f) & ~OPF_LOCK), \
+	OP(fn, Gv, Ev, (f) & ~OPF_LOCK), OP(fn, AL, Ib, (f) & ~OPF_LOCK), OP(fn, rAX, Iz, (f) & ~OPF_LOCK)
 
 #define GROUP1(d, i, f) { \
-	OP(add, d, i, F_LOCK | (f)), OP(or, d, i, F_LOCK | (f)), OP(adc, d, i, F_LOCK | (f)), \
-	OP(sbb, d, i, F_LOCK | (f)), OP(and, d, i, F_LOCK | (f)), OP(sub, d, i, F_LOCK | (f)), \
-	OP(xor, d, i, F_LOCK | (f)), OP(sub, d, i, F_NOWB | (f)) }
+	OP(add, d, i, OPF_LOCK | (f)), OP(or, d, i, OPF_LOCK | (f)), OP(adc, d, i, OPF_LOCK | (f)), \
+	OP(sbb, d, i, OPF_LOCK | (f)), OP(and, d, i, OPF_LOCK | (f)), OP(sub, d, i, OPF_LOCK | (f)), \
+	OP(xor, d, i, OPF_LOCK | (f)), OP(sub, d, i, OPF_NOWB | (f)) }
 
 static const struct emu_opcode group1_80[8] = GROUP1(Eb, Ib, 0);
 static const struct emu_opcode group1_81[8] = GROUP1(Ev, Iz, 0);
-static const struct emu_opcode group1_82[8] = GROUP1(Eb, Ib, F_NO64);
+static const struct emu_opcode group1_82[8] = GROUP1(Eb, Ib, OPF_NO64);
 static const struct emu_opcode group1_83[8] = GROUP1(Ev, Is, 0);
 
 static const struct emu_opcode group1a[8] = {
-	OP(pop, Ev, none, F_MOV | F_D64), UD, UD, UD, UD, UD, UD, UD,
+	OP(pop, Ev, none, OPF_MOV | OPF_D64), UD, UD, UD, UD, UD, UD, UD,
 };
 
 static const struct emu_opcode group3_f6[8] = {
-	OP(and, Eb, Ib, F_NOWB), OP(and, Eb, Ib, F_NOWB), OP(not, Eb, none, F_LOCK),
-	OP(neg, Eb, none, F_LOCK), OP(mul, Eb, none, F_NOWB), OP(imul, Eb, none, F_NOWB),
-	OP(div, Eb, none, F_NOWB), OP(idiv, Eb, none, F_NOWB),
+	OP(and, Eb, Ib, OPF_NOWB), OP(and, Eb, Ib, OPF_NOWB), OP(not, Eb, none, OPF_LOCK),
+	OP(neg, Eb, none, OPF_LOCK), OP(mul, Eb, none, OPF_NOWB), OP(imul, Eb, none, OPF_NOWB),
+	OP(div, Eb, none, OPF_NOWB), OP(idiv, Eb, none, OPF_NOWB),
 };
 
 static const struct emu_opcode group3_f7[8] = {
-	OP(and, Ev, Iz, F_NOWB), OP(and, Ev, Iz, F_NOWB), OP(not, Ev, none, F_LOCK),
-	OP(neg, Ev, none, F_LOCK), OP(mul, Ev, none, F_NOWB), OP(imul, Ev, none, F_NOWB),
-	OP(div, Ev, none, F_NOWB), OP(idiv, Ev, none, F_NOWB),
+	OP(and, Ev, Iz, OPF_NOWB), OP(and, Ev, Iz, OPF_NOWB), OP(not, Ev, none, OPF_LOCK),
+	OP(neg, Ev, none, OPF_LOCK), OP(mul, Ev, none, OPF_NOWB), OP(imul, Ev, none, OPF_NOWB),
+	OP(div, Ev, none, OPF_NOWB), OP(idiv, Ev, none, OPF_NOWB),
 };
 
 static const struct emu_opcode group4[8] = {
-	OP(inc, Eb, none, F_LOCK), OP(dec, Eb, none, F_LOCK), UD, UD, UD, UD, UD, UD,
+	OP(inc, Eb, none, OPF_LOCK), OP(dec, Eb, none, OPF_LOCK), UD, UD, UD, UD, UD, UD,
 };
 
 static const struct emu_opcode group5[8] = {
-	OP(inc, Ev, none, F_LOCK), OP(dec, Ev, none, F_LOCK),
-	OP(call_rm, Ev, none, F_NOWB | F_NEAR), OP(far_mem, none, M, 0),
-	OP(jmp_rm, Ev, none, F_NOWB | F_NEAR), OP(far_mem, none, M, 0),
-	OP(push, Ev, none, F_NOWB | F_D64), UD,
+	OP(inc, Ev, none, OPF_LOCK), OP(dec, Ev, none, OPF_LOCK),
+	OP(call_rm, Ev, none, OPF_NOWB | OPF_NEAR), OP(far_mem, none, M, 0),
+	OP(jmp_rm, Ev, none, OPF_NOWB | OPF_NEAR), OP(far_mem, none, M, 0),
+	OP(push, Ev, none, OPF_NOWB | OPF_D64), UD,
 };
 
 /* C6 F8 and C7 F8 are XABORT and XBEGIN; all else with ModRM.reg 7 is undefined. */
@@ -69,15 +69,15 @@ static const struct emu_opcode group11_c6_7[2] = { UD, REFINE(RM, group11_c6_reg
 static const struct emu_opcode group11_c7_7[2] = { UD, REFINE(RM, group11_c7_reg7) };
 
 static const struct emu_opcode group11_c6[8] = {
-	OP(mov, Eb, Ib, F_MOV), UD, UD, UD, UD, UD, UD, REFINE(MOD, group11_c6_7),
+	OP(mov, Eb, Ib, OPF_MOV), UD, UD, UD, UD, UD, UD, REFINE(MOD, group11_c6_7),
 };
 
 static const struct emu_opcode group11_c7[8] = {
-	OP(mov, Ev, Iz, F_MOV), UD, UD, UD, UD, UD, UD, REFINE(MOD, group11_c7_7),
+	OP(mov, Ev, Iz, OPF_MOV), UD, UD, UD, UD, UD, UD, REFINE(MOD, group11_c7_7),
 };
 
 static const struct emu_opcode op_63[2] = {
-	OP(arpl, Ew, Gw, F_PROT), OP(movsx, Gv, Ez, F_MOV),
+	OP(arpl, Ew, Gw, OPF_PROT), OP(movsx, Gv, Ez, OPF_MOV),
 };
 
 static const struct emu_opcode op_90[4] = {
@@ -87,75 +87,75 @@ static const struct emu_opcode op_90[4] = {
 
 static const struct emu_opcode one_byte[256] = {
 	/* 00 */
-	ALU(add, F_LOCK), OP(push_seg, none, none, F_NO64), OP(pop_seg, none, none, F_NO64),
-	ALU(or, F_LOCK), OP(push_seg, none, none, F_NO64), UD,
+	ALU(add, OPF_LOCK), OP(push_seg, none, none, OPF_NO64), OP(pop_seg, none, none, OPF_NO64),
+	ALU(or, OPF_LOCK), OP(push_seg, none, none, OPF_NO64), UD,
 	/* 10 */
-	ALU(adc, F_LOCK), OP(push_seg, none, none, F_NO64), OP(pop_seg, none, none, F_NO64),
-	ALU(sbb, F_LOCK), OP(push_seg, none, none, F_NO64), OP(pop_seg, none, none, F_NO64),
+	ALU(adc, OPF_LOCK), OP(push_seg, none, none, OPF_NO64), OP(pop_seg, none, none, OPF_NO64),
+	ALU(sbb, OPF_LOCK), OP(push_seg, none, none, OPF_NO64), OP(pop_seg, none, none, OPF_NO64),
 	/* 20 */
-	ALU(and, F_LOCK), UD, OP(daa, none, none, F_NO64),
-	ALU(sub, F_LOCK), UD, OP(das, none, none, F_NO64),
+	ALU(and, OPF_LOCK), UD, OP(daa, none, none, OPF_NO64),
+	ALU(sub, OPF_LOCK), UD, OP(das, none, none, OPF_NO64),
 	/* 30 */
-	ALU(xor, F_LOCK), UD, OP(aaa, none, none, F_NO64),
-	ALU(sub, F_NOWB), UD, OP(aas, none, none, F_NO64),
+	ALU(xor, OPF_LOCK), UD, OP(aaa, none, none, OPF_NO64),
+	ALU(sub, OPF_NOWB), UD, OP(aas, none, none, OPF_NO64),
 	/* 40: REX in 64-bit mode */
 	X8(OP(inc, Zv, none, 0)), X8(OP(dec, Zv, none, 0)),
 	/* 50 */
-	X8(OP(push, Zv, none, F_D64 | F_NOWB)), X8(OP(pop, Zv, none, F_D64 | F_MOV)),
+	X8(OP(push, Zv, none, OPF_D64 | OPF_NOWB)), X8(OP(pop, Zv, none, OPF_D64 | OPF_MOV)),
 	/* 60 */
-	OP(pusha, none, none, F_NO64), OP(popa, none, none, F_NO64),
-	OP(bound, Gv, M, F_NO64 | F_NOWB), REFINE(LONG, op_63), UD, UD, UD, UD,
-	OP(push, Iz, none, F_D64 | F_NOWB), OPI(imul3, Gv, Ev, Iz, F_MOV),
-	OP(push, Is, none, F_D64 | F_NOWB), OPI(imul3, Gv, Ev, Is, F_MOV),
-	OP(ins, none, none, F_STRING), OP(ins, none, none, F_STRING),
-	OP(outs, none, none, F_STRING), OP(outs, none, none, F_STRING),
+	OP(pusha, none, none, OPF_NO64), OP(popa, none, none, OPF_NO64),
+	OP(bound, Gv, M, OPF_NO64 | OPF_NOWB), REFINE(LONG, op_63), UD, UD, UD, UD,
+	OP(push, Iz, none, OPF_D64 | OPF_NOWB), OPI(imul3, Gv, Ev, Iz, OPF_MOV),
+	OP(push, Is, none, OPF_D64 | OPF_NOWB), OPI(imul3, Gv, Ev, Is, OPF_MOV),
+	OP(ins, none, none, OPF_STRING), OP(ins, none, none, OPF_STRING),
+	OP(outs, none, none, OPF_STRING), OP(outs, none, none, OPF_STRING),
 	/* 70 */
-	X16(OP(jcc, Jb, none, F_NEAR)),
+	X16(OP(jcc, Jb, none, OPF_NEAR)),
 	/* 80 */
 	REFINE(REG, group1_80), REFINE(REG, group1_81), REFINE(REG, group1_82),
-	REFINE(REG, group1_83), OP(and, Eb, Gb, F_NOWB), OP(and, Ev, Gv, F_NOWB),
-	OP(xchg, Eb, Gb, F_LOCK | F_LOCKED), OP(xchg, Ev, Gv, F_LOCK | F_LOCKED),
-	OP(mov, Eb, Gb, F_MOV), OP(mov, Ev, Gv, F_MOV), OP(mov, Gb, Eb, F_MOV),
-	OP(mov, Gv, Ev, F_MOV), OP(mov_from_seg, Ewv, none, F_MOV), OP(lea, Gv, M, F_MOV),
+	REFINE(REG, group1_83), OP(and, Eb, Gb, OPF_NOWB), OP(and, Ev, Gv, OPF_NOWB),
+	OP(xchg, Eb, Gb, OPF_LOCK | OPF_LOCKED), OP(xchg, Ev, Gv, OPF_LOCK | OPF_LOCKED),
+	OP(mov, Eb, Gb, OPF_MOV), OP(mov, Ev, Gv, OPF_MOV), OP(mov, Gb, Eb, OPF_MOV),
+	OP(mov, Gv, Ev, OPF_MOV), OP(mov_from_seg, Ewv, none, OPF_MOV), OP(lea, Gv, M, OPF_MOV),
 	OP(mov_to_seg, none, Ew, 0), REFINE(REG, group1a),
 	/* 90 */
 	REFINE(PREFIX, op_90), OP(xchg, Zv, rAX, 0), OP(xchg, Zv, rAX, 0),
 	OP(xchg, Zv, rAX, 0), X4(OP(xchg, Zv, rAX, 0)),
-	OP(cbw, none, none, 0), OP(cwd, none, none, 0), OP(far_imm, Ap, none, F_NO64), LEN,
-	OP(pushf, none, none, F_D64), OP(popf, none, none, F_D64), OP(sahf, none, none, 0),
+	OP(cbw, none, none, 0), OP(cwd, none, none, 0), OP(far_imm, Ap, none, OPF_NO64), LEN,
+	OP(pushf, none, none, OPF_D64), OP(popf, none, none, OPF_D64), OP(sahf, none, none, 0),
 	OP(lahf, none, none, 0),
 	/* A0 */
-	OP(mov, AL, Ob, F_MOV), OP(mov, rAX, Ov, F_MOV), OP(mov, Ob, AL, F_MOV),
-	OP(mov, Ov, rAX, F_MOV),
-	OP(movs, none, none, F_STRING), OP(movs, none, none, F_STRING),
-	OP(cmps, none, none, F_STRING), OP(cmps, none, none, F_STRING),
-	OP(and, AL, Ib, F_NOWB), OP(and, rAX, Iz, F_NOWB),
-	OP(stos, none, none, F_STRING), OP(stos, none, none, F_STRING),
-	OP(lods, none, none, F_STRING), OP(lods, none, none, F_STRING),
-	OP(scas, none, none, F_STRING), OP(scas, none, none, F_STRING),
+	OP(mov, AL, Ob, OPF_MOV), OP(mov, rAX, Ov, OPF_MOV), OP(mov, Ob, AL, OPF_MOV),
+	OP(mov, Ov, rAX, OPF_MOV),
+	OP(movs, none, none, OPF_STRING), OP(movs, none, none, OPF_STRING),
+	OP(cmps, none, none, OPF_STRING), OP(cmps, none, none, OPF_STRING),
+	OP(and, AL, Ib, OPF_NOWB), OP(and, rAX, Iz, OPF_NOWB),
+	OP(stos, none, none, OPF_STRING), OP(stos, none, none, OPF_STRING),
+	OP(lods, none, none, OPF_STRING), OP(lods, none, none, OPF_STRING),
+	OP(scas, none, none, OPF_STRING), OP(scas, none, none, OPF_STRING),
 	/* B0 */
-	X8(OP(mov, Zb, Ib, F_MOV)), X8(OP(mov, Zv, Iv, F_MOV)),
+	X8(OP(mov, Zb, Ib, OPF_MOV)), X8(OP(mov, Zv, Iv, OPF_MOV)),
 	/* C0 */
-	OP(shift, Eb, Ib, 0), OP(shift, Ev, Ib, 0), OP(ret, Iw, none, F_NEAR | F_NOWB),
-	OP(ret, none, none, F_NEAR), OP(load_far, Gv, M, F_NO64 | F_MOV),
-	OP(load_far, Gv, M, F_NO64 | F_MOV), REFINE(REG, group11_c6), REFINE(REG, group11_c7),
-	OP(enter, IwIb, none, F_D64 | F_NOWB), OP(leave, none, none, F_D64),
-	OP(ret_far, Iw, none, F_NOWB), OP(ret_far, none, none, 0), OP(int3, none, none, 0),
-	OP(int, Ib, none, F_NOWB), OP(into, none, none, F_NO64), OP(iret, none, none, 0),
+	OP(shift, Eb, Ib, 0), OP(shift, Ev, Ib, 0), OP(ret, Iw, none, OPF_NEAR | OPF_NOWB),
+	OP(ret, none, none, OPF_NEAR), OP(load_far, Gv, M, OPF_NO64 | OPF_MOV),
+	OP(load_far, Gv, M, OPF_NO64 | OPF_MOV), REFINE(REG, group11_c6), REFINE(REG, group11_c7),
+	OP(enter, IwIb, none, OPF_D64 | OPF_NOWB), OP(leave, none, none, OPF_D64),
+	OP(ret_far, Iw, none, OPF_NOWB), OP(ret_far, none, none, 0), OP(int3, none, none, 0),
+	OP(int, Ib, none, OPF_NOWB), OP(into, none, none, OPF_NO64), OP(iret, none, none, 0),
 	/* D0 */
 	OP(shift, Eb, 1, 0), OP(shift, Ev, 1, 0), OP(shift, Eb, CL, 0), OP(shift, Ev, CL, 0),
-	OP(aam, Ib, none, F_NO64 | F_NOWB), OP(aad, Ib, none, F_NO64 | F_NOWB),
-	OP(salc, none, none, F_NO64), OP(xlat, none, none, 0), X8(LENM),
+	OP(aam, Ib, none, OPF_NO64 | OPF_NOWB), OP(aad, Ib, none, OPF_NO64 | OPF_NOWB),
+	OP(salc, none, none, OPF_NO64), OP(xlat, none, none, 0), X8(LENM),
 	/* E0 */
-	OP(loop, Jb, none, F_NEAR | F_NOWB), OP(loop, Jb, none, F_NEAR | F_NOWB),
-	OP(loop, Jb, none, F_NEAR | F_NOWB), OP(jcxz, Jb, none, F_NEAR | F_NOWB),
-	OP(in, Ib, none, F_NOWB), OP(in, Ib, none, F_NOWB), OP(out, Ib, none, F_NOWB),
-	OP(out, Ib, none, F_NOWB), OP(call_rel, Jz, none, F_NEAR | F_NOWB),
-	OP(jmp_rel, Jz, none, F_NEAR | F_NOWB), OP(far_imm, Ap, none, F_NO64),
-	OP(jmp_rel, Jb, none, F_NEAR | F_NOWB), OP(in, none, none, 0), OP(in, none, none, 0),
+	OP(loop, Jb, none, OPF_NEAR | OPF_NOWB), OP(loop, Jb, none, OPF_NEAR | OPF_NOWB),
+	OP(loop, Jb, none, OPF_NEAR | OPF_NOWB), OP(jcxz, Jb, none, OPF_NEAR | OPF_NOWB),
+	OP(in, Ib, none, OPF_NOWB), OP(in, Ib, none, OPF_NOWB), OP(out, Ib, none, OPF_NOWB),
+	OP(out, Ib, none, OPF_NOWB), OP(call_rel, Jz, none, OPF_NEAR | OPF_NOWB),
+	OP(jmp_rel, Jz, none, OPF_NEAR | OPF_NOWB), OP(far_imm, Ap, none, OPF_NO64),
+	OP(jmp_rel, Jb, none, OPF_NEAR | OPF_NOWB), OP(in, none, none, 0), OP(in, none, none, 0),
 	OP(out, none, none, 0), OP(out, none, none, 0),
 	/* F0 */
-	UD, OP(int1, none, none, 0), UD, UD, OP(hlt, none, none, F_PRIV),
+	UD, OP(int1, none, none, 0), UD, UD, OP(hlt, none, none, OPF_PRIV),
 	OP(flag, none, none, 0), REFINE(REG, group3_f6), REFINE(REG, group3_f7),
 	OP(flag, none, none, 0), OP(flag, none, none, 0), OP(cli, none, none, 0),
 	OP(sti, none, none, 0), OP(flag, none, none, 0), OP(flag, none, none, 0),
@@ -165,20 +165,20 @@ static const struct emu_opcode one_byte[256] = {
 /* ---- 0F ---- */
 
 static const struct emu_opcode group6[8] = {
-	OP(sldt, Ewv, none, F_PROT | F_MOV), OP(str, Ewv, none, F_PROT | F_MOV),
-	OP(lldt, Ew, none, F_PROT | F_PRIV | F_NOWB), OP(ltr, Ew, none, F_PROT | F_PRIV | F_NOWB),
-	OP(verify, Ew, none, F_PROT | F_NOWB), OP(verify, Ew, none, F_PROT | F_NOWB), UD, UD,
+	OP(sldt, Ewv, none, OPF_PROT | OPF_MOV), OP(str, Ewv, none, OPF_PROT | OPF_MOV),
+	OP(lldt, Ew, none, OPF_PROT | OPF_PRIV | OPF_NOWB), OP(ltr, Ew, none, OPF_PROT | OPF_PRIV | OPF_NOWB),
+	OP(verify, Ew, none, OPF_PROT | OPF_NOWB), OP(verify, Ew, none, OPF_PROT | OPF_NOWB), UD, UD,
 };
 
 static const struct emu_opcode group7_mem[8] = {
-	OP(sgdt, none, M, 0), OP(sidt, none, M, 0), OP(lgdt, none, M, F_PRIV),
-	OP(lidt, none, M, F_PRIV), OP(smsw, Ewv, none, F_MOV), LENM,
-	OP(lmsw, Ew, none, F_PRIV | F_NOWB), OP(invlpg, none, M, F_PRIV),
+	OP(sgdt, none, M, 0), OP(sidt, none, M, 0), OP(lgdt, none, M, OPF_PRIV),
+	OP(lidt, none, M, OPF_PRIV), OP(smsw, Ewv, none, OPF_MOV), LENM,
+	OP(lmsw, Ew, none, OPF_PRIV | OPF_NOWB), OP(invlpg, none, M, OPF_PRIV),
 };
 
 /* 0F 01 C8: MONITOR, MWAIT, CLAC, STAC, ... ENCLS */
 static const struct emu_opcode group7_reg1[8] = {
-	LENM, LENM, OP(clac, none, X, F_PRIV), OP(stac, none, X, F_PRIV), LENM, LENM, LENM, LENM,
+	LENM, LENM, OP(clac, none, X, OPF_PRIV), OP(stac, none, X, OPF_PRIV), LENM, LENM, LENM, LENM,
 };
 
 /* 0F 01 D0: XGETBV, XSETBV, VMFUNC, XEND, XTEST, ENCLU */
@@ -193,7 +193,7 @@ static const struct emu_opcode group7_reg7[8] = {
 
 static const struct emu_opcode group7_reg[8] = {
 	LENM, REFINE(RM, group7_reg1), REFINE(RM, group7_reg2), LENM,
-	OP(smsw, Ewv, none, F_MOV), LENM, OP(lmsw, Ew, none, F_PRIV | F_NOWB),
+	OP(smsw, Ewv, none, OPF_MOV), LENM, OP(lmsw, Ew, none, OPF_PRIV | OPF_NOWB),
 	REFINE(RM, group7_reg7),
 };
 
@@ -202,14 +202,14 @@ static const struct emu_opcode group7[2] = {
 };
 
 static const struct emu_opcode group8[8] = {
-	UD, UD, UD, UD, OP(bt, Ev, Ib, F_NOWB), OP(bt, Ev, Ib, F_LOCK), OP(bt, Ev, Ib, F_LOCK),
-	OP(bt, Ev, Ib, F_LOCK),
+	UD, UD, UD, UD, OP(bt, Ev, Ib, OPF_NOWB), OP(bt, Ev, Ib, OPF_LOCK), OP(bt, Ev, Ib, OPF_LOCK),
+	OP(bt, Ev, Ib, OPF_LOCK),
 };
 
 static const struct emu_opcode rdpid_rdseed[4] = { LENM, LENM, OP(rdpid, none, X, 0), LENM };
 
 static const struct emu_opcode group9_mem[8] = {
-	UD, OP(cmpxchg8b, none, M, F_LOCK), UD, LENM, LENM, LENM, LENM, LENM,
+	UD, OP(cmpxchg8b, none, M, OPF_LOCK), UD, LENM, LENM, LENM, LENM, LENM,
 };
 
 static const struct emu_opcode group9_reg[8] = {
@@ -229,8 +229,8 @@ static const struct emu_opcode group15_mem[8] = {
 	LENM, LENM, LENM, LENM, LENM, LENM, REFINE(PREFIX, clwb), REFINE(PREFIX, clflush),
 };
 
-static const struct emu_opcode rdfsgs[4] = { UD, UD, OP(rdfsgsbase, Ey, none, F_MOV), UD };
-static const struct emu_opcode wrfsgs[4] = { UD, UD, OP(wrfsgsbase, Ey, none, F_NOWB), UD };
+static const struct emu_opcode rdfsgs[4] = { UD, UD, OP(rdfsgsbase, Ey, none, OPF_MOV), UD };
+static const struct emu_opcode wrfsgs[4] = { UD, UD, OP(wrfsgsbase, Ey, none, OPF_NOWB), UD };
 static const struct emu_opcode fence[4] = { OP(nop, none, X, 0), LENM, LENM, LENM };
 
 static const struct emu_opcode group15_reg[8] = {
@@ -243,14 +243,14 @@ static const struct emu_opcode group15[2] = {
 	REFINE(REG, group15_mem), REFINE(REG, group15_reg),
 };
 
-#define SIMD(fn, d, s, f)	OP(fn, d, s, F_SSE | (f))
-#define LOAD			SIMD(simd_load, none, X, F_VEX)
-#define LOAD_ALIGNED		SIMD(simd_load, none, X, F_VEX | F_ALIGN)
-#define STORE			SIMD(simd_store, none, X, F_VEX)
-#define STORE_ALIGNED		SIMD(simd_store, none, X, F_VEX | F_ALIGN)
-#define STORE_STREAM		SIMD(simd_store, none, M, F_VEX | F_ALIGN)
-#define LOAD_SCALAR		SIMD(simd_load_scalar, none, X, F_VEX)
-#define STORE_SCALAR		SIMD(simd_store_scalar, none, X, F_VEX)
+#define SIMD(fn, d, s, f)	OP(fn, d, s, OPF_SSE | (f))
+#define LOAD			SIMD(simd_load, none, X, OPF_VEX)
+#define LOAD_ALIGNED		SIMD(simd_load, none, X, OPF_VEX | OPF_ALIGN)
+#define STORE			SIMD(simd_store, none, X, OPF_VEX)
+#define STORE_ALIGNED		SIMD(simd_store, none, X, OPF_VEX | OPF_ALIGN)
+#define STORE_STREAM		SIMD(simd_store, none, M, OPF_VEX | OPF_ALIGN)
+#define LOAD_SCALAR		SIMD(simd_load_scalar, none, X, OPF_VEX)
+#define STORE_SCALAR		SIMD(simd_store_scalar, none, X, OPF_VEX)
 
 /* None, 66, F3, F2. */
 static const struct emu_opcode op_0f10[4] = { LOAD, LOAD, LOAD_SCALAR, LOAD_SCALAR };
@@ -260,27 +260,27 @@ static const struct emu_opcode op_0f12[4] = {
 	REFINE(MOD, half_load), SIMD(simd_load_half, none, M, 0), LENM, LENM,
 };
 static const struct emu_opcode op_0f13[4] = {
-	SIMD(simd_store_half, none, M, F_VEX), SIMD(simd_store_half, none, M, F_VEX), UD, UD,
+	SIMD(simd_store_half, none, M, OPF_VEX), SIMD(simd_store_half, none, M, OPF_VEX), UD, UD,
 };
 static const struct emu_opcode op_0f28[4] = { LOAD_ALIGNED, LOAD_ALIGNED, UD, UD };
 static const struct emu_opcode op_0f29[4] = { STORE_ALIGNED, STORE_ALIGNED, UD, UD };
 static const struct emu_opcode op_0f2b[4] = { STORE_STREAM, STORE_STREAM, LENM, LENM };
 static const struct emu_opcode op_0f6e[4] = {
-	LENM, SIMD(movd_load, X, Ey, F_VEX), UD, UD,
+	LENM, SIMD(movd_load, X, Ey, OPF_VEX), UD, UD,
 };
 static const struct emu_opcode op_0f6f[4] = { LENM, LOAD_ALIGNED, LOAD, UD };
 static const struct emu_opcode op_0f7e[4] = {
-	LENM, SIMD(movd_store, Ey, none, F_VEX | F_MOV), SIMD(movq_load, none, X, F_VEX), UD,
+	LENM, SIMD(movd_store, Ey, none, OPF_VEX | OPF_MOV), SIMD(movq_load, none, X, OPF_VEX), UD,
 };
 static const struct emu_opcode op_0f7f[4] = { LENM, STORE_ALIGNED, STORE, UD };
-static const struct emu_opcode op_0fd6[4] = { UD, SIMD(movq_store, none, X, F_VEX), LENM, LENM };
+static const struct emu_opcode op_0fd6[4] = { UD, SIMD(movq_store, none, X, OPF_VEX), LENM, LENM };
 static const struct emu_opcode op_0fe7[4] = { LENM, STORE_STREAM, UD, UD };
 static const struct emu_opcode lddqu[2] = { LOAD, UD };
 static const struct emu_opcode op_0ff0[4] = { UD, UD, UD, REFINE(MOD, lddqu) };
 
 /* VMREAD; EXTRQ; INSERTQ */
 static const struct emu_opcode op_0f78[4] = { LENM, LENMI(IbIb), LENM, LENMI(IbIb) };
-static const struct emu_opcode op_0fb8[4] = { LEN, LEN, OP(popcnt, Gv, Ev, F_MOV), LEN };
+static const struct emu_opcode op_0fb8[4] = { LEN, LEN, OP(popcnt, Gv, Ev, OPF_MOV), LEN };
 static const struct emu_opcode op_0fbc[4] = {
 	OP(bsf, Gv, Ev, 0), OP(bsf, Gv, Ev, 0), OP(tzcnt, Gv, Ev, 0), OP(bsf, Gv, Ev, 0),
 };
@@ -292,9 +292,9 @@ static const struct emu_opcode op_0fbd[4] = {
 
 static const struct emu_opcode two_byte[256] = {
 	/* 00 */
-	REFINE(REG, group6), REFINE(MOD, group7), OP(lar, Gv, Ew, F_PROT),
-	OP(lsl, Gv, Ew, F_PROT), UD, LEN, OP(clts, none, none, F_PRIV), LEN,
-	OP(wbinvd, none, none, F_PRIV), OP(wbinvd, none, none, F_PRIV), UD, UD, UD,
+	REFINE(REG, group6), REFINE(MOD, group7), OP(lar, Gv, Ew, OPF_PROT),
+	OP(lsl, Gv, Ew, OPF_PROT), UD, LEN, OP(clts, none, none, OPF_PRIV), LEN,
+	OP(wbinvd, none, none, OPF_PRIV), OP(wbinvd, none, none, OPF_PRIV), UD, UD, UD,
 	NOPM, LEN, UD,
 	/* 10 */
 	REFINE(PREFIX, op_0f10), REFINE(PREFIX, op_0f11), REFINE(PREFIX, op_0f12),
@@ -306,7 +306,7 @@ static const struct emu_opcode two_byte[256] = {
 	REFINE(PREFIX, op_0f28), REFINE(PREFIX, op_0f29), LENM, REFINE(PREFIX, op_0f2b),
 	X4(LENM),
 	/* 30 */
-	OP(wrmsr, none, none, F_PRIV), OP(rdtsc, none, none, 0), OP(rdmsr, none, none, F_PRIV),
+	OP(wrmsr, none, none, OPF_PRIV), OP(rdtsc, none, none, 0), OP(rdmsr, none, none, OPF_PRIV),
 	OP(rdpmc, none, none, 0), LEN, LEN, UD, LEN, X8(UD),
 	/* 40 */
 	X16(OP(cmov, Gv, Ev, 0)),
@@ -318,25 +318,25 @@ static const struct emu_opcode two_byte[256] = {
 	X4(LENMI(Ib)), LENM, LENM, LENM, LEN, REFINE(PREFIX, op_0f78), LENM, UD, UD,
 	LENM, LENM, REFINE(PREFIX, op_0f7e), REFINE(PREFIX, op_0f7f),
 	/* 80 */
-	X16(OP(jcc, Jz, none, F_NEAR)),
+	X16(OP(jcc, Jz, none, OPF_NEAR)),
 	/* 90 */
-	X16(OP(setcc, Eb, none, F_MOV)),
+	X16(OP(setcc, Eb, none, OPF_MOV)),
 	/* A0 */
-	OP(push_seg, none, none, F_D64), OP(pop_seg, none, none, F_D64),
-	OP(cpuid, none, none, 0), OP(bt, Ev, Gv, F_NOWB | F_BITS), OPI(shld, Ev, Gv, Ib, 0),
-	OP(shld, Ev, Gv, 0), UD, UD, OP(push_seg, none, none, F_D64),
-	OP(pop_seg, none, none, F_D64), LEN, OP(bt, Ev, Gv, F_LOCK | F_BITS),
+	OP(push_seg, none, none, OPF_D64), OP(pop_seg, none, none, OPF_D64),
+	OP(cpuid, none, none, 0), OP(bt, Ev, Gv, OPF_NOWB | OPF_BITS), OPI(shld, Ev, Gv, Ib, 0),
+	OP(shld, Ev, Gv, 0), UD, UD, OP(push_seg, none, none, OPF_D64),
+	OP(pop_seg, none, none, OPF_D64), LEN, OP(bt, Ev, Gv, OPF_LOCK | OPF_BITS),
 	OPI(shrd, Ev, Gv, Ib, 0), OP(shrd, Ev, Gv, 0), REFINE(MOD, group15),
 	OP(imul2, Gv, Ev, 0),
 	/* B0 */
-	OP(cmpxchg, Eb, Gb, F_LOCK), OP(cmpxchg, Ev, Gv, F_LOCK), OP(load_far, Gv, M, F_MOV),
-	OP(bt, Ev, Gv, F_LOCK | F_BITS), OP(load_far, Gv, M, F_MOV), OP(load_far, Gv, M, F_MOV),
-	OP(mov, Gv, Eb, F_MOV), OP(mov, Gv, Ew, F_MOV), REFINE(PREFIX, op_0fb8),
-	{ .dst = K_X, .flags = F_UD }, REFINE(REG, group8), OP(bt, Ev, Gv, F_LOCK | F_BITS),
-	REFINE(PREFIX, op_0fbc), REFINE(PREFIX, op_0fbd), OP(movsx, Gv, Eb, F_MOV),
-	OP(movsx, Gv, Ew, F_MOV),
+	OP(cmpxchg, Eb, Gb, OPF_LOCK), OP(cmpxchg, Ev, Gv, OPF_LOCK), OP(load_far, Gv, M, OPF_MOV),
+	OP(bt, Ev, Gv, OPF_LOCK | OPF_BITS), OP(load_far, Gv, M, OPF_MOV), OP(load_far, Gv, M, OPF_MOV),
+	OP(mov, Gv, Eb, OPF_MOV), OP(mov, Gv, Ew, OPF_MOV), REFINE(PREFIX, op_0fb8),
+	{ .dst = K_X, .flags = OPF_UD }, REFINE(REG, group8), OP(bt, Ev, Gv, OPF_LOCK | OPF_BITS),
+	REFINE(PREFIX, op_0fbc), REFINE(PREFIX, op_0fbd), OP(movsx, Gv, Eb, OPF_MOV),
+	OP(movsx, Gv, Ew, OPF_MOV),
 	/* C0 */
-	OP(xadd, Eb, Gb, F_LOCK), OP(xadd, Ev, Gv, F_LOCK), LENMI(Ib), OP(movnti, Ey, Gy, F_MOV),
+	OP(xadd, Eb, Gb, OPF_LOCK), OP(xadd, Ev, Gv, OPF_LOCK), LENMI(Ib), OP(movnti, Ey, Gy, OPF_MOV),
 	LENMI(Ib), LENMI(Ib), LENMI(Ib), REFINE(MOD, group9), X8(OP(bswap, Zv, none, 0)),
 	/* D0 */
 	X4(LENM), LENM, LENM, REFINE(PREFIX, op_0fd6), LENM, X8(LENM),
@@ -344,21 +344,21 @@ static const struct emu_opcode two_byte[256] = {
 	X4(LENM), LENM, LENM, LENM, REFINE(PREFIX, op_0fe7), X8(LENM),
 	/* F0 */
 	REFINE(PREFIX, op_0ff0), LENM, LENM, LENM, X4(LENM), X4(LENM), LENM, LENM, LENM,
-	{ .dst = K_X, .flags = F_UD },
+	{ .dst = K_X, .flags = OPF_UD },
 };
 
 /* ---- 0F 38, 0F 3A ---- */
 
 static const struct emu_opcode movbe_load[4] = {
-	OP(movbe, Gv, Ev, F_MOV), OP(movbe, Gv, Ev, F_MOV), LENM, LENM,
+	OP(movbe, Gv, Ev, OPF_MOV), OP(movbe, Gv, Ev, OPF_MOV), LENM, LENM,
 };
 
 static const struct emu_opcode movbe_store[4] = {
-	OP(movbe, Ev, Gv, F_MOV), OP(movbe, Ev, Gv, F_MOV), LENM, LENM,
+	OP(movbe, Ev, Gv, OPF_MOV), OP(movbe, Ev, Gv, OPF_MOV), LENM, LENM,
 };
 
 static const struct emu_opcode movntdqa[4] = {
-	UD, SIMD(simd_load, none, M, F_VEX | F_ALIGN), UD, UD,
+	UD, SIMD(simd_load, none, M, OPF_VEX | OPF_ALIGN), UD, UD,
 };
 
 static const struct emu_opcode op_0f38f0 = REFINE(PREFIX, movbe_load);
