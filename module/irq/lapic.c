@@ -1,0 +1,328 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Local APIC: life, mode, and state for user space.
+ */
+#include <linux/slab.h>
+#include <asm/cpufeatures.h>
+#include <asm/mce.h>
+
+#include "irq/chips.h"
+#include "irq/lapic.h"
+
+#define APIC_VERSION		0x14
+#define APIC_BASE_RESERVED	GENMASK_ULL(9, 9) | GENMASK_ULL(7, 0)
+#define APIC_BASE_MODE		(MSR_IA32_APICBASE_ENABLE | X2APIC_ENABLE)
+
+#define LVT_BASIC	(APIC_LVT_MASKED | APIC_SEND_PENDING | APIC_VECTOR_MASK)
+#define LVT_LINT	(LVT_BASIC | APIC_MODE_MASK | APIC_INPUT_POLARITY | APIC_LVT_REMOTE_IRR | \
+			 APIC_LVT_LEVEL_TRIGGER)
+
+/* SDM, Local Vector Table (LVT): what can be written. The timer's mode bits depend on CPUID. */
+static const u32 lvt_masks[LVT_NR] = {
+	[LVT_TIMER]	= LVT_BASIC | APIC_LVT_TIMER_PERIODIC,
+	[LVT_THERMAL]	= LVT_BASIC | APIC_MODE_MASK,
+	[LVT_PMC]	= LVT_BASIC | APIC_MODE_MASK,
+	[LVT_LINT0]	= LVT_LINT,
+	[LVT_LINT1]	= LVT_LINT,
+	[LVT_ERROR]	= LVT_BASIC,
+	[LVT_CMCI]	= LVT_BASIC | APIC_MODE_MASK,
+};
+
+u32 lapic_lvt_mask(const struct lapic *apic, int lvt)
+{
+	u32 mask = lvt_masks[lvt];
+
+	if (lvt == LVT_TIMER && guest_has(apic->vcpu, X86_FEATURE_TSC_DEADLINE_TIMER))
+		mask |= APIC_LVT_TIMER_TSCDEADLINE;
+	return mask;
+}
+
+int lapic_nr_lvt(const struct lapic *apic)
+{
+	return apic->vcpu->cpu_state.mcg_cap & MCG_CMCI_P ? LVT_NR : LVT_NR - 1;
+}
+
+/*
+ * The version register follows CPUID and the number of LVT entries. Suppressing EOI broadcasts is
+ * not announced with the in-kernel I/O APIC, whose model (82093AA) has no EOI register: there are
+ * guests that do not look and would never end a level interrupt.
+ */
+u32 lapic_version(const struct lapic *apic)
+{
+	u32 version = APIC_VERSION | (lapic_nr_lvt(apic) - 1) << 16;
+
+	if (irqchip_mode(apic->vcpu->vm) == IRQCHIP_SPLIT && guest_has(apic->vcpu, X86_FEATURE_X2APIC))
+		version |= APIC_LVR_DIRECTED_EOI;
+	return version;
+}
+
+void lapic_update_ppr(struct lapic *apic)
+{
+	lapic_set_reg(apic, APIC_PROCPRI, apic_ppr(lapic_reg(apic, APIC_TASKPRI), apic->isr_highest));
+}
+
+void lapic_set_spiv(struct lapic *apic, u32 value)
+{
+	bool enabled = value & APIC_SPIV_APIC_ENABLED;
+
+	lapic_set_reg(apic, APIC_SPIV, value);
+	if (enabled == apic->sw_enabled)
+		return;
+	WRITE_ONCE(apic->sw_enabled, enabled);
+	apic_map_changed(apic->vcpu->vm);
+}
+
+void lapic_lvt0_changed(struct lapic *apic)
+{
+	u32 lvt0 = lapic_reg(apic, APIC_LVT0);
+	bool nmi = (lvt0 & (APIC_LVT_MASKED | APIC_MODE_MASK)) == APIC_DM_NMI;
+
+	if (nmi != apic->lvt0_nmi) {
+		apic->lvt0_nmi = nmi;
+		atomic_add(nmi ? 1 : -1, &apic->vcpu->vm->irq->nmi_lvt0s);
+	}
+	/* The PIC's output may have been high all the time. */
+	lapic_recheck(apic);
+}
+
+int lapic_create(struct vcpu *vcpu)
+{
+	struct lapic *apic;
+
+	if (!irqchip_in_kernel_apic(vcpu->vm))
+		return 0;
+	apic = kzalloc(sizeof(*apic), GFP_KERNEL_ACCOUNT);
+	if (!apic)
+		return -ENOMEM;
+	apic->regs = (void *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
+	if (!apic->regs) {
+		kfree(apic);
+		return -ENOMEM;
+	}
+	apic->vcpu = vcpu;
+	apic->isr_highest = -1;
+	apic->external = -1;
+	lapic_timer_init(apic);
+	vcpu->lapic = apic;
+	return 0;
+}
+
+void lapic_destroy(struct vcpu *vcpu)
+{
+	struct lapic *apic = vcpu->lapic;
+
+	if (!apic)
+		return;
+	lapic_timer_cancel(apic);
+	vcpu->lapic = NULL;
+	free_page((unsigned long)apic->regs);
+	kfree(apic);
+}
+
+static void lapic_set_id(struct lapic *apic)
+{
+	u32 id = apic->vcpu->id;
+
+	if (lapic_in_x2apic(apic)) {
+		lapic_set_reg(apic, APIC_ID, id);
+		lapic_set_reg(apic, APIC_LDR, apic_x2apic_ldr(id));
+	} else {
+		lapic_set_reg(apic, APIC_ID, id << 24);
+	}
+	apic_map_changed(apic->vcpu->vm);
+}
+
+static void set_base(struct vcpu *vcpu, u64 base)
+{
+	u64 changed = vcpu->apic_base ^ base;
+
+	WRITE_ONCE(vcpu->apic_base, base);
+	if (changed & MSR_IA32_APICBASE_ENABLE)
+		cpuid_update_runtime(vcpu);
+	if (!vcpu->lapic || !(changed & APIC_BASE_MODE))
+		return;
+	if (base & MSR_IA32_APICBASE_ENABLE)
+		lapic_set_id(vcpu->lapic);
+	else
+		apic_map_changed(vcpu->vm);
+	lapic_recheck(vcpu->lapic);
+}
+
+u64 lapic_get_base(struct vcpu *vcpu)
+{
+	return vcpu->apic_base;
+}
+
+bool lapic_enabled(struct vcpu *vcpu)
+{
+	return vcpu->apic_base & MSR_IA32_APICBASE_ENABLE;
+}
+
+bool lapic_x2apic(struct vcpu *vcpu)
+{
+	return vcpu->apic_base & X2APIC_ENABLE;
+}
+
+void *lapic_page(struct vcpu *vcpu)
+{
+	return vcpu->lapic->regs;
+}
+
+/* SDM, x2APIC State Transitions: user space may make any transition between valid states. */
+static bool transition_allowed(u64 from, u64 to)
+{
+	from &= APIC_BASE_MODE;
+	to &= APIC_BASE_MODE;
+	if (from == APIC_BASE_MODE)
+		return to != MSR_IA32_APICBASE_ENABLE;
+	return from || to != APIC_BASE_MODE;
+}
+
+int lapic_set_base(struct vcpu *vcpu, u64 base, bool host)
+{
+	/* Before KVM_SET_CPUID2 upstream takes 36 bits, the architecture's default. */
+	u64 reserved = APIC_BASE_RESERVED | ~GENMASK_ULL((vcpu->cpu_state.maxphyaddr ?: 36) - 1, 0);
+
+	if (base == vcpu->apic_base)
+		return 0;
+	if (!guest_has(vcpu, X86_FEATURE_X2APIC))
+		reserved |= X2APIC_ENABLE;
+	if (base & reserved || (base & APIC_BASE_MODE) == X2APIC_ENABLE)
+		return -EINVAL;
+	if (!host && !transition_allowed(vcpu->apic_base, base))
+		return -EINVAL;
+	set_base(vcpu, base);
+	return 0;
+}
+
+static void reset_registers(struct lapic *apic)
+{
+	struct vcpu *vcpu = apic->vcpu;
+	u32 reg;
+	int i;
+
+	for (reg = 0; reg < KVM_APIC_REG_SIZE; reg += 0x10)
+		if (reg != APIC_ID && reg != APIC_LDR)
+			lapic_set_reg(apic, reg, 0);
+	if (!lapic_in_x2apic(apic))
+		lapic_set_reg(apic, APIC_LDR, 0);
+	lapic_set_reg(apic, APIC_LVR, lapic_version(apic));
+	lapic_set_reg(apic, APIC_DFR, APIC_DFR_FLAT);
+	for (i = 0; i < LVT_NR; i++)
+		lapic_set_reg(apic, lvt_reg(i), APIC_LVT_MASKED);
+	/* Firmware that never heard of APICs expects the PIC to get through. */
+	if (vcpu->is_bsp && !(vcpu->vm->caps.disabled_quirks & KVM_X86_QUIRK_LINT0_REENABLED))
+		lapic_set_reg(apic, APIC_LVT0, APIC_DM_EXTINT);
+	lapic_set_spiv(apic, 0xff);
+	apic_map_changed(vcpu->vm);
+}
+
+/* SDM, Local APIC State After Power-Up or Reset; after INIT the id and the mode stay. */
+void lapic_reset(struct vcpu *vcpu, bool init_event)
+{
+	struct lapic *apic = vcpu->lapic;
+
+	if (!init_event)
+		set_base(vcpu, APIC_DEFAULT_PHYS_BASE | MSR_IA32_APICBASE_ENABLE |
+			       (vcpu->is_bsp ? MSR_IA32_APICBASE_BSP : 0));
+	if (!apic)
+		return;
+	lapic_timer_cancel(apic);
+	if (!init_event)
+		lapic_set_id(apic);
+	reset_registers(apic);
+	/*
+	 * An interrupt that another CPU sends meanwhile may survive or not, like one that arrives
+	 * around an INIT; the hint covers the first case.
+	 */
+	WRITE_ONCE(apic->irr_pending, true);
+	apic->isr_highest = -1;
+	apic->timer.tscdeadline = 0;
+	apic->timer.period = 0;
+	lapic_timer_lvtt_changed(apic);
+	lapic_timer_tdcr_changed(apic);
+	lapic_lvt0_changed(apic);
+}
+
+int lapic_get(struct vcpu *vcpu, struct kvm_lapic_state *s)
+{
+	struct lapic *apic = vcpu->lapic;
+	u32 *id = (u32 *)(s->regs + APIC_ID);
+
+	if (!apic)
+		return -EINVAL;
+	lapic_update_ppr(apic);
+	memcpy(s->regs, apic->regs, sizeof(s->regs));
+	*(u32 *)(s->regs + APIC_LVR) = lapic_version(apic);
+	*(u32 *)(s->regs + APIC_TMCCT) = lapic_timer_count(apic);
+	/* The classic format has the id in the top byte, whatever the mode. */
+	if (lapic_in_x2apic(apic) && !vcpu->vm->caps.x2apic_32bit_ids)
+		*id <<= 24;
+	return 0;
+}
+
+/* Everything that has no meaning of its own beyond the stored value. */
+static void load_registers(struct lapic *apic, const struct kvm_lapic_state *s)
+{
+	static const struct {
+		u16 reg;
+		u32 mask;
+	} plain[] = {
+		{ APIC_TASKPRI, 0xff }, { APIC_DFR, ~0 }, { APIC_ESR, 0xff },
+		{ APIC_ICR, ~APIC_ICR_BUSY }, { APIC_ICR2, ~0 }, { APIC_TMICT, ~0 },
+		{ APIC_TMCCT, ~0 }, { APIC_TDCR, 0xb },
+	};
+	u32 reg;
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(plain); i++)
+		lapic_set_reg(apic, plain[i].reg, *(u32 *)(s->regs + plain[i].reg) & plain[i].mask);
+	for (reg = APIC_ISR; reg < APIC_IRR + 8 * 0x10; reg += 0x10)
+		lapic_set_reg(apic, reg, *(u32 *)(s->regs + reg));
+	for (i = 0; i < LVT_NR; i++)
+		lapic_set_reg(apic, lvt_reg(i), *(u32 *)(s->regs + lvt_reg(i)) & lapic_lvt_mask(apic, i));
+}
+
+/* In x2APIC mode ids are read-only: a wrong one is refused where the format can express it. */
+static int load_ids(struct lapic *apic, const struct kvm_lapic_state *s)
+{
+	u32 id = *(u32 *)(s->regs + APIC_ID);
+
+	if (lapic_in_x2apic(apic)) {
+		if (apic->vcpu->vm->caps.x2apic_32bit_ids && id != apic->vcpu->id)
+			return -EINVAL;
+		lapic_set_id(apic);
+		return 0;
+	}
+	lapic_set_reg(apic, APIC_ID, id & GENMASK(31, 24));
+	lapic_set_reg(apic, APIC_LDR, *(u32 *)(s->regs + APIC_LDR) & APIC_LDR_MASK);
+	return 0;
+}
+
+/**
+ * lapic_set - KVM_SET_LAPIC
+ * @vcpu: whose APIC; its mutex is held
+ * @s: user space's, and may hold anything
+ *
+ * Only bits that the guest could have set are taken over.
+ * The timer goes on from the current count.
+ */
+int lapic_set(struct vcpu *vcpu, const struct kvm_lapic_state *s)
+{
+	struct lapic *apic = vcpu->lapic;
+
+	if (!apic || load_ids(apic, s))
+		return -EINVAL;
+	lapic_timer_cancel(apic);
+	load_registers(apic, s);
+	lapic_set_spiv(apic, *(u32 *)(s->regs + APIC_SPIV) & (0x3ff | APIC_SPIV_DIRECTED_EOI));
+	apic_map_changed(vcpu->vm);
+	apic->isr_highest = apic_highest(apic->regs, APIC_ISR);
+	WRITE_ONCE(apic->irr_pending, true);
+	lapic_timer_lvtt_changed(apic);
+	lapic_timer_tdcr_changed(apic);
+	lapic_timer_start(apic, APIC_TMCCT);
+	lapic_set_reg(apic, APIC_TMCCT, 0);
+	lapic_lvt0_changed(apic);
+	return 0;
+}
