@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "tap.h"
+#include "vm.h"
+
+const char *device_path(void)
+{
+	const char *path = getenv("NESTOR_DEVICE");
+
+	return path && *path ? path : "/dev/nestor";
+}
+
+int device_open(void)
+{
+	int fd = open(device_path(), O_RDWR | O_CLOEXEC);
+
+	if (fd < 0)
+		tap_skip_all("%s: %s", device_path(), strerror(errno));
+	return fd;
+}
+
+int kvm_raw(int fd, unsigned long cmd, const void *arg)
+{
+	int r = ioctl(fd, cmd, arg);
+
+	return r < 0 ? -errno : r;
+}
+
+int kvm_raw_value(int fd, unsigned long cmd, unsigned long arg)
+{
+	return kvm_raw(fd, cmd, (const void *)arg);
+}
+
+int kvm_must(int fd, unsigned long cmd, const void *arg, const char *name)
+{
+	int r = kvm_raw(fd, cmd, arg);
+
+	if (r < 0)
+		tap_fail("%s: %s", name, strerror(-r));
+	return r;
+}
+
+int kvm_cap(int fd, int cap)
+{
+	return KVM_VALUE(fd, KVM_CHECK_EXTENSION, cap);
+}
+
+void *guarded(size_t size)
+{
+	size_t page = sysconf(_SC_PAGESIZE);
+	size_t body = (size + page - 1) / page * page;
+	char *p = mmap(NULL, body + page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (p == MAP_FAILED || mprotect(p + body, page, PROT_NONE))
+		tap_fail("no memory");
+	return p + body - size;
+}

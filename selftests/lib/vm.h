@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Virtual machines for tests, on the device that $NESTOR_DEVICE names: /dev/nestor unless it says
+ * otherwise. /dev/kvm is the control.
+ *
+ * Every ioctl has a raw form, which returns the result or -errno, and an asserting one, which ends
+ * the program when it fails.
+ */
+#ifndef TEST_VM_H
+#define TEST_VM_H
+
+#include <linux/kvm.h>
+#include <linux/nestor.h>
+#include <stddef.h>
+#include <stdint.h>
+
+const char *device_path(void);
+int device_open(void);				/* skips the program when there is none */
+
+/* The result, or -errno. */
+int kvm_raw(int fd, unsigned long cmd, const void *arg);
+int kvm_raw_value(int fd, unsigned long cmd, unsigned long arg);
+
+/* The result; a failure ends the program. */
+int kvm_must(int fd, unsigned long cmd, const void *arg, const char *name);
+#define KVM(fd, cmd, arg)	kvm_must(fd, cmd, arg, #cmd)
+#define KVM_VALUE(fd, cmd, arg)	kvm_must(fd, cmd, (const void *)(unsigned long)(arg), #cmd)
+
+int kvm_cap(int fd, int cap);			/* KVM_CHECK_EXTENSION */
+#define REQUIRE_CAP(fd, cap)						\
+	do {								\
+		if (!kvm_cap(fd, cap))					\
+			tap_skip_all("%s lacks " #cap, device_path());	\
+	} while (0)
+
+/**
+ * guarded() - memory of @size bytes that ends where nothing is mapped
+ *
+ * Zeroed. An access to one byte more than it has faults.
+ */
+void *guarded(size_t size);
+
+#endif
