@@ -215,6 +215,9 @@ static int vmx_handle_task_switch(struct vcpu *vcpu)
 	bool has_error = false, skip = true;
 	u32 error = 0;
 
+	/* The switch reads and writes guest memory; begin where that may sleep. */
+	if (vcpu->in_burst)
+		return RUN_SLOW;
 	if (vectoring & INTR_VALID) {
 		switch (FIELD_GET(INTR_TYPE, vectoring)) {
 		case INTR_NMI:
@@ -238,8 +241,7 @@ static int vmx_handle_task_switch(struct vcpu *vcpu)
 			break;
 		}
 	}
-	/* Once: the second call, outside the burst, finds it done. */
-	if (skip && vcpu->in_burst)
+	if (skip)
 		vcpu_set_rip(vcpu, vcpu_rip(vcpu) + vmx_exit_length(vmx));
 	return vcpu_handle_task_switch(vcpu, FIELD_GET(TASK_SELECTOR, qualification),
 				       FIELD_GET(TASK_SOURCE, qualification), has_error, error);

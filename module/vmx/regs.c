@@ -100,8 +100,11 @@ void vmx_fetch_now(struct vmx_vcpu *vmx, u32 groups)
 		regs->rip = vmreadn(VMCS_GUEST_RIP);
 	if (groups & REGS_RSP)
 		regs->gpr[GPR_RSP] = vmreadn(VMCS_GUEST_RSP);
-	if (groups & REGS_RFLAGS)
+	if (groups & REGS_RFLAGS) {
 		regs->rflags = vmreadn(VMCS_GUEST_RFLAGS);
+		if (unlikely(vmx->forced_tf))
+			regs->rflags &= ~(u64)X86_EFLAGS_TF;
+	}
 	if (groups & (REGS_CR0 | REGS_CR3 | REGS_CR4))
 		fetch_crs(vmx, groups);
 	if (groups & REGS_SEGS) {
@@ -247,6 +250,15 @@ static void flush_shadow(struct vmx_vcpu *vmx)
 		  (vmx->nmi_blocked ? INTERRUPTIBILITY_NMI : 0));
 }
 
+/* KVM_GUESTDBG_SINGLESTEP: TF on top of the guest's own. */
+static void flush_rflags(struct vmx_vcpu *vmx)
+{
+	u64 rflags = vmx->vcpu.regs.rflags;
+
+	vmx->forced_tf = vmx->vcpu.guest_debug & KVM_GUESTDBG_SINGLESTEP && !(rflags & X86_EFLAGS_TF);
+	vmwriten(VMCS_GUEST_RFLAGS, rflags | (vmx->forced_tf ? X86_EFLAGS_TF : 0));
+}
+
 /* Groups that are dirty on few entries. */
 static void flush_rare(struct vmx_vcpu *vmx, u32 dirty)
 {
@@ -287,7 +299,7 @@ void vmx_flush_regs(struct vmx_vcpu *vmx)
 	if (dirty & REGS_RSP)
 		vmwriten(VMCS_GUEST_RSP, regs->gpr[GPR_RSP]);
 	if (dirty & REGS_RFLAGS)
-		vmwriten(VMCS_GUEST_RFLAGS, regs->rflags);
+		flush_rflags(vmx);
 	if (dirty & REGS_SHADOW)
 		flush_shadow(vmx);
 	if (unlikely(dirty & ~(REGS_RIP | REGS_RSP | REGS_RFLAGS | REGS_SHADOW)))
@@ -315,12 +327,10 @@ void vmx_skip_instruction(struct vcpu *vcpu)
 		vcpu->regs.int_shadow = 0;
 		vcpu_dirty(vcpu, REGS_SHADOW);
 	}
-	if (unlikely(vcpu->regs.rflags & X86_EFLAGS_TF)) {
-		if (vcpu->guest_debug & KVM_GUESTDBG_SINGLESTEP)
-			vmx->pending_bs = true;
-		else
-			vcpu_raise_db(vcpu, DR_STEP);
-	}
+	if (unlikely(vcpu->guest_debug & KVM_GUESTDBG_SINGLESTEP))
+		vmx->pending_bs = true;
+	else if (unlikely(vcpu->regs.rflags & X86_EFLAGS_TF))
+		vcpu_raise_db(vcpu, DR_STEP);
 }
 
 /* SDM, Restrictions on VMX Operation: CR4 bits that the CPU does not take; VMXE is not the guest's. */

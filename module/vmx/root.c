@@ -112,6 +112,7 @@ static void init_tdp_format(void)
 		/* RAM is write-back whatever the guest's PAT says: its devices are not real. */
 		.memtype_wb = EPT_MEMTYPE_WB | EPT_IGNORE_PAT,
 		.memtype_uc = 0,
+		.tag_per_root = true,
 	};
 }
 
@@ -388,11 +389,11 @@ int vmx_burst_enter(struct vcpu *vcpu)
 	vmx_set(vmx, LAZY_HOST_FS_BASE, vmx->host.fs_base);
 	vmx_msrs_enter(vmx);
 	/*
-	 * A CPU that this vCPU comes to may hold translations of its VPID or its root from long ago:
-	 * changes since then were flushed where it ran.
+	 * A CPU that this vCPU comes to may hold translations of its VPID from long ago: what the
+	 * guest flushed since then was flushed where it ran.
 	 */
 	if (vcpu->last_cpu != vcpu->cpu)
-		vmx->flush |= FLUSH_VPID | FLUSH_EPT;
+		vmx->flush |= FLUSH_VPID;
 	vmx->flush_l1d = true;
 	return 0;
 }

@@ -123,18 +123,17 @@ static void flush_tlb(struct vmx_vcpu *vmx)
 }
 
 /*
- * Single-stepping by user space over STI or MOV SS: entry wants a pending trap there (SDM, Checks on Guest Non-Register
- * State), which would be the guest's and not the debugger's. Without the shadow it wants none.
+ * User space single-steps: TF is set at every entry, for the guest may have cleared it (POPF, an interrupt). In an
+ * interrupt shadow entry wants a pending trap as well (SDM, Checks on Guest Non-Register State), which would be one
+ * before the step; without the shadow it wants none.
  */
 static void prepare_stepping(struct vmx_vcpu *vmx)
 {
 	struct vcpu *vcpu = &vmx->vcpu;
 
-	vcpu_fetch(vcpu, REGS_SHADOW);
-	if (vcpu->regs.int_shadow) {
-		vcpu->regs.int_shadow = 0;
-		vcpu_dirty(vcpu, REGS_SHADOW);
-	}
+	vcpu_fetch(vcpu, REGS_SHADOW | REGS_RFLAGS);
+	vcpu->regs.int_shadow = 0;
+	vcpu_dirty(vcpu, REGS_SHADOW | REGS_RFLAGS);
 }
 
 static void write_state(struct vmx_vcpu *vmx)

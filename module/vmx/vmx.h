@@ -116,6 +116,7 @@ struct vmx_vcpu {
 	u32 interruptibility;		/* with REGS_SHADOW: the field's other bits */
 	bool nmi_blocked;		/* with REGS_SHADOW */
 	bool pending_bs;		/* a single-step trap waits for the next entry */
+	bool forced_tf;			/* RFLAGS.TF in the VMCS is user space's, not the guest's */
 	bool pass_spec_ctrl;		/* the guest uses IA32_SPEC_CTRL: not intercepted any more */
 	u64 cr4_owned;			/* CR4 bits that the guest changes without an exit */
 	u32 run_flags;			/* VMX_RUN_* that do not change from entry to entry */
