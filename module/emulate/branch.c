@@ -69,23 +69,22 @@ int emu_op_jmp_rm(struct emu_ctx *ctx)
 	return emu_jump(ctx, ctx->dst.val, ctx->insn.opsize);
 }
 
-static int push_return(struct emu_ctx *ctx)
+/* The push comes first: its faults win over those of the target. */
+static int call(struct emu_ctx *ctx, u64 target)
 {
-	return emu_push(ctx, ctx->insn.next_rip, ctx->insn.opsize);
+	int rc = emu_push(ctx, ctx->insn.next_rip, ctx->insn.opsize);
+
+	return rc == EMU_OK ? emu_jump(ctx, target, ctx->insn.opsize) : rc;
 }
 
 int emu_op_call_rel(struct emu_ctx *ctx)
 {
-	int rc = jump_relative(ctx);
-
-	return rc == EMU_OK ? push_return(ctx) : rc;
+	return call(ctx, ctx->insn.next_rip + ctx->insn.imm);
 }
 
 int emu_op_call_rm(struct emu_ctx *ctx)
 {
-	int rc = emu_jump(ctx, ctx->dst.val, ctx->insn.opsize);
-
-	return rc == EMU_OK ? push_return(ctx) : rc;
+	return call(ctx, ctx->dst.val);
 }
 
 /* RET, and RET with an immediate (zero without one). */

@@ -132,7 +132,7 @@ struct emu_fault {
 #define EMU_ACC_READ		0x01
 #define EMU_ACC_WRITE		0x02
 #define EMU_ACC_FETCH		0x04
-/* A user-mode access; else supervisor. Do not look at ctx->cpl: delivery to an inner stack differs. */
+/* A user-mode access, else supervisor; ctx->cpl may differ (delivery to an inner stack). */
 #define EMU_ACC_USER		0x08
 /* Implicit supervisor access (descriptor tables, TSS): SMAP applies whatever RFLAGS.AC says. */
 #define EMU_ACC_IMPLICIT	0x10

@@ -396,11 +396,12 @@ int emu_op_cmpxchg8b(struct emu_ctx *ctx)
 
 	if (half == 8 && !(ctx->features & EMU_FEAT_CX16))
 		return emu_ud(ctx);
+	emu_linear(ctx, ctx->insn.seg, ctx->insn.ea, 0, access, &linear);
+	if (half == 8 && (linear & 15))
+		return emu_gp(ctx, 0);
 	rc = emu_linear(ctx, ctx->insn.seg, ctx->insn.ea, half * 2, access, &linear);
 	if (rc != EMU_OK)
 		return rc;
-	if (half == 8 && (linear & 15))
-		return emu_gp(ctx, 0);
 	rc = emu_read_linear(ctx, linear, was, half * 2, access);
 	if (rc != EMU_OK)
 		return rc;
@@ -526,28 +527,30 @@ int emu_op_bound(struct emu_ctx *ctx)
 {
 	unsigned int size = ctx->insn.opsize;
 	s64 index = (s64)emu_sign_extend(ctx->dst.val, size);
-	u8 raw[8];
+	u64 ea = ctx->insn.ea;
 	u64 low = 0, high = 0;
 	int rc;
 
-	rc = emu_read_mem(ctx, ctx->insn.seg, ctx->insn.ea, raw, size * 2);
+	rc = emu_read_mem(ctx, ctx->insn.seg, ea, &low, size);
+	if (rc == EMU_OK)
+		rc = emu_read_mem(ctx, ctx->insn.seg, (ea + size) & emu_mask(ctx->insn.adsize),
+				  &high, size);
 	if (rc != EMU_OK)
 		return rc;
-	memcpy(&low, raw, size);
-	memcpy(&high, raw + size, size);
 	if (index < (s64)emu_sign_extend(low, size) || index > (s64)emu_sign_extend(high, size))
 		return emu_raise(ctx, VEC_BR, false, 0);
 	return EMU_OK;
 }
 
+/* Memory that needs no adjustment is not written. */
 int emu_op_arpl(struct emu_ctx *ctx)
 {
 	struct emu_operand *o = &ctx->dst;
 
 	ctx->w.rflags &= ~FL_ZF;
-	if ((o->val & 3) < (ctx->src.val & 3)) {
-		o->val = (o->val & ~3ULL) | (ctx->src.val & 3);
-		ctx->w.rflags |= FL_ZF;
-	}
-	return EMU_OK;
+	if ((o->val & 3) >= (ctx->src.val & 3))
+		return EMU_OK;
+	o->val = (o->val & ~3ULL) | (ctx->src.val & 3);
+	ctx->w.rflags |= FL_ZF;
+	return emu_store(ctx, o);
 }

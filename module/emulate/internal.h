@@ -75,7 +75,8 @@ enum vector {
  * How an operand is encoded, in the notation of the opcode map in the SDM: E is
  * the r/m field of ModRM, G its reg field, Z the low bits of the opcode, I an
  * immediate, J a branch displacement, O an absolute address. b, w, d: 1, 2, 4
- * bytes; v: operand size; z: the same but at most 4; y: 4 or, with REX.W, 8.
+ * bytes; v: operand size; z: the same but at most 4; y: 4 or, with REX.W, 8; s:
+ * a byte that is sign-extended.
  */
 enum emu_kind {
 	K_none,

@@ -198,7 +198,8 @@ static int probe(struct emu_ctx *ctx, u64 linear, unsigned int len, unsigned int
 	rc = emu_translate(ctx, linear, access, &gpa);
 	if (rc != EMU_OK)
 		return rc;
-	return emu_translate(ctx, linear_add(ctx, linear, len - 1), access, &gpa);
+	return emu_translate(ctx, linear_add(ctx, linear, PAGE_BYTES - PAGE_OFFSET(linear)), access,
+			     &gpa);
 }
 
 /**

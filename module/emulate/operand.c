@@ -95,7 +95,8 @@ static unsigned int kind_size(const struct emu_ctx *ctx, u8 kind)
 	case K_Ewv:
 		return ctx->insn.has_mem ? 2 : opsize;
 	case K_Ez:
-		return opsize < 4 ? opsize : 4;
+		/* MOVSXD with a 16-bit operand: AMD loads 32 bits all the same. */
+		return opsize < 4 && ctx->vendor != EMU_AMD ? opsize : 4;
 	case K_Ey: case K_Gy:
 		return opsize == 8 ? 8 : 4;
 	}

@@ -140,6 +140,11 @@ static int check_simd(struct emu_ctx *ctx)
 
 static bool lock_legal(const struct emu_ctx *ctx)
 {
+	const struct emu_insn *insn = &ctx->insn;
+
+	/* AMD: MOV CR0 with LOCK is MOV CR8, for use outside 64-bit mode. */
+	if (ctx->vendor == EMU_AMD && insn->map == EMU_MAP_0F && (insn->opcode & 0xfd) == 0x20)
+		return !emu_modrm_reg(insn);
 	return (ctx->op->flags & OPF_LOCK) && ctx->insn.has_mem;
 }
 

@@ -26,11 +26,13 @@ static int access_memory(struct emu_ctx *ctx, void *buf, unsigned int len, bool 
 	u64 linear;
 	int rc;
 
+	/* Before #AC, which such an address would raise too. */
+	emu_linear(ctx, ctx->insn.seg, ctx->insn.ea, 0, access, &linear);
+	if ((ctx->op->flags & OPF_ALIGN) && (linear & (len - 1)))
+		return emu_gp(ctx, 0);
 	rc = emu_linear(ctx, ctx->insn.seg, ctx->insn.ea, len, access, &linear);
 	if (rc != EMU_OK)
 		return rc;
-	if ((ctx->op->flags & OPF_ALIGN) && (linear & (len - 1)))
-		return emu_gp(ctx, 0);
 	return write ? emu_write_linear(ctx, linear, buf, len, access) :
 		       emu_read_linear(ctx, linear, buf, len, access);
 }

@@ -171,7 +171,7 @@ int emu_op_enter(struct emu_ctx *ctx)
 	if (rc != EMU_OK)
 		return rc;
 	move_rsp(ctx, -ctx->insn.imm);
-	emu_set_reg(ctx, EMU_RBP, ctx->mode == EMU_LONG64 ? 8 : size, frame);
+	emu_set_reg(ctx, EMU_RBP, size, frame);
 	/* The new top of the stack must be writable, though nothing is written. */
 	rc = emu_linear(ctx, EMU_SS, emu_get_reg(ctx, EMU_RSP, emu_stack_size(ctx)), size, access,
 			&linear);

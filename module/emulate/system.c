@@ -45,6 +45,12 @@ static int write_cr(struct emu_ctx *ctx, unsigned int cr, u64 val)
 	return rc;
 }
 
+/* The control register that ModRM names; LOCK before CR0 is AMD's way to CR8. */
+static unsigned int cr_number(const struct emu_ctx *ctx)
+{
+	return ctx->insn.prefix & EMU_PFX_LOCK ? 8 : emu_modrm_reg(&ctx->insn);
+}
+
 static bool cr_exists(unsigned int cr)
 {
 	return cr == 0 || (cr >= 2 && cr <= 4) || cr == 8;
@@ -52,7 +58,7 @@ static bool cr_exists(unsigned int cr)
 
 int emu_op_mov_from_cr(struct emu_ctx *ctx)
 {
-	unsigned int cr = emu_modrm_reg(&ctx->insn);
+	unsigned int cr = cr_number(ctx);
 	unsigned int gpr = emu_modrm_rm(&ctx->insn);
 	u64 val;
 	int rc;
@@ -71,7 +77,7 @@ int emu_op_mov_from_cr(struct emu_ctx *ctx)
 
 int emu_op_mov_to_cr(struct emu_ctx *ctx)
 {
-	unsigned int cr = emu_modrm_reg(&ctx->insn);
+	unsigned int cr = cr_number(ctx);
 	unsigned int gpr = emu_modrm_rm(&ctx->insn);
 	u64 val = emu_get_reg(ctx, gpr, wide(ctx));
 	int rc;
@@ -494,8 +500,12 @@ int emu_op_clwb(struct emu_ctx *ctx)
 	return ctx->features & EMU_FEAT_CLWB ? flush_line(ctx) : emu_ud(ctx);
 }
 
+/* With REX.B it is XCHG, and the prefix means nothing. */
 int emu_op_pause(struct emu_ctx *ctx)
 {
+	if (ctx->insn.rex & 1)
+		return emu_op_xchg(ctx);
+	ctx->dst.type = OPND_NONE;
 	return emu_icpt_simple(ctx, EMU_ICPT_PAUSE, true);
 }
 

@@ -77,11 +77,11 @@ static const struct emu_opcode group11_c7[8] = {
 };
 
 static const struct emu_opcode op_63[2] = {
-	OP(arpl, Ew, Gw, OPF_PROT), OP(movsx, Gv, Ez, OPF_MOV),
+	OP(arpl, Ew, Gw, OPF_PROT | OPF_NOWB), OP(movsx, Gv, Ez, OPF_MOV),
 };
 
 static const struct emu_opcode op_90[4] = {
-	OP(xchg, Zv, rAX, 0), OP(xchg, Zv, rAX, 0), OP(pause, none, none, 0),
+	OP(xchg, Zv, rAX, 0), OP(xchg, Zv, rAX, 0), OP(pause, Zv, rAX, 0),
 	OP(xchg, Zv, rAX, 0),
 };
 
@@ -166,7 +166,8 @@ static const struct emu_opcode one_byte[256] = {
 
 static const struct emu_opcode group6[8] = {
 	OP(sldt, Ewv, none, OPF_PROT | OPF_MOV), OP(str, Ewv, none, OPF_PROT | OPF_MOV),
-	OP(lldt, Ew, none, OPF_PROT | OPF_PRIV | OPF_NOWB), OP(ltr, Ew, none, OPF_PROT | OPF_PRIV | OPF_NOWB),
+	OP(lldt, Ew, none, OPF_PROT | OPF_PRIV | OPF_NOWB),
+	OP(ltr, Ew, none, OPF_PROT | OPF_PRIV | OPF_NOWB),
 	OP(verify, Ew, none, OPF_PROT | OPF_NOWB), OP(verify, Ew, none, OPF_PROT | OPF_NOWB), UD, UD,
 };
 
@@ -288,6 +289,8 @@ static const struct emu_opcode op_0fbd[4] = {
 	OP(bsr, Gv, Ev, 0), OP(bsr, Gv, Ev, 0), OP(lzcnt, Gv, Ev, 0), OP(bsr, Gv, Ev, 0),
 };
 
+static const struct emu_opcode op_0fc3[4] = { OP(movnti, Ey, Gy, OPF_MOV), UD, UD, UD };
+
 #define NOPM	OP(nop, none, X, 0)
 
 static const struct emu_opcode two_byte[256] = {
@@ -336,7 +339,7 @@ static const struct emu_opcode two_byte[256] = {
 	REFINE(PREFIX, op_0fbc), REFINE(PREFIX, op_0fbd), OP(movsx, Gv, Eb, OPF_MOV),
 	OP(movsx, Gv, Ew, OPF_MOV),
 	/* C0 */
-	OP(xadd, Eb, Gb, OPF_LOCK), OP(xadd, Ev, Gv, OPF_LOCK), LENMI(Ib), OP(movnti, Ey, Gy, OPF_MOV),
+	OP(xadd, Eb, Gb, OPF_LOCK), OP(xadd, Ev, Gv, OPF_LOCK), LENMI(Ib), REFINE(PREFIX, op_0fc3),
 	LENMI(Ib), LENMI(Ib), LENMI(Ib), REFINE(MOD, group9), X8(OP(bswap, Zv, none, 0)),
 	/* D0 */
 	X4(LENM), LENM, LENM, REFINE(PREFIX, op_0fd6), LENM, X8(LENM),

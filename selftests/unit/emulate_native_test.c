@@ -274,7 +274,6 @@ static void op_get_segment(struct emu_ctx *ctx, enum emu_seg seg, struct emu_seg
 	};
 	unsigned int i = ctx->mode == EMU_PROT16 ? 0 : ctx->mode == EMU_PROT32 ? 1 : 2;
 
-	memset(s, 0, sizeof(*s));
 	s->attr = EMU_ATTR_P | EMU_ATTR_S | EMU_ATTR_DPL | (code ? 0xb : 3);
 	s->selector = names[i][code];
 	s->limit = i ? 0xffffffff : SEG16_LIMIT;
@@ -283,7 +282,9 @@ static void op_get_segment(struct emu_ctx *ctx, enum emu_seg seg, struct emu_seg
 		s->attr |= EMU_ATTR_DB | EMU_ATTR_G;
 	if (i == 2 && code)
 		s->attr |= EMU_ATTR_L;
-	/* This process's own thread pointers are elsewhere; FS and GS are not used. */
+	/* Null, as 64-bit processes have them; their bases are never used here. */
+	if (seg == EMU_FS || seg == EMU_GS)
+		memset(s, 0, sizeof(*s));
 }
 
 static int op_read_xmm(struct emu_ctx *ctx, unsigned int reg, void *buf, unsigned int len)
@@ -380,21 +381,28 @@ static const struct range two_byte_ok[] = {
 	{ 0xd6, 0xd6 }, { 0xe7, 0xe7 }, { 0xf0, 0xf0 },
 };
 
+#define RANGES(a)	(a), sizeof(a) / sizeof((a)[0])
+
+static bool in_ranges(const struct range *r, unsigned int n, u8 b)
+{
+	while (n--)
+		if (b >= r[n].first && b <= r[n].last)
+			return true;
+	return false;
+}
+
 static u8 pick(const struct range *r, unsigned int n)
 {
 	const struct range *p = &r[below(n)];
+	u8 b;
 
-	/* Half of the time spread over the opcodes, not over the ranges. */
-	if (one_in(2)) {
-		for (;;) {
-			u8 b = rnd();
-
-			for (p = r; p < r + n; p++)
-				if (b >= p->first && b <= p->last)
-					return b;
-		}
-	}
-	return p->first + below(p->last - p->first + 1);
+	/* Half of the time spread over the ranges, else over the opcodes. */
+	if (one_in(2))
+		return p->first + below(p->last - p->first + 1);
+	do
+		b = rnd();
+	while (!in_ranges(r, n, b));
+	return b;
 }
 
 static void emit(u8 b)
@@ -421,7 +429,7 @@ static void emit_opcode(void)
 {
 	switch (below(8)) {
 	case 0: case 1: case 2: case 3:
-		emit(pick(one_byte_ok, sizeof(one_byte_ok) / sizeof(one_byte_ok[0])));
+		emit(pick(RANGES(one_byte_ok)));
 		break;
 	case 7:
 		emit(0x0f);
@@ -430,7 +438,7 @@ static void emit_opcode(void)
 		break;
 	default:
 		emit(0x0f);
-		emit(pick(two_byte_ok, sizeof(two_byte_ok) / sizeof(two_byte_ok[0])));
+		emit(pick(RANGES(two_byte_ok)));
 	}
 }
 
@@ -558,11 +566,19 @@ static bool acceptable(void)
 
 	if (!op->exec || (insn->prefix & (EMU_PFX_SEG | EMU_PFX_VEX)))
 		return false;
+	/* The bytes that follow a prefix or REX are random. */
+	if (insn->map == EMU_MAP_1BYTE && !in_ranges(RANGES(one_byte_ok), insn->opcode))
+		return false;
+	if (insn->map == EMU_MAP_0F && !in_ranges(RANGES(two_byte_ok), insn->opcode))
+		return false;
 	if (insn->map == EMU_MAP_1BYTE && insn->opcode == 0xff && (reg == 3 || reg == 5))
 		return false;
 	if (insn->map == EMU_MAP_0F && insn->opcode == 0xc7 && !insn->has_mem)
 		return false;
-	/* Fetching after a prefix that was random luck. */
+	/* LOOPcc with REP or REPNE: undefined, and AMD takes the condition from there. */
+	if (insn->map == EMU_MAP_1BYTE && (insn->opcode == 0xe0 || insn->opcode == 0xe1) &&
+	    (insn->prefix & (EMU_PFX_REP | EMU_PFX_REPNE)))
+		return false;
 	return true;
 }
 
@@ -716,6 +732,10 @@ static bool same(void)
 	const struct outcome *n = &t.native, *e = &t.emulated;
 	u64 flags = COMPARED_FLAGS & ~(undefined_flags() & ~tzcnt_flags());
 
+	/* Which of the two loads of CMPS comes first is up to the CPU. */
+	if (t.ctx.insn.map == EMU_MAP_1BYTE && (t.ctx.insn.opcode & 0xfe) == 0xa6 &&
+	    n->how != STEPPED && e->how != STEPPED)
+		return true;
 	if (n->how != e->how)
 		return false;
 	if (n->how != STEPPED)
@@ -777,8 +797,7 @@ static void run_case(unsigned long number, struct tally *tally)
 		equalize();
 		return;
 	}
-	if (t.mode != EMU_LONG64)
-		set_data_segments(t.mode == EMU_PROT16 ? LDT_DATA16 : USER_DS);
+	set_data_segments(t.mode == EMU_PROT16 ? LDT_DATA16 : USER_DS);
 	run_native();
 	tally->run++;
 	tally->faults += t.native.how != STEPPED;
@@ -797,7 +816,7 @@ int main(int argc, char **argv)
 		{ "count", required_argument, NULL, 'c' }, { "seed", required_argument, NULL, 's' },
 		{ "case", required_argument, NULL, 'n' }, { 0 },
 	};
-	unsigned long count = 150000, only = 0, i;
+	unsigned long count = 100000, only = 0, i;
 	u64 seed = 1;
 	struct tally tally = { 0 };
 	int c;
