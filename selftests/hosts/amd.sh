@@ -27,7 +27,7 @@ boot_amd()
 	)
 	[ -z "$COUNT" ] || args+=(-icount shift=0,sleep=off)
 	touch "$RUN"/{vmlinuz,initrd,root}
-	in_root "$TOOLS" "$RUN:/run/host" "$KERNEL/vmlinuz:/run/host/vmlinuz" \
+	exec_in_root "$TOOLS" "$RUN:/run/host" "$KERNEL/vmlinuz:/run/host/vmlinuz" \
 		"$INITRD:/run/host/initrd" "$HOSTROOT:/run/host/root" \
 		"$TREE:/run/host/nestor:ro" \
 		"$GUESTS:/run/host/build/boot:ro" "$share:/run/host/share" \

@@ -24,7 +24,7 @@ boot_intel()
 		"$share:/run/host/share:ro" "$HOSTS:/run/host/hosts:ro" -- \
 		bash /run/host/hosts/make-disks >"$RUN/emulator.log" 2>&1 ||
 		{ cat "$RUN/emulator.log" >&2; die "cannot make the host's disks"; }
-	in_root "$TOOLS" "$RUN:/run/host" "$HOSTROOT:/run/host/root" "$BOCHS:/run/bochs:ro" \
+	exec_in_root "$TOOLS" "$RUN:/run/host" "$HOSTROOT:/run/host/root" "$BOCHS:/run/bochs:ro" \
 		"$HOSTS:/run/hosts:ro" -- bash -c '
 			cat /run/host/out &
 			awk -f /run/hosts/bochs-log.awk /run/host/log >/run/host/emulator.log &

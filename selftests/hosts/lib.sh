@@ -93,10 +93,12 @@ file_hash() { cat "$@" | sha256sum | cut -c1-16; }
 # in_root ROOT [SRC:DST[:ro]]... -- COMMAND...: run COMMAND in ROOT with SRC seen at DST. The
 # mounts live in a private namespace, so parallel runs share one ROOT, and nothing is left to
 # unmount. Whatever COMMAND starts dies with it (--kill-child), and it dies with the caller
-# (--pdeathsig).
-in_root()
+# (--pdeathsig; hence exec, so that no shell stands between them).
+in_root() { (exec_in_root "$@"); }
+
+exec_in_root()
 {
-	setpriv --pdeathsig KILL \
+	exec setpriv --pdeathsig KILL \
 		unshare --mount --pid --fork --kill-child --propagation private \
 		bash -c '
 			set -e
