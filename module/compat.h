@@ -8,6 +8,7 @@
 
 #include <linux/eventfd.h>
 #include <linux/hrtimer.h>
+#include <linux/kvm.h>
 #include <linux/mm.h>
 #include <linux/sched.h>
 #include <linux/sched/signal.h>
@@ -100,6 +101,16 @@ static inline int compat_add_wait_queue_priority(struct wait_queue_head *wqh,
 #else
 	add_wait_queue_priority(wqh, wait);
 	return 0;
+#endif
+}
+
+/* kvm_run's fields that user space may change at any time were renamed for those who read them. */
+static inline bool compat_immediate_exit(const struct kvm_run *run)
+{
+#ifdef HAVE_RUN_UNSAFE_NAMES
+	return READ_ONCE(run->immediate_exit__unsafe);
+#else
+	return READ_ONCE(run->immediate_exit);
 #endif
 }
 

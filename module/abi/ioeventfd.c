@@ -62,6 +62,7 @@ static void ioeventfd_release(struct iodev *dev)
 static const struct iodev_ops ioeventfd_ops = {
 	.write = ioeventfd_write,
 	.release = ioeventfd_release,
+	.ioeventfd = true,
 };
 
 /* Would one write signal both? */

@@ -66,11 +66,7 @@ static int vm_ioeventfd(struct vm *vm, void *arg)
 
 static int vm_signal_msi(struct vm *vm, void *arg)
 {
-	const struct kvm_msi *msi = arg;
-
-	if (!irqchip_in_kernel_apic(vm) || msi->flags & ~KVM_MSI_VALID_DEVID)
-		return -EINVAL;
-	return irq_send_msi(vm, msi);
+	return irq_send_msi(vm, arg);
 }
 
 /* Also KVM_IRQ_LINE_STATUS, which copies the status back. */

@@ -161,6 +161,7 @@ static int iobus_access(struct vcpu *vcpu, int bus, u64 addr, int len, void *val
 {
 	struct vm *vm = vcpu->vm;
 	const struct iobus *b;
+	const struct iodev_ops *ops;
 	struct iodev *dev;
 	int idx, r = -EOPNOTSUPP;
 	u32 i;
@@ -173,8 +174,11 @@ static int iobus_access(struct vcpu *vcpu, int bus, u64 addr, int len, void *val
 		dev = READ_ONCE(b->range[i].dev);
 		if (!dev || !range_has(&b->range[i], addr, len))
 			continue;
-		r = write ? dev->ops->write(vcpu, dev, addr, len, val) :
-			    dev->ops->read(vcpu, dev, addr, len, val);
+		ops = dev->ops;
+		if (write && ops->write)
+			r = ops->write(vcpu, dev, addr, len, val);
+		else if (!write && ops->read)
+			r = ops->read(vcpu, dev, addr, len, val);
 		if (r != -EOPNOTSUPP)
 			break;
 	}

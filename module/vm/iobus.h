@@ -18,7 +18,7 @@ struct iodev;
 /**
  * struct iodev_ops - what a device on a bus does
  * @read:  0 when handled; -EOPNOTSUPP when this access is not the device's after all, and the
- *	   search goes on
+ *	   search goes on; NULL: never its
  * @write: the same
  * @release: the bus lets go of the device (VM destruction, not iobus_unregister()); may be NULL
  * @ioeventfd: not counted against the limit of devices

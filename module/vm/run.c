@@ -408,7 +408,7 @@ static int run_uninitialized(struct vcpu *vcpu)
 int vcpu_run(struct vcpu *vcpu)
 {
 	struct kvm_run *run = vcpu->run;
-	bool immediate = READ_ONCE(run->immediate_exit);
+	bool immediate = compat_immediate_exit(run);
 	int r;
 
 	vcpu->request_interrupt_window = READ_ONCE(run->request_interrupt_window);
