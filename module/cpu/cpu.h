@@ -7,12 +7,13 @@
 #define NESTOR_CPU_H
 
 #include <linux/kvm.h>
+#include <linux/spinlock.h>
 #include <linux/types.h>
-#include <linux/hrtimer.h>
+
+#include "cpu/features.h"
 
 struct vcpu;
 struct vm;
-struct emu_ctx;
 
 /**
  * struct cpu_caps - what this host's CPU and the vendor code can give to guests
@@ -37,6 +38,7 @@ struct cpu_caps {
 extern struct cpu_caps cpu_caps;
 
 #define MCE_BANKS	32
+#define CPUID_BUCKETS	64
 
 /**
  * struct guest_fpu - the guest's extended state
@@ -51,63 +53,74 @@ struct guest_fpu {
 struct cpu_state {
 	struct kvm_cpuid_entry2 *cpuid;
 	u32 nr_cpuid;
-	/* Derived from CPUID by cpuid_update(); hot flags as bits, see guest_has(). */
-	u32 feature_words[24];
+	u16 cpuid_first[CPUID_BUCKETS];	/* by hash of the function: index of the first entry, plus one */
+	bool cpuid_stale;		/* entries do not show the registers that they follow */
+	/* Derived from CPUID by cpuid_set(); hot flags as bits, see guest_has(). */
+	u32 feature_words[FW_NR];
 	u8 maxphyaddr;
 	u64 cr4_reserved, efer_reserved;
 	u64 xcr0_supported, xss_supported;
 	u32 kvm_features;		/* leaf 0x40000001 EAX */
+	bool pv_enforce;		/* KVM_CAP_ENFORCE_PV_FEATURE_CPUID: only what kvm_features says */
 	bool vendor_amd;		/* the guest's vendor string is AMD or Hygon */
+	bool cr4_osxsave, cr4_pke;	/* as in regs.cr4, without a fetch: guests never own these bits */
 
 	struct guest_fpu fpu;
 
 	/* MSRs that are plain storage. */
 	u64 tsc_aux, spec_ctrl, arch_capabilities, ucode_rev, misc_enable, feat_ctl, tsc_adjust;
-	u64 misc_features, platform_info, perf_capabilities, hwcr, umwait_control, xfd, xfd_err;
-	u64 smi_count, syscfg, power_ctl, bbl_cr_ctl3;
+	u64 misc_features, platform_info, hwcr, de_cfg, umwait_control;
+	u64 smi_count, power_ctl, mmio_conf_base;
 	u64 mtrr_def, mtrr_fixed[11], mtrr_var[16];
 	u64 mcg_cap, mcg_status, mcg_ctl, mcg_ext_ctl;
 	u64 mce_banks[MCE_BANKS * 4];
-	u64 mci_ctl2[MCE_BANKS];
 
 	/* Time. */
 	u64 tsc_offset;			/* guest TSC = host TSC * ratio + offset */
 	u64 tsc_ratio;
 	u32 tsc_khz;
-	u64 last_guest_tsc;
-	u64 system_time_msr, wall_clock_msr, steal_msr, apf_msr, pv_eoi_msr, poll_control;
+	u32 resumes;			/* of the host that tsc_offset has taken into account */
+	u64 cycles_lost;
+	u64 tsc_generation;		/* see struct vm_clock */
+	u64 last_guest_tsc;		/* at the end of the last burst; only while the TSC is unstable */
+	u64 system_time_msr, steal_msr, poll_control;
 	u64 steal_last;
-	struct pvclock_state {
-		u32 version;
-		u64 last_tsc, last_ns;
-		bool guest_stopped;
-	} pvclock;
+	bool guest_stopped;		/* KVM_KVMCLOCK_CTRL, for the next kvmclock_update() */
 
 	/* Debug: values hardware shall have while guest_debug overrides the guest's own. */
 	u64 effective_db[4], effective_dr7;
 
 	/* What the host had at burst begin; put back at burst end (D4). */
 	struct host_state {
-		u64 xcr0, xss, tsc_aux, spec_ctrl, debugctl;
-		u64 dr[4], dr6, dr7;
+		u64 xcr0, xss;
+		u64 current_xcr0, current_xss;	/* what the CPU has now */
+		u64 tsc_aux;
+		unsigned long dr[4], dr6, dr7;
 		u32 pkru;
-		bool dr_saved;
+		bool xss_read, dr_saved;
 	} host;
 };
 
 /**
- * struct vm_clock - VM-wide time
+ * struct vm_clock - VM-wide time; all under @lock
+ * @use_master: @master_tsc and @master_ns are one instant and serve all vCPUs' kvmclock pages
+ * @master_stale: what decides that changed since
+ * @generation: vCPUs whose TSCs were set to agree have its number; @vcpus_in_generation counts them
  */
 struct vm_clock {
 	raw_spinlock_t lock;
-	s64 kvmclock_offset;		/* kvmclock = host boottime clock + offset, ns */
-	bool use_master;		/* all vCPUs' TSCs agree: stable bit */
+	s64 kvmclock_offset;		/* kvmclock = kvmclock_base_ns() + offset */
+	u64 wall_clock_msr;
+	bool use_master, master_stale;
+	bool old_msr;			/* the boot vCPU uses MSR_KVM_SYSTEM_TIME, not _NEW */
+	bool user_set_tsc;
 	u64 master_tsc;
 	s64 master_ns;
-	u64 last_tsc_write, last_tsc_nsec, last_tsc_khz;	/* synchronisation of SET_MSRS(TSC) */
-	u64 cur_tsc_offset;
-	u64 cur_tsc_generation;
-	u32 matched_vcpus;
+	u64 last_tsc_write, last_tsc_offset;	/* of the vCPU whose TSC was set last */
+	s64 last_tsc_ns;
+	u32 last_tsc_khz;
+	u64 generation, generation_offset;
+	int vcpus_in_generation;
 	u32 default_tsc_khz;
 };
 
@@ -125,11 +138,16 @@ int cpuid_supported(struct kvm_cpuid_entry2 *entries, u32 *nent);	/* -E2BIG when
 int cpuid_emulated(struct kvm_cpuid_entry2 *entries, u32 *nent);
 int cpuid_set(struct vcpu *vcpu, struct kvm_cpuid_entry2 *entries, u32 nent);	/* takes over the array on success */
 void cpuid_update_runtime(struct vcpu *vcpu);	/* OSXSAVE, OSPKE, APIC bit, XSAVE sizes, MWAIT */
+bool cpuid_faults(struct vcpu *vcpu);		/* CPUID is a #GP: CPUID faulting, CpuidUserDis */
 /* The guest-visible answer, with the out-of-range redirection of Intel CPUs. */
 void cpuid_query(struct vcpu *vcpu, u32 *eax, u32 *ebx, u32 *ecx, u32 *edx);
 const struct kvm_cpuid_entry2 *cpuid_find(struct vcpu *vcpu, u32 function, u32 index);
-/* @feature: an X86_FEATURE_* number of the kernel's. */
+/*
+ * @feature: a FEAT_* of features.h, or an X86_FEATURE_* of the kernel's as far as it is a hardware-defined
+ * bit; the kernel's scattered and synthetic ones have other numbers.
+ */
 bool guest_has(struct vcpu *vcpu, unsigned int feature);
+bool guest_pv_has(struct vcpu *vcpu, unsigned int kvm_feature);	/* KVM_FEATURE_* */
 
 /*
  * MSRs: one table drives CPUID bit, index list, get and set. @host: user space asks through
@@ -137,6 +155,7 @@ bool guest_has(struct vcpu *vcpu, unsigned int feature);
  */
 int msr_get(struct vcpu *vcpu, u32 msr, u64 *value, bool host);
 int msr_set(struct vcpu *vcpu, u32 msr, u64 value, bool host);
+void msr_log_refusal(struct vcpu *vcpu, u32 msr, u64 value, bool write, int err);	/* for KVM_{GET,SET}_MSRS */
 int msr_index_list(u32 *indices, u32 *n);	/* -E2BIG when *n is too small */
 int msr_feature_list(u32 *indices, u32 *n);
 int msr_get_feature(u32 msr, u64 *value);
@@ -199,6 +218,8 @@ u64 guest_tsc_of(struct vcpu *vcpu, u64 host_tsc);
 int tsc_set_khz(struct vcpu *vcpu, u32 khz);		/* 0 or -EINVAL */
 void tsc_write(struct vcpu *vcpu, u64 value, bool host);
 void tsc_set_offset(struct vcpu *vcpu, u64 offset);
+void tsc_suspend(void);				/* the host sleeps: from a syscore callback */
+void tsc_resume(void);
 u64 kvmclock_ns(struct vm *vm);
 int kvmclock_get(struct vm *vm, struct kvm_clock_data *data);
 int kvmclock_set(struct vm *vm, const struct kvm_clock_data *data);

@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "xsave.h"
+
+#define FIRST_EXTENDED	2
+#define BASE_SIZE	(FXSAVE_SIZE + XSAVE_HEADER_SIZE)
+
+static inline u64 comp(int nr)
+{
+	return 1ull << nr;
+}
+
+static u32 align64(u32 offset)
+{
+	return (offset + 63) & ~63u;
+}
+
+u32 xsave_offset(const struct xsave_layout *l, int nr, u64 compacted)
+{
+	u32 offset = BASE_SIZE;
+	int i;
+
+	if (!compacted)
+		return l->offset[nr];
+	for (i = FIRST_EXTENDED; i <= nr; i++) {
+		if (!(compacted & comp(i)))
+			continue;
+		if (l->aligned & comp(i))
+			offset = align64(offset);
+		if (i < nr)
+			offset += l->size[i];
+	}
+	return offset;
+}
+
+u32 xsave_size(const struct xsave_layout *l, u64 components, bool compacted)
+{
+	u32 size = BASE_SIZE, end;
+	int i;
+
+	components &= l->known;
+	for (i = FIRST_EXTENDED; i < NR_XCOMPS; i++) {
+		if (!(components & comp(i)))
+			continue;
+		end = xsave_offset(l, i, compacted ? components : 0) + l->size[i];
+		if (end > size)
+			size = end;
+	}
+	return size;
+}
+
+/*
+ * MXCSR is in the image whenever SSE or AVX state was saved, in the standard format even when neither
+ * is marked as in use; in the compacted format it is then at its initial value.
+ */
+static u32 image_mxcsr(const struct xsave_image *image, u64 compacted)
+{
+	if (compacted && !(image->xstate_bv & (XCOMP_SSE | XCOMP_YMM)))
+		return MXCSR_INIT;
+	return image->mxcsr;
+}
+
+static void legacy_to_user(const struct xsave_image *image, u64 compacted, struct xsave_image *out)
+{
+	out->fcw = FCW_INIT;
+	if (out->xstate_bv & XCOMP_FP) {
+		memcpy(out, image, offsetof(struct xsave_image, mxcsr));
+		memcpy(out->st, image->st, sizeof(out->st));
+	}
+	out->mxcsr = image_mxcsr(image, compacted);
+	out->mxcsr_mask = image->mxcsr_mask;
+	/* A reader goes by XSTATE_BV: what is not initial must be marked. */
+	if (out->mxcsr != MXCSR_INIT)
+		out->xstate_bv |= XCOMP_SSE;
+	if (out->xstate_bv & image->xstate_bv & XCOMP_SSE)
+		memcpy(out->xmm, image->xmm, sizeof(out->xmm));
+}
+
+void xsave_to_user(const struct xsave_layout *l, const struct xsave_image *image, u64 compacted,
+		   u64 components, void *buf, u32 size)
+{
+	struct xsave_image *out = buf;
+	int i;
+
+	memset(buf, 0, size);
+	out->xstate_bv = image->xstate_bv & components;
+	legacy_to_user(image, compacted, out);
+	for (i = FIRST_EXTENDED; i < NR_XCOMPS; i++) {
+		if (!(out->xstate_bv & l->known & comp(i)))
+			continue;
+		if (l->offset[i] + l->size[i] > size) {
+			out->xstate_bv &= ~comp(i);
+			continue;
+		}
+		memcpy((u8 *)buf + l->offset[i], (const u8 *)image + xsave_offset(l, i, compacted),
+		       l->size[i]);
+	}
+}
+
+bool xsave_user_valid(const struct xsave_image *buf, u64 components, u32 mxcsr_mask)
+{
+	size_t i;
+
+	if (buf->xstate_bv & ~components || buf->xcomp_bv)
+		return false;
+	for (i = 0; i < sizeof(buf->reserved) / sizeof(buf->reserved[0]); i++)
+		if (buf->reserved[i])
+			return false;
+	return !(buf->xstate_bv & (XCOMP_LEGACY | XCOMP_YMM)) || !(buf->mxcsr & ~mxcsr_mask);
+}
+
+void xsave_init(struct xsave_image *image, u64 compacted)
+{
+	memset(image, 0, sizeof(*image));
+	image->fcw = FCW_INIT;
+	image->mxcsr = MXCSR_INIT;
+	if (compacted)
+		image->xcomp_bv = XCOMP_BV_COMPACTED | compacted;
+}
+
+void xsave_from_user(const struct xsave_layout *l, struct xsave_image *image, u64 compacted,
+		     u64 components, const struct xsave_image *buf, u32 size)
+{
+	int i;
+
+	xsave_init(image, compacted);
+	image->xstate_bv = buf->xstate_bv & components;
+	if (image->xstate_bv & XCOMP_FP) {
+		memcpy(image, buf, offsetof(struct xsave_image, mxcsr));
+		memcpy(image->st, buf->st, sizeof(image->st));
+	}
+	if (image->xstate_bv & XCOMP_SSE)
+		memcpy(image->xmm, buf->xmm, sizeof(image->xmm));
+	if (image->xstate_bv & (XCOMP_LEGACY | XCOMP_YMM)) {
+		image->mxcsr = buf->mxcsr;
+		/* In the compacted format MXCSR comes with the SSE component. */
+		if (image->mxcsr != MXCSR_INIT)
+			image->xstate_bv |= XCOMP_SSE;
+	}
+	for (i = FIRST_EXTENDED; i < NR_XCOMPS; i++) {
+		if (!(image->xstate_bv & comp(i)))
+			continue;
+		if (l->offset[i] + l->size[i] > size)
+			image->xstate_bv &= ~comp(i);
+		else
+			memcpy((u8 *)image + xsave_offset(l, i, compacted),
+			       (const u8 *)buf + l->offset[i], l->size[i]);
+	}
+}
