@@ -225,6 +225,9 @@ void vcpu_inject_events(struct vcpu *vcpu)
 
 	if (atomic_read(&ev->nmi.queued))
 		collect_nmis(vcpu);
+	/* A debugger steps through one thread of execution: nothing new from outside until it lets go. */
+	if (unlikely(vcpu->guest_debug & KVM_GUESTDBG_BLOCKIRQ))
+		goto out;
 	if (ev->nmi.pending) {
 		if (!busy && vendor->nmi_allowed(vcpu)) {
 			ev->nmi.pending--;
@@ -246,5 +249,6 @@ void vcpu_inject_events(struct vcpu *vcpu)
 	} else if (vcpu->request_interrupt_window && !vendor->interrupt_allowed(vcpu)) {
 		vendor->open_interrupt_window(vcpu, true);
 	}
+out:
 	update_tpr(vcpu);
 }
