@@ -8,6 +8,7 @@
  */
 #include <linux/cpu.h>
 #include <linux/overflow.h>
+#include <linux/sched/stat.h>
 #include <asm/cpufeature.h>
 
 #include "abi/abi.h"
@@ -41,6 +42,11 @@ static long get_xcrs(struct vm *vm)
 static long get_tsc_control(struct vm *vm)
 {
 	return cpu_caps.tsc_scaling;
+}
+
+static long get_steal_time(struct vm *vm)
+{
+	return sched_info_on();
 }
 
 u32 abi_xsave_size(void)
@@ -141,6 +147,39 @@ static int enable_user_space_msr(struct vm *vm, const struct kvm_enable_cap *cap
 	return 0;
 }
 
+/* The quirks of upstream's that this module has, and can be told to do without. */
+#define QUIRKS	(KVM_X86_QUIRK_LINT0_REENABLED | KVM_X86_QUIRK_LAPIC_MMIO_HOLE | \
+		 KVM_X86_QUIRK_OUT_7E_INC_RIP | KVM_X86_QUIRK_MISC_ENABLE_NO_MWAIT | \
+		 KVM_X86_QUIRK_MWAIT_NEVER_UD_FAULTS | KVM_X86_QUIRK_STUFF_FEATURE_MSRS)
+
+/* The older one ignores what it does not know. */
+static int enable_disable_quirks(struct vm *vm, const struct kvm_enable_cap *cap)
+{
+	mutex_lock(&vm->lock);
+	WRITE_ONCE(vm->caps.disabled_quirks, vm->caps.disabled_quirks | (cap->args[0] & QUIRKS));
+	mutex_unlock(&vm->lock);
+	return 0;
+}
+
+static int enable_disable_quirks2(struct vm *vm, const struct kvm_enable_cap *cap)
+{
+	return cap->args[0] & ~(u64)QUIRKS ? -EINVAL : enable_disable_quirks(vm, cap);
+}
+
+static int enable_platform_info(struct vm *vm, const struct kvm_enable_cap *cap)
+{
+	vm->caps.platform_info_guest_read = cap->args[0];
+	return 0;
+}
+
+static int enable_exit_on_emulation_failure(struct vm *vm, const struct kvm_enable_cap *cap)
+{
+	if (cap->args[0] & ~1ull)
+		return -EINVAL;
+	vm->caps.exit_on_emulation_error = cap->args[0];
+	return 0;
+}
+
 #define DIRTY_LOG_MANUAL_CAPS	(KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE | KVM_DIRTY_LOG_INITIALLY_SET)
 
 static int enable_manual_dirty_log(struct vm *vm, const struct kvm_enable_cap *cap)
@@ -204,6 +243,9 @@ static const struct capability capabilities[] = {
 	ON(IMMEDIATE_EXIT),
 	VALUE(SYNC_REGS, KVM_SYNC_X86_VALID_FIELDS),
 	ON(INTERNAL_ERROR_DATA),
+	ENABLE(EXIT_ON_EMULATION_FAILURE, 1, enable_exit_on_emulation_failure),
+	ENABLE(DISABLE_QUIRKS, 1, enable_disable_quirks),
+	ENABLE(DISABLE_QUIRKS2, QUIRKS, enable_disable_quirks2),
 
 	/* CPUID, MSRs, registers. */
 	ON(EXT_CPUID),
@@ -211,6 +253,7 @@ static const struct capability capabilities[] = {
 	ON(GET_MSR_FEATURES),
 	ENABLE(X86_USER_SPACE_MSR, 1, enable_user_space_msr),
 	ON(X86_MSR_FILTER),
+	ENABLE(MSR_PLATFORM_INFO, 1, enable_platform_info),
 	VALUE(MCE, MCE_BANKS),
 	ON(DEBUGREGS),
 	ON(SREGS2),
@@ -229,6 +272,8 @@ static const struct capability capabilities[] = {
 
 	/* Time. */
 	ON(CLOCKSOURCE),
+	ON(NOP_IO_DELAY),
+	GET(STEAL_TIME, get_steal_time),
 	VALUE(ADJUST_CLOCK, CLOCK_FLAGS),
 	ON(KVMCLOCK_CTRL),
 	ON(GET_TSC_KHZ),
