@@ -605,6 +605,8 @@ int emu_insn_length(const void *bytes, unsigned int len, enum emu_mode mode)
 	memset(&insn, 0, sizeof(insn));
 	switch (emu_decode_bytes(&d)) {
 	case EMU_OK:
+		if ((d.op->flags & OPF_NO64) && mode == EMU_LONG64)
+			return -1;
 		return d.op->flags & OPF_UD ? -1 : insn.len;
 	case EMU_RETRY:
 		return 0;
