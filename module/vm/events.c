@@ -176,6 +176,18 @@ static void inject_interrupt(struct vcpu *vcpu, bool again)
 	vendor->inject_interrupt(vcpu, ev->interrupt.vector, ev->interrupt.soft);
 }
 
+/* The PIC's line may have fallen since irq_pending() looked: then there is nothing to take. */
+static void take_interrupt(struct vcpu *vcpu)
+{
+	int vector = irq_take(vcpu);
+
+	if (vector < 0)
+		return;
+	vcpu->events.interrupt.vector = vector;
+	vcpu->events.interrupt.soft = false;
+	inject_interrupt(vcpu, false);
+}
+
 static void inject_nmi(struct vcpu *vcpu, bool again)
 {
 	vcpu->events.nmi.injected = true;
@@ -238,11 +250,8 @@ void vcpu_inject_events(struct vcpu *vcpu)
 			vendor->open_nmi_window(vcpu, true);
 	}
 	if (irq_pending(vcpu) >= 0) {
-		if (!busy && vendor->interrupt_allowed(vcpu)) {
-			ev->interrupt.vector = irq_take(vcpu);
-			ev->interrupt.soft = false;
-			inject_interrupt(vcpu, false);
-		}
+		if (!busy && vendor->interrupt_allowed(vcpu))
+			take_interrupt(vcpu);
 		/* Another one, or the same still: be told when it can go. */
 		if (irq_pending(vcpu) >= 0)
 			vendor->open_interrupt_window(vcpu, true);

@@ -181,7 +181,6 @@ static int vcpu_serve_requests(struct vcpu *vcpu)
 		return -EIO;
 	}
 	vcpu_take_request(vcpu, REQ_KICK);
-	vcpu_take_request(vcpu, REQ_UNHALT);
 	if (vcpu_take_request(vcpu, REQ_MASTERCLOCK))
 		kvmclock_master_update(vcpu->vm);
 	if (vcpu_take_request(vcpu, REQ_CLOCK_UPDATE))
@@ -208,7 +207,11 @@ static int vcpu_serve_requests(struct vcpu *vcpu)
 	return RUN_GUEST;
 }
 
-#define REQS_IN_BURST	BIT(REQ_EVENT)	/* all others end the burst */
+/*
+ * All others end the burst. A wake-up stays until the next HLT and makes that one return at once: it may
+ * come between the guest's last look at a lock and its HLT.
+ */
+#define REQS_IN_BURST	(BIT(REQ_EVENT) | BIT(REQ_UNHALT))
 
 static inline bool burst_must_end(struct vcpu *vcpu)
 {
@@ -221,8 +224,8 @@ static inline bool events_waiting(struct vcpu *vcpu)
 {
 	struct events *ev = &vcpu->events;
 
-	return READ_ONCE(vcpu->requests) || ev->exception.pending || ev->exception.injected ||
-	       ev->nmi.pending || ev->nmi.injected || ev->interrupt.injected;
+	return READ_ONCE(vcpu->requests) & ~BIT(REQ_UNHALT) || ev->exception.pending ||
+	       ev->exception.injected || ev->nmi.pending || ev->nmi.injected || ev->interrupt.injected;
 }
 
 static void trace_exit_info(struct vcpu *vcpu)
@@ -454,7 +457,7 @@ int vcpu_halt(struct vcpu *vcpu)
 	}
 	/* The loop sees the state, leaves the burst and blocks, unless there is a reason not to. */
 	vcpu_fetch(vcpu, REGS_RFLAGS | REGS_SHADOW);
-	if (!vcpu_has_event(vcpu))
+	if (!vcpu_take_request(vcpu, REQ_UNHALT) && !vcpu_has_event(vcpu))
 		vcpu->mp_state = KVM_MP_STATE_HALTED;
 	return RUN_GUEST;
 }
