@@ -171,8 +171,8 @@ static bool starts_with_word(const char *text, const char *const *words, unsigne
 }
 
 /*
- * What objdump cannot judge: prefixes that it prints on a line of their own, VEX
- * after a prefix that makes it undefined, instructions that no current CPU has.
+ * What objdump cannot judge: prefixes that it prints on a line of their own, and
+ * instructions that no current CPU has.
  */
 static bool inconclusive(const char *text, int len)
 {
@@ -191,9 +191,18 @@ static bool inconclusive(const char *text, int len)
 			     sizeof(prefixes) / sizeof(prefixes[0])))
 		return true;
 	/* UD0 to UD2 have no length here; VIA's instructions are not known. */
-	return len < 0 && (strstr(text, "ud") || strstr(text, " v") || strstr(text, " k") ||
-			   strstr(text, "lock") || strchr(text, 'x') == text ||
-			   strstr(text, " x"));
+	return len < 0 && (strstr(text, "ud") || strchr(text, 'x') == text || strstr(text, " x"));
+}
+
+/* VEX, EVEX or XOP after a prefix that makes it undefined, which objdump overlooks. */
+static bool prefixed_vex(const u8 *bytes)
+{
+	unsigned int i;
+
+	for (i = 1; i < 7; i++)
+		if (bytes[i] == 0xc4 || bytes[i] == 0xc5 || bytes[i] == 0x62 || bytes[i] == 0x8f)
+			return true;
+	return false;
 }
 
 /*
@@ -216,7 +225,7 @@ static void compare_line(struct comparison *c, const u8 *code, enum emu_mode mod
 	const u8 *bytes = code + addr;
 	int len = emu_insn_length(bytes, 15, mode);
 
-	if (inconclusive(text, len) || ambiguous(bytes, mode))
+	if (inconclusive(text, len) || ambiguous(bytes, mode) || (len < 0 && prefixed_vex(bytes)))
 		return;
 	c->compared++;
 	if (len == (int)(next - addr))
