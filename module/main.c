@@ -16,7 +16,6 @@
 #include "vm/ops.h"
 
 const struct vendor_ops *vendor;
-struct tdp_format tdp_format;
 struct dentry *nestor_debugfs;
 
 static char *kvm_node = "auto";

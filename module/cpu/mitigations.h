@@ -9,6 +9,8 @@
 
 #ifdef __ASSEMBLY__
 
+#include <asm/segment.h>
+
 #ifdef X86_FEATURE_CLEAR_CPU_BUF_VM
 #define NST_CLEAR_CPU_BUF	X86_FEATURE_CLEAR_CPU_BUF_VM
 #else
