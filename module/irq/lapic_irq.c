@@ -6,7 +6,7 @@
 #include "irq/lapic.h"
 
 /*
- * The bit first, the hint second; lapic_clear_irr() does it the other way round. So when the search
+ * The bit first, the hint second; lapic_lower_hint() does it the other way round. So when the search
  * there missed this bit, the hint set here is the later one and stays.
  */
 static bool lapic_set_irr(struct lapic *apic, u8 vector)
@@ -17,11 +17,10 @@ static bool lapic_set_irr(struct lapic *apic, u8 vector)
 	return !was_set;
 }
 
-static void lapic_clear_irr(struct lapic *apic, u8 vector)
+static void lapic_lower_hint(struct lapic *apic)
 {
 	WRITE_ONCE(apic->irr_pending, false);
-	clear_bit(vector % 32, lapic_bits(apic, APIC_IRR, vector));
-	smp_mb__after_atomic();
+	smp_mb();
 	if (apic_highest(apic->regs, APIC_IRR) >= 0)
 		WRITE_ONCE(apic->irr_pending, true);
 }
@@ -127,7 +126,11 @@ static int lapic_deliverable(struct lapic *apic)
 	if (!READ_ONCE(apic->irr_pending) || !lapic_hw_enabled(apic))
 		return -1;
 	irr = apic_highest(apic->regs, APIC_IRR);
-	if (irr < 0 || (irr & 0xf0) <= apic_ppr(lapic_reg(apic, APIC_TASKPRI), apic->isr_highest))
+	if (irr < 0) {
+		lapic_lower_hint(apic);
+		return -1;
+	}
+	if ((irr & 0xf0) <= apic_ppr(lapic_reg(apic, APIC_TASKPRI), apic->isr_highest))
 		return -1;
 	return irr;
 }
@@ -174,7 +177,8 @@ int irq_take(struct vcpu *vcpu)
 	vector = lapic_deliverable(apic);
 	if (vector < 0)
 		return -1;
-	lapic_clear_irr(apic, vector);
+	clear_bit(vector % 32, lapic_bits(apic, APIC_IRR, vector));
+	lapic_lower_hint(apic);
 	__set_bit(vector % 32, lapic_bits(apic, APIC_ISR, vector));
 	apic->isr_highest = vector;
 	return vector;
