@@ -187,6 +187,8 @@ int cpu_get_sregs2(struct vcpu *vcpu, struct kvm_sregs2 *sregs);
 int cpu_set_sregs2(struct vcpu *vcpu, const struct kvm_sregs2 *sregs);
 int cpu_get_fpu(struct vcpu *vcpu, struct kvm_fpu *fpu);
 int cpu_set_fpu(struct vcpu *vcpu, const struct kvm_fpu *fpu);
+int cpu_read_xmm(struct vcpu *vcpu, unsigned int reg, void *buf, unsigned int len);	/* 16: XMM, 32: YMM */
+int cpu_write_xmm(struct vcpu *vcpu, unsigned int reg, const void *buf, unsigned int len);
 int cpu_get_xsave(struct vcpu *vcpu, void *buf, u32 size);
 int cpu_set_xsave(struct vcpu *vcpu, const void *buf, u32 size);
 int cpu_get_xcrs(struct vcpu *vcpu, struct kvm_xcrs *xcrs);

@@ -180,6 +180,44 @@ void fpu_vcpu_destroy(struct vcpu *vcpu)
 	free_pages((unsigned long)vcpu->cpu_state.fpu.image, image_order);
 }
 
+/* Has the guest XMM (@len 16) or YMM (32) register @reg? */
+static bool has_xmm(unsigned int reg, unsigned int len)
+{
+	return reg < 16 && (len == 16 || (len == 32 && image_components & XCOMP_YMM));
+}
+
+/**
+ * cpu_read_xmm - a vector register of the guest's, for the emulator
+ * @vcpu: the vCPU; not in a burst, where the registers are in the CPU
+ * @reg: 0 to 15
+ * @buf: out
+ * @len: 16: XMM; 32: YMM
+ *
+ * 0, or -EINVAL when the guest has no such register.
+ */
+int cpu_read_xmm(struct vcpu *vcpu, unsigned int reg, void *buf, unsigned int len)
+{
+	if (!has_xmm(reg, len))
+		return -EINVAL;
+	xsave_read_xmm(&xsave_layout, vcpu->cpu_state.fpu.image, image_compacted, reg, buf, len);
+	return 0;
+}
+
+/**
+ * cpu_write_xmm - counterpart of cpu_read_xmm()
+ * @vcpu: the vCPU
+ * @reg: 0 to 15
+ * @buf: the new value
+ * @len: 16: XMM, the upper half of YMM stays; 32: YMM
+ */
+int cpu_write_xmm(struct vcpu *vcpu, unsigned int reg, const void *buf, unsigned int len)
+{
+	if (!has_xmm(reg, len))
+		return -EINVAL;
+	xsave_write_xmm(&xsave_layout, vcpu->cpu_state.fpu.image, image_compacted, reg, buf, len);
+	return 0;
+}
+
 int cpu_get_fpu(struct vcpu *vcpu, struct kvm_fpu *fpu)
 {
 	const struct xsave_image *image = vcpu->cpu_state.fpu.image;
@@ -204,10 +242,8 @@ int cpu_get_fpu(struct vcpu *vcpu, struct kvm_fpu *fpu)
 int cpu_set_fpu(struct vcpu *vcpu, const struct kvm_fpu *fpu)
 {
 	struct xsave_image *image = vcpu->cpu_state.fpu.image;
-	u32 mxcsr = image->mxcsr;
+	u32 mxcsr = xsave_mxcsr(image, image_compacted);
 
-	if (image_compacted && !(image->xstate_bv & (XCOMP_SSE | XCOMP_YMM)))
-		mxcsr = MXCSR_INIT;
 	memcpy(image->st, fpu->fpr, sizeof(image->st));
 	memcpy(image->xmm, fpu->xmm, sizeof(image->xmm));
 	image->fcw = fpu->fcw;

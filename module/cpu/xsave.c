@@ -49,12 +49,12 @@ u32 xsave_size(const struct xsave_layout *l, u64 components, bool compacted)
 }
 
 /*
- * MXCSR is in the image whenever SSE or AVX state was saved, in the standard format even when neither
- * is marked as in use; in the compacted format it is then at its initial value.
+ * In the standard format MXCSR is in the image whether SSE is marked as in use or not; in the compacted
+ * one it is part of the SSE component (SDM, Operation of XSAVES).
  */
-static u32 image_mxcsr(const struct xsave_image *image, u64 compacted)
+u32 xsave_mxcsr(const struct xsave_image *image, u64 compacted)
 {
-	if (compacted && !(image->xstate_bv & (XCOMP_SSE | XCOMP_YMM)))
+	if (compacted && !(image->xstate_bv & XCOMP_SSE))
 		return MXCSR_INIT;
 	return image->mxcsr;
 }
@@ -66,7 +66,7 @@ static void legacy_to_user(const struct xsave_image *image, u64 compacted, struc
 		memcpy(out, image, offsetof(struct xsave_image, mxcsr));
 		memcpy(out->st, image->st, sizeof(out->st));
 	}
-	out->mxcsr = image_mxcsr(image, compacted);
+	out->mxcsr = xsave_mxcsr(image, compacted);
 	out->mxcsr_mask = image->mxcsr_mask;
 	/* A reader goes by XSTATE_BV: what is not initial must be marked. */
 	if (out->mxcsr != MXCSR_INIT)
@@ -145,4 +145,43 @@ void xsave_from_user(const struct xsave_layout *l, struct xsave_image *image, u6
 			memcpy((u8 *)image + xsave_offset(l, i, compacted),
 			       (const u8 *)buf + l->offset[i], l->size[i]);
 	}
+}
+
+#define XMM_SIZE	16u
+#define YMM_NR		2
+
+static void *ymm_high(const struct xsave_layout *l, const struct xsave_image *image, u64 compacted)
+{
+	return (u8 *)image + xsave_offset(l, YMM_NR, compacted);
+}
+
+void xsave_read_xmm(const struct xsave_layout *l, const struct xsave_image *image, u64 compacted,
+		    unsigned int reg, void *buf, u32 len)
+{
+	memset(buf, 0, len);
+	if (image->xstate_bv & XCOMP_SSE)
+		memcpy(buf, image->xmm + reg * XMM_SIZE, XMM_SIZE);
+	if (len > XMM_SIZE && image->xstate_bv & XCOMP_YMM)
+		memcpy((u8 *)buf + XMM_SIZE,
+		       (u8 *)ymm_high(l, image, compacted) + reg * XMM_SIZE, XMM_SIZE);
+}
+
+void xsave_write_xmm(const struct xsave_layout *l, struct xsave_image *image, u64 compacted,
+		     unsigned int reg, const void *buf, u32 len)
+{
+	/* A component that is not in use has no contents yet. */
+	if (!(image->xstate_bv & XCOMP_SSE)) {
+		image->mxcsr = xsave_mxcsr(image, compacted);
+		memset(image->xmm, 0, sizeof(image->xmm));
+		image->xstate_bv |= XCOMP_SSE;
+	}
+	memcpy(image->xmm + reg * XMM_SIZE, buf, XMM_SIZE);
+	if (len <= XMM_SIZE)
+		return;
+	if (!(image->xstate_bv & XCOMP_YMM)) {
+		memset(ymm_high(l, image, compacted), 0, l->size[YMM_NR]);
+		image->xstate_bv |= XCOMP_YMM;
+	}
+	memcpy((u8 *)ymm_high(l, image, compacted) + reg * XMM_SIZE, (const u8 *)buf + XMM_SIZE,
+	       XMM_SIZE);
 }

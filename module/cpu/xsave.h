@@ -98,6 +98,15 @@ bool xsave_user_valid(const struct xsave_image *buf, u64 components, u32 mxcsr_m
 void xsave_from_user(const struct xsave_layout *l, struct xsave_image *image, u64 compacted,
 		     u64 components, const struct xsave_image *buf, u32 size);
 
+/* Registers XMM0 to XMM15 (@len 16), or YMM0 to YMM15 (@len 32) of an image with the AVX component. */
+void xsave_read_xmm(const struct xsave_layout *l, const struct xsave_image *image, u64 compacted,
+		    unsigned int reg, void *buf, u32 len);
+void xsave_write_xmm(const struct xsave_layout *l, struct xsave_image *image, u64 compacted,
+		     unsigned int reg, const void *buf, u32 len);
+
+/* MXCSR, wherever the format has it. */
+u32 xsave_mxcsr(const struct xsave_image *image, u64 compacted);
+
 /* The state after reset. */
 void xsave_init(struct xsave_image *image, u64 compacted);
 
