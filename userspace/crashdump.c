@@ -93,7 +93,8 @@ static void print_code(const struct vm *vm, const struct walk *walk)
 	fprintf(stderr, "\n");
 }
 
-static void print_state(struct vcpu *vcpu)
+/** crashdump__print_state() - print a stopped vCPU's registers, page-table walk and code */
+void crashdump__print_state(struct vcpu *vcpu)
 {
 	struct kvm_regs regs;
 	struct kvm_sregs sregs;
@@ -131,7 +132,7 @@ void crashdump__report(struct vcpu *vcpu)
 		return;
 	pr_err("unexpected exit of vCPU %u", vcpu->id);
 	exitreason__print(vcpu->run);
-	print_state(vcpu);
+	crashdump__print_state(vcpu);
 	kmsg__print_tail();
 }
 
@@ -141,7 +142,7 @@ void crashdump__report_error(struct vcpu *vcpu, int err)
 	if (!crashdump__begin(vcpu))
 		return;
 	pr_err("KVM_RUN of vCPU %u: %s", vcpu->id, strerror(err));
-	print_state(vcpu);
+	crashdump__print_state(vcpu);
 	kmsg__print_tail();
 }
 

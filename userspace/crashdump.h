@@ -34,6 +34,7 @@ struct walk {
 
 void crashdump__report(struct vcpu *vcpu);
 void crashdump__report_error(struct vcpu *vcpu, int err);
+void crashdump__print_state(struct vcpu *vcpu);
 void crashdump__report_mmio(struct vcpu *vcpu);
 
 /* exitreason.c */

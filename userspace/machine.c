@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "acpi.h"
+#include "crashdump.h"
 #include "machine.h"
 #include "pci.h"
 #include "power.h"
@@ -46,6 +47,7 @@ static const struct {
 	{ SIGINT, VM_SIGINT },
 	{ SIGTERM, VM_SIGTERM },
 	{ SIGHUP, VM_SIGHUP },
+	{ SIGQUIT, VM_SIGQUIT },
 };
 
 static const int end_status[] = {
@@ -56,6 +58,7 @@ static const int end_status[] = {
 	[VM_SIGINT] = STATUS_INTERRUPTED,
 	[VM_SIGTERM] = STATUS_TERMINATED,
 	[VM_SIGHUP] = STATUS_HANGUP,
+	[VM_SIGQUIT] = STATUS_QUIT,
 	[VM_CRASHED] = STATUS_FAILED,
 };
 
@@ -133,6 +136,15 @@ static int failure_status(int err)
 	return err == -ENOENT || err == -ENOEXEC ? STATUS_USAGE : STATUS_FAILED;
 }
 
+/* For a guest that hangs: what is every vCPU doing? */
+static void report_vcpus(struct vm *vm)
+{
+	for (unsigned int i = 0; i < vm->nr_vcpus; i++) {
+		pr_err("state of vCPU %u", i);
+		crashdump__print_state(&vm->vcpus[i]);
+	}
+}
+
 static int run_to_end(struct vm *vm, const struct machine_options *options)
 {
 	struct trace trace;
@@ -146,6 +158,8 @@ static int run_to_end(struct vm *vm, const struct machine_options *options)
 	trace__stop(&trace);
 	/* Tell the counters apart from what the guest printed. */
 	term__restore(vm->dev.term);
+	if (vm__ended(vm) == VM_SIGQUIT)
+		report_vcpus(vm);
 	if (options->stats)
 		stats__print(vm);
 	return end_status[vm__ended(vm)];

@@ -194,7 +194,7 @@ int run__main(int argc, char **argv)
 		       "On a terminal, Ctrl-A x ends the machine and Ctrl-A Ctrl-A types a Ctrl-A.\n\n"
 		       "Exit status: 0 the guest powered off, 1 it crashed or the hypervisor "
 		       "failed, 2 a bad option or file, 3 it asked for a reset, 129 SIGHUP, "
-		       "130 SIGINT or Ctrl-A x, 143 SIGTERM.",
+		       "130 SIGINT or Ctrl-A x, 131 SIGQUIT, 143 SIGTERM.",
 	};
 	struct run_arguments args = {
 		.machine.vm = { .cpus = 1, .memory = MIB(DEFAULT_MEMORY_MIB) },

@@ -23,6 +23,7 @@
  * @STATUS_REBOOT: the guest asked for a reset
  * @STATUS_HANGUP: SIGHUP
  * @STATUS_INTERRUPTED: SIGINT, or the console's escape key
+ * @STATUS_QUIT: SIGQUIT, which asks for a report on every vCPU
  * @STATUS_TERMINATED: SIGTERM
  */
 enum exit_status {
@@ -32,6 +33,7 @@ enum exit_status {
 	STATUS_REBOOT = 3,
 	STATUS_HANGUP = 129,
 	STATUS_INTERRUPTED = 130,
+	STATUS_QUIT = 131,
 	STATUS_TERMINATED = 143,
 };
 

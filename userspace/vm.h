@@ -23,6 +23,7 @@ enum vm_end {
 	VM_SIGINT,
 	VM_SIGTERM,
 	VM_SIGHUP,
+	VM_SIGQUIT,
 	VM_CRASHED,
 };
 
