@@ -12,7 +12,6 @@
 struct vcpu;
 struct vm;
 struct slot;
-struct slots;
 
 /**
  * struct tdp_format - how one kind of second-level table is written
@@ -68,12 +67,11 @@ struct vm_mmu {
 	void *root;			/* [c] */
 	int levels;			/* [c] */
 	struct mmu_notifier notifier;
-	unsigned long invalidate_seq;	/* [m] */
-	long invalidate_in_progress;	/* [m] those that overlap a slot */
-	unsigned long invalidate_start, invalidate_end;	/* [m] hva range, a hull */
-	spinlock_t invalidate_lock;	/* inside nothing; see mmu_publish_slots() */
-	unsigned long invalidate_active;	/* invalidate_lock: all between start and end */
-	wait_queue_head_t invalidate_wait;	/* slot changes wait for the end of invalidations */
+	/* Written under invalidate_lock, read under [m]: mmu_invalidated(). */
+	spinlock_t invalidate_lock;	/* innermost */
+	unsigned long invalidate_seq;	/* those of slots that have ended */
+	unsigned long invalidate_in_progress;
+	unsigned long invalidate_start, invalidate_end;	/* their hva range, a hull */
 	atomic64_t tlb_generation;	/* raised under [m] by every change that takes rights away */
 	atomic64_t tlb_synced;		/* [a] no vCPU is in a burst begun before this generation */
 	u64 __percpu *flushed;		/* [i] generation that each CPU has flushed; tag_per_root */
@@ -121,9 +119,6 @@ u64 mmu_max_gfn(void);
 void mmu_tlb_raise(struct vm *vm);
 void mmu_tlb_sync(struct vm *vm);
 void mmu_flush_remote(struct vm *vm);
-
-/* Makes new slots visible, between invalidations; under vm->slots_lock. */
-void mmu_publish_slots(struct vm *vm, struct slots *slots);
 
 /* Before entry, in the burst: true when second-level translations must be flushed on this CPU. */
 bool mmu_needs_flush(struct vcpu *vcpu);	/* the vendor that gets true flushes before it enters */

@@ -5,7 +5,6 @@
  */
 #include <linux/mmu_notifier.h>
 #include <linux/srcu.h>
-#include <linux/wait.h>
 
 #include "mmu/notifier.h"
 #include "mmu/tdp.h"
@@ -19,39 +18,49 @@ static struct vm *notifier_vm(struct mmu_notifier *mn)
 /* Only a hull is kept: what one of several overlapping invalidations covered cannot be subtracted. */
 static void begin_invalidation(struct vm_mmu *mmu, unsigned long start, unsigned long end)
 {
-	if (!mmu->invalidate_in_progress++) {
-		mmu->invalidate_start = start;
-		mmu->invalidate_end = end;
-		return;
+	spin_lock(&mmu->invalidate_lock);
+	if (mmu->invalidate_in_progress) {
+		start = min(mmu->invalidate_start, start);
+		end = max(mmu->invalidate_end, end);
 	}
-	mmu->invalidate_start = min(mmu->invalidate_start, start);
-	mmu->invalidate_end = max(mmu->invalidate_end, end);
+	WRITE_ONCE(mmu->invalidate_start, start);
+	WRITE_ONCE(mmu->invalidate_end, end);
+	WRITE_ONCE(mmu->invalidate_in_progress, mmu->invalidate_in_progress + 1);
+	spin_unlock(&mmu->invalidate_lock);
+	/* Before the slots are read; pairs with their publication. See mmu_invalidated(). */
+	smp_mb();
+}
+
+static void end_invalidation(struct vm_mmu *mmu, bool overlap)
+{
+	spin_lock(&mmu->invalidate_lock);
+	if (overlap)
+		WRITE_ONCE(mmu->invalidate_seq, mmu->invalidate_seq + 1);
+	/* Whoever no longer sees it in progress sees the count. */
+	smp_wmb();
+	WRITE_ONCE(mmu->invalidate_in_progress, mmu->invalidate_in_progress - 1);
+	spin_unlock(&mmu->invalidate_lock);
 }
 
 static int invalidate_range_start(struct mmu_notifier *mn, const struct mmu_notifier_range *range)
 {
 	struct vm *vm = notifier_vm(mn);
-	struct vm_mmu *mmu = &vm->mmu;
 	TDP_ZAP(zap, mmu_notifier_range_blockable(range));
 	struct hva_iter it;
 	bool overlap;
 	int idx;
 
-	/* From here to the end the slots stay as they are, so both see the same overlap. */
-	spin_lock(&mmu->invalidate_lock);
-	mmu->invalidate_active++;
-	spin_unlock(&mmu->invalidate_lock);
+	begin_invalidation(&vm->mmu, range->start, range->end);
 
 	idx = srcu_read_lock(&vm->srcu);
 	it = hva_iter(vm_slots(vm), range->start, range->end);
 	overlap = hva_next(&it);
 	if (overlap) {
-		write_lock(&mmu->lock);
-		begin_invalidation(mmu, range->start, range->end);
+		write_lock(&vm->mmu.lock);
 		do {
 			tdp_zap_range(vm, it.gfn, it.gfn_end, &zap);
 		} while (hva_next(&it));
-		write_unlock(&mmu->lock);
+		write_unlock(&vm->mmu.lock);
 	}
 	srcu_read_unlock(&vm->srcu, idx);
 	if (overlap) {
@@ -61,49 +70,19 @@ static int invalidate_range_start(struct mmu_notifier *mn, const struct mmu_noti
 	return 0;
 }
 
+/* Memory that is in no slot does not disturb faults, nor take mmu.lock. */
 static void invalidate_range_end(struct mmu_notifier *mn, const struct mmu_notifier_range *range)
 {
 	struct vm *vm = notifier_vm(mn);
-	struct vm_mmu *mmu = &vm->mmu;
 	struct hva_iter it;
-	bool wake;
+	bool overlap;
 	int idx;
 
 	idx = srcu_read_lock(&vm->srcu);
 	it = hva_iter(vm_slots(vm), range->start, range->end);
-	if (hva_next(&it)) {
-		write_lock(&mmu->lock);
-		/* A fault that looked the page up during the invalidation sees one or the other. */
-		WRITE_ONCE(mmu->invalidate_seq, mmu->invalidate_seq + 1);
-		mmu->invalidate_in_progress--;
-		write_unlock(&mmu->lock);
-	}
+	overlap = hva_next(&it);
 	srcu_read_unlock(&vm->srcu, idx);
-
-	spin_lock(&mmu->invalidate_lock);
-	wake = !--mmu->invalidate_active;
-	spin_unlock(&mmu->invalidate_lock);
-	if (wake)
-		wake_up(&mmu->invalidate_wait);
-}
-
-/**
- * mmu_publish_slots - make a snapshot of the slots the current one
- * @vm: the VM
- * @slots: the snapshot
- *
- * Waits for a moment when no invalidation is between its start and its end; else the end might look
- * at other slots than the start did, and the count of those in progress would go wrong.
- */
-void mmu_publish_slots(struct vm *vm, struct slots *slots)
-{
-	struct vm_mmu *mmu = &vm->mmu;
-
-	spin_lock(&mmu->invalidate_lock);
-	wait_event_cmd(mmu->invalidate_wait, !mmu->invalidate_active,
-		       spin_unlock(&mmu->invalidate_lock), spin_lock(&mmu->invalidate_lock));
-	rcu_assign_pointer(vm->memory.slots, slots);
-	spin_unlock(&mmu->invalidate_lock);
+	end_invalidation(&vm->mmu, overlap);
 }
 
 /* The process is going: no thread of it runs a vCPU, and its pages are freed without further notice. */

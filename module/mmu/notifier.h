@@ -10,18 +10,29 @@ void mmu_notifier_stop(struct vm *vm);
 
 /**
  * mmu_invalidated - may a host page that was looked up at @seq no longer be mapped?
- * @seq: mmu_invalidate_seq() before the look-up
+ * @mmu: the VM's
+ * @seq: mmu_invalidate_seq() before the look-up, but after the slot was found
+ * @hva: its address
  *
- * Under mmu.lock, which the entry is then written under: an invalidation either is seen here, or
- * comes later and finds the entry.
+ * Under mmu.lock, which the entry is then written under. An invalidation of the page is seen here in
+ * progress; or it has ended and raised the count; or it has yet to zap, and finds the entry. When it
+ * began before the slot was there and so has nothing to zap, its beginning was made visible before
+ * it looked for slots, and whoever sees the slot sees it too. So slots may change at any time: they
+ * need not, as in upstream, wait for a moment without invalidations, which may be long in coming.
+ *
+ * The hull only grows while anything is in progress; a new one is seen no earlier than the
+ * count of what it forgets.
  */
 static inline bool mmu_invalidated(const struct vm_mmu *mmu, unsigned long seq, unsigned long hva)
 {
-	if (mmu->invalidate_in_progress && hva >= mmu->invalidate_start && hva < mmu->invalidate_end)
+	if (READ_ONCE(mmu->invalidate_in_progress) &&
+	    hva >= READ_ONCE(mmu->invalidate_start) && hva < READ_ONCE(mmu->invalidate_end))
 		return true;
-	return mmu->invalidate_seq != seq;
+	smp_rmb();
+	return READ_ONCE(mmu->invalidate_seq) != seq;
 }
 
+/* Under SRCU or not, with the slot found. */
 static inline unsigned long mmu_invalidate_seq(const struct vm_mmu *mmu)
 {
 	unsigned long seq = READ_ONCE(mmu->invalidate_seq);
