@@ -85,56 +85,91 @@ static int slots_reserve(struct vm *vm)
 	return mem->spare ? 0 : -ENOMEM;
 }
 
-static void copy_by_gfn(struct slots *to, const struct slots *from, struct slot *old,
-			struct slot *new)
+/**
+ * struct edit - how one array becomes the next
+ * @size: of an element
+ * @nr: elements before
+ * @del: index of the one to leave out, or @nr
+ * @ins: index of the one to insert @elem before
+ * @elem: the new element, or NULL
+ */
+struct edit {
+	size_t size;
+	u32 nr, del, ins;
+	const void *elem;
+};
+
+/* Copy elements [first, last) but the deleted one; return where the copy ends. */
+static void *copy_part(void *to, const void *from, const struct edit *e, u32 first, u32 last)
 {
-	u32 i, n = 0;
+	u32 middle = clamp(e->del, first, last);
 
-	for (i = 0; i < from->nr; i++) {
-		struct slot *slot = from->by_gfn[i];
+	memcpy(to, from + first * e->size, (middle - first) * e->size);
+	to += (middle - first) * e->size;
+	if (middle < last && middle == e->del)
+		middle++;
+	memcpy(to, from + middle * e->size, (last - middle) * e->size);
+	return to + (last - middle) * e->size;
+}
 
-		if (slot == old)
-			continue;
-		if (new && new->base_gfn < slot->base_gfn) {
-			to->by_gfn[n++] = new;
-			new = NULL;
-		}
-		to->by_gfn[n++] = slot;
+static void copy_edited(void *to, const void *from, const struct edit *e)
+{
+	to = copy_part(to, from, e, 0, e->ins);
+	if (e->elem) {
+		memcpy(to, e->elem, e->size);
+		to += e->size;
 	}
-	if (new)
-		to->by_gfn[n++] = new;
-	to->nr = n;
+	copy_part(to, from, e, e->ins, e->nr);
 }
 
-static void add_hva(struct slot_hva *by_hva, u32 n, const struct slot *slot)
+static void copy_by_gfn(struct slots *to, const struct slots *from, const struct slot *old,
+			const struct slot *new)
 {
-	unsigned long end = slot->hva + (slot->npages << PAGE_SHIFT);
-
-	by_hva[n] = (struct slot_hva) {
-		.start = slot->hva,
-		.max_end = n ? max(end, by_hva[n - 1].max_end) : end,
-		.slot = slot,
-	};
+	copy_edited(to->by_gfn, from->by_gfn, &(struct edit) {
+		.size = sizeof(struct slot *),
+		.nr = from->nr,
+		.del = old ? slots_upto(from, old->base_gfn) - 1 : from->nr,
+		.ins = new ? slots_upto(from, new->base_gfn) : from->nr,
+		.elem = new ? &new : NULL,
+	});
+	to->nr = from->nr + !!new - !!old;
 }
 
+/* Slots may share host memory: of those that begin where @slot does, find itself. */
+static u32 index_by_hva(const struct slots *slots, const struct slot *slot)
+{
+	u32 i = slots_below_hva(slots, slot->hva);
+
+	while (slots->by_hva[i].slot != slot)
+		i++;
+	return i;
+}
+
+/* @to->nr is set. */
 static void copy_by_hva(struct slots *to, const struct slots *from, const struct slot *old,
 			const struct slot *new)
 {
-	u32 i, n = 0;
+	struct slot_hva *h = to->by_hva, elem;
+	struct edit e = {
+		.size = sizeof(elem),
+		.nr = from->nr,
+		.del = old ? index_by_hva(from, old) : from->nr,
+		.ins = from->nr,
+	};
+	u32 i;
 
-	for (i = 0; i < from->nr; i++) {
-		const struct slot *slot = from->by_hva[i].slot;
-
-		if (slot == old)
-			continue;
-		if (new && new->hva < slot->hva) {
-			add_hva(to->by_hva, n++, new);
-			new = NULL;
-		}
-		add_hva(to->by_hva, n++, slot);
+	if (new) {
+		elem = (struct slot_hva) {
+			.start = new->hva,
+			.end = new->hva + (new->npages << PAGE_SHIFT),
+			.slot = new,
+		};
+		e.ins = slots_below_hva(from, new->hva);
+		e.elem = &elem;
 	}
-	if (new)
-		add_hva(to->by_hva, n, new);
+	copy_edited(h, from->by_hva, &e);
+	for (i = min(e.del, e.ins); i < to->nr; i++)
+		h[i].max_end = i ? max(h[i].end, h[i - 1].max_end) : h[i].end;
 }
 
 /**
@@ -158,7 +193,7 @@ static void slots_replace(struct vm *vm, struct slot *old, struct slot *new)
 	next->hint = 0;
 
 	WRITE_ONCE(mem->generation, mem->generation + 1);
-	mmu_publish_slots(vm, next);
+	rcu_assign_pointer(mem->slots, next);
 	synchronize_srcu_expedited(&vm->srcu);
 	WRITE_ONCE(mem->generation, mem->generation + 1);
 	mem->spare = now;

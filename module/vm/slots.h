@@ -12,11 +12,13 @@
 /**
  * struct slot_hva - a slot in the order of host virtual addresses
  * @start: its first byte
+ * @end: the first byte after it
+ * @slot: the slot
  * @max_end: the largest end of this slot and of all before it: slots may share host memory, and
  *	a search that goes down from the last candidate knows where to stop
  */
 struct slot_hva {
-	unsigned long start;
+	unsigned long start, end;
 	unsigned long max_end;
 	const struct slot *slot;
 };
@@ -25,7 +27,8 @@ struct slot_hva {
  * struct slots - one state of all slots, not changed once it is published
  * @generation: rises with every publication, so two looks at the slots can be compared although
  *	the memory of a snapshot is used again
- * @nr: number of slots, @capacity: room in both arrays
+ * @nr: number of slots
+ * @capacity: room in both arrays
  * @hint: where the last search ended; any value is fine
  * @by_gfn: sorted by base_gfn; slots do not overlap there
  * @by_hva: sorted by start
@@ -107,8 +110,12 @@ static inline u32 slots_below_hva(const struct slots *slots, unsigned long end)
 
 /**
  * struct hva_iter - the frames of all slots that lie in a range of host virtual addresses
- * @start, @end: the range in hva, end exclusive
- * @gfn, @gfn_end: out, one slot's part of it; pages that are only touched count
+ * @slots: under SRCU
+ * @start: of the range
+ * @end: of the range, exclusive
+ * @left: how many slots are left to look at
+ * @gfn: out, one slot's part of the range; pages that are only touched count
+ * @gfn_end: out, exclusive
  */
 struct hva_iter {
 	const struct slots *slots;
@@ -134,7 +141,7 @@ static inline bool hva_next(struct hva_iter *it)
 	while (it->left && it->slots->by_hva[it->left - 1].max_end > it->start) {
 		h = &it->slots->by_hva[--it->left];
 		first = max(it->start, h->start);
-		last = min(it->end, h->start + (h->slot->npages << PAGE_SHIFT)) - 1;
+		last = min(it->end, h->end) - 1;
 		if (last + 1 <= first)
 			continue;
 		it->gfn = h->slot->base_gfn + ((first - h->start) >> PAGE_SHIFT);
