@@ -117,7 +117,8 @@ static inline bool compat_immediate_exit(const struct kvm_run *run)
 /**
  * compat_clock_snapshot - one instant on the host's TSC and clocks
  * @tsc: host TSC
- * @boot_ns: CLOCK_BOOTTIME
+ * @boot_ns: CLOCK_MONOTONIC_RAW moved to count from boot, suspend included: at the TSC's own rate,
+ *	     which CLOCK_BOOTTIME is not while NTP corrects it
  * @real_ns: CLOCK_REALTIME
  *
  * False when the host's clocksource is not the TSC: then the two cannot be tied together.
@@ -126,7 +127,6 @@ static inline bool compat_immediate_exit(const struct kvm_run *run)
  */
 static inline bool compat_clock_snapshot(u64 *tsc, s64 *boot_ns, s64 *real_ns)
 {
-	s64 offs_real = ktime_to_ns(ktime_mono_to_any(0, TK_OFFS_REAL));
 	s64 offs_boot = ktime_to_ns(ktime_mono_to_any(0, TK_OFFS_BOOT));
 	struct system_time_snapshot snap = {};
 	u64 before, after;
@@ -135,13 +135,14 @@ static inline bool compat_clock_snapshot(u64 *tsc, s64 *boot_ns, s64 *real_ns)
 #ifdef HAVE_SNAPSHOT_ID
 	ktime_get_snapshot_id(CLOCK_REALTIME, &snap);
 	*real_ns = ktime_to_ns(snap.systime);
+	*boot_ns = ktime_to_ns(snap.monoraw) + offs_boot;
 #else
 	ktime_get_snapshot(&snap);
 	*real_ns = ktime_to_ns(snap.real);
+	*boot_ns = ktime_to_ns(snap.raw) + offs_boot;
 #endif
 	after = rdtsc_ordered();
 	*tsc = snap.cycles;
-	*boot_ns = *real_ns - offs_real + offs_boot;
 	return snap.cycles >= before && snap.cycles <= after;
 }
 
