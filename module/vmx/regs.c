@@ -87,24 +87,11 @@ static void fetch_syscall(struct vmx_vcpu *vmx)
 		regs->kernel_gs_base = nst_rdmsr(MSR_KERNEL_GS_BASE);
 }
 
-/*
- * vmx_fetch_now - read register groups; the VMCS is loaded
- *
- * REGS_EFER, REGS_PAT, REGS_DR: the guest changes them only by exits, so they are always here.
- */
-void vmx_fetch_now(struct vmx_vcpu *vmx, u32 groups)
+/* Groups that few handlers ask for. */
+static void fetch_rare(struct vmx_vcpu *vmx, u32 groups)
 {
 	struct regs *regs = &vmx->vcpu.regs;
 
-	if (groups & REGS_RIP)
-		regs->rip = vmreadn(VMCS_GUEST_RIP);
-	if (groups & REGS_RSP)
-		regs->gpr[GPR_RSP] = vmreadn(VMCS_GUEST_RSP);
-	if (groups & REGS_RFLAGS) {
-		regs->rflags = vmreadn(VMCS_GUEST_RFLAGS);
-		if (unlikely(vmx->forced_tf))
-			regs->rflags &= ~(u64)X86_EFLAGS_TF;
-	}
 	if (groups & (REGS_CR0 | REGS_CR3 | REGS_CR4))
 		fetch_crs(vmx, groups);
 	if (groups & REGS_SEGS) {
@@ -127,10 +114,34 @@ void vmx_fetch_now(struct vmx_vcpu *vmx, u32 groups)
 	}
 	if (groups & REGS_SYSCALL)
 		fetch_syscall(vmx);
-	if (groups & REGS_SHADOW)
-		fetch_shadow(vmx);
 	if (groups & REGS_DEBUGCTL)
 		regs->debugctl = vmread64(VMCS_GUEST_DEBUGCTL);
+}
+
+#define REGS_COMMON	(REGS_RIP | REGS_RSP | REGS_RFLAGS | REGS_SHADOW)
+
+/*
+ * vmx_fetch_now - read register groups; the VMCS is loaded
+ *
+ * REGS_EFER, REGS_PAT, REGS_DR: the guest changes them only by exits, so they are always here.
+ */
+void vmx_fetch_now(struct vmx_vcpu *vmx, u32 groups)
+{
+	struct regs *regs = &vmx->vcpu.regs;
+
+	if (groups & REGS_RIP)
+		regs->rip = vmreadn(VMCS_GUEST_RIP);
+	if (groups & REGS_RSP)
+		regs->gpr[GPR_RSP] = vmreadn(VMCS_GUEST_RSP);
+	if (groups & REGS_RFLAGS) {
+		regs->rflags = vmreadn(VMCS_GUEST_RFLAGS);
+		if (unlikely(vmx->forced_tf))
+			regs->rflags &= ~(u64)X86_EFLAGS_TF;
+	}
+	if (groups & REGS_SHADOW)
+		fetch_shadow(vmx);
+	if (groups & ~REGS_COMMON)
+		fetch_rare(vmx, groups);
 }
 
 /* A group that was never flushed is in struct regs: what is not valid is in a VMCS that was used. */
@@ -302,7 +313,7 @@ void vmx_flush_regs(struct vmx_vcpu *vmx)
 		flush_rflags(vmx);
 	if (dirty & REGS_SHADOW)
 		flush_shadow(vmx);
-	if (unlikely(dirty & ~(REGS_RIP | REGS_RSP | REGS_RFLAGS | REGS_SHADOW)))
+	if (unlikely(dirty & ~REGS_COMMON))
 		flush_rare(vmx, dirty);
 }
 
@@ -315,8 +326,14 @@ void vmx_skip_instruction(struct vcpu *vcpu)
 {
 	struct vmx_vcpu *vmx = to_vmx(vcpu);
 	u64 old, rip;
+	u32 missing;
 
-	vcpu_fetch(vcpu, REGS_RIP | REGS_RFLAGS | REGS_SHADOW);
+	/* On every exit of a hot path: the detour over the table of operations costs as much as the VMREADs. */
+	missing = (REGS_RIP | REGS_RFLAGS | REGS_SHADOW) & ~vcpu->regs.valid;
+	if (missing) {
+		vmx_fetch(vcpu, missing);
+		vcpu->regs.valid |= missing;
+	}
 	old = vcpu->regs.rip;
 	rip = old + vmx_exit_length(vmx);
 	/* Only where bit 31 becomes 0 the code may have wrapped, outside 64-bit mode. */
