@@ -693,6 +693,8 @@ static void test_vcpu_state(void)
 	       "halted without an APIC");
 	EXPECT(0, bare.vcpu, KVM_SET_MP_STATE, ARG(kvm_mp_state, .mp_state = KVM_MP_STATE_RUNNABLE), "runnable");
 	EXPECT(-EINVAL, bare.vcpu, KVM_INTERRUPT, ARG(kvm_interrupt, .irq = 256), "vector 256");
+	EXPECT(0, bare.vcpu, KVM_INTERRUPT, ARG(kvm_interrupt, .irq = 32), "no irqchip");
+	EXPECT(0, bare.vcpu, KVM_INTERRUPT, ARG(kvm_interrupt, .irq = 33), "in place of the last one");
 	EXPECT(-ENXIO, full.vcpu, KVM_INTERRUPT, ARG(kvm_interrupt, .irq = 32), "with a PIC in the kernel");
 	EXPECT(0, split.vcpu, KVM_INTERRUPT, ARG(kvm_interrupt, .irq = 32), "split irqchip");
 	EXPECT(-EEXIST, split.vcpu, KVM_INTERRUPT, ARG(kvm_interrupt, .irq = 33), "before the last one was taken");

@@ -36,14 +36,15 @@ static bool padding_is_clean(const struct kvm_cpuid_entry2 __user *entries, u32 
 int abi_get_cpuid_list(unsigned int cmd, struct kvm_cpuid2 __user *list)
 {
 	struct kvm_cpuid_entry2 *entries;
+	struct kvm_cpuid2 head;
 	u32 nent;
 	int r;
 
-	if (get_user(nent, &list->nent))
+	if (copy_from_user(&head, list, sizeof(head)))
 		return -EFAULT;
-	if (!nent)
+	if (!head.nent)
 		return -E2BIG;
-	nent = min_t(u32, nent, MAX_CPUID_ENTRIES);
+	nent = min_t(u32, head.nent, MAX_CPUID_ENTRIES);
 	if (cmd == KVM_GET_EMULATED_CPUID && !padding_is_clean(list->entries, nent))
 		return -EINVAL;
 
@@ -73,10 +74,12 @@ int abi_set_cpuid(struct vcpu *vcpu, struct kvm_cpuid __user *list)
 {
 	struct kvm_cpuid_entry2 *entries = NULL;
 	struct kvm_cpuid_entry *old = NULL;
+	struct kvm_cpuid head;
 	u32 nent, i;
 
-	if (get_user(nent, &list->nent))
+	if (copy_from_user(&head, list, sizeof(head)))
 		return -EFAULT;
+	nent = head.nent;
 	if (nent > MAX_CPUID_ENTRIES)
 		return -E2BIG;
 	if (nent) {
@@ -103,27 +106,28 @@ int abi_set_cpuid(struct vcpu *vcpu, struct kvm_cpuid __user *list)
 int abi_set_cpuid2(struct vcpu *vcpu, struct kvm_cpuid2 __user *list)
 {
 	struct kvm_cpuid_entry2 *entries = NULL;
-	u32 nent;
+	struct kvm_cpuid2 head;
 
-	if (get_user(nent, &list->nent))
+	if (copy_from_user(&head, list, sizeof(head)))
 		return -EFAULT;
-	if (nent > MAX_CPUID_ENTRIES)
+	if (head.nent > MAX_CPUID_ENTRIES)
 		return -E2BIG;
-	if (nent) {
-		entries = vmemdup_user(list->entries, array_size(nent, sizeof(*entries)));
+	if (head.nent) {
+		entries = vmemdup_user(list->entries, array_size(head.nent, sizeof(*entries)));
 		if (IS_ERR(entries))
 			return PTR_ERR(entries);
 	}
-	return set_cpuid(vcpu, entries, nent);
+	return set_cpuid(vcpu, entries, head.nent);
 }
 
 int abi_get_cpuid2(struct vcpu *vcpu, struct kvm_cpuid2 __user *list)
 {
-	u32 nent, have = vcpu->cpu_state.nr_cpuid;
+	u32 have = vcpu->cpu_state.nr_cpuid;
+	struct kvm_cpuid2 head;
 
-	if (get_user(nent, &list->nent))
+	if (copy_from_user(&head, list, sizeof(head)))
 		return -EFAULT;
-	if (nent < have)
+	if (head.nent < have)
 		return -E2BIG;
 	cpuid_update_runtime(vcpu);
 	if (copy_to_user(list->entries, vcpu->cpu_state.cpuid,
@@ -184,20 +188,20 @@ static int msr_io(struct vcpu *vcpu, struct kvm_msrs __user *msrs, bool writebac
 		  int (*one)(struct vcpu *vcpu, struct kvm_msr_entry *e))
 {
 	struct kvm_msr_entry *entries;
+	struct kvm_msrs head;
 	size_t size;
-	u32 n;
 	int r;
 
-	if (get_user(n, &msrs->nmsrs))
+	if (copy_from_user(&head, msrs, sizeof(head)))
 		return -EFAULT;
-	if (n >= MAX_MSRS_AT_ONCE)
+	if (head.nmsrs >= MAX_MSRS_AT_ONCE)
 		return -E2BIG;
-	size = array_size(n, sizeof(*entries));
+	size = array_size(head.nmsrs, sizeof(*entries));
 	entries = memdup_user(msrs->entries, size);
 	if (IS_ERR(entries))
 		return PTR_ERR(entries);
 
-	for (r = 0; r < n; r++)
+	for (r = 0; r < head.nmsrs; r++)
 		if (one(vcpu, &entries[r]))
 			break;
 

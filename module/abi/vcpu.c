@@ -299,7 +299,10 @@ static int vcpu_interrupt(struct vcpu *vcpu, void *arg)
 
 	if (irq->irq >= 256)
 		return -EINVAL;
-	return vcpu_queue_interrupt(vcpu, irq->irq);
+	if (irqchip_in_kernel_apic(vcpu->vm))
+		return irq_queue_external(vcpu, irq->irq);
+	vcpu_queue_interrupt(vcpu, irq->irq);
+	return 0;
 }
 
 /*

@@ -131,17 +131,14 @@ void vcpu_send_nmi(struct vcpu *vcpu)
 /*
  * vcpu_queue_interrupt - KVM_INTERRUPT without an in-kernel APIC
  *
- * -EEXIST when one is queued already.
+ * It takes the place of one that is queued already: user space is the interrupt controller.
  */
-int vcpu_queue_interrupt(struct vcpu *vcpu, u8 vector)
+void vcpu_queue_interrupt(struct vcpu *vcpu, u8 vector)
 {
-	if (vcpu->events.interrupt.injected)
-		return -EEXIST;
 	vcpu->events.interrupt.injected = true;
 	vcpu->events.interrupt.soft = false;
 	vcpu->events.interrupt.vector = vector;
 	vcpu_request(vcpu, REQ_EVENT);
-	return 0;
 }
 
 static void inject_exception(struct vcpu *vcpu, bool again)

@@ -44,9 +44,28 @@ static int vm_stats_show(struct seq_file *m, void *unused)
 }
 DEFINE_SHOW_ATTRIBUTE(vm_stats);
 
-/* debugfs is for looking at: where it fails, the VM goes on without. */
+static bool vm_name_taken(const struct vm *vm)
+{
+	const struct vm *other;
+
+	list_for_each_entry(other, &vms, link)
+		if (!strcmp(other->name, vm->name))
+			return true;
+	return false;
+}
+
+/*
+ * debugfs is for looking at: where it fails, the VM goes on without. A VM outlives its file
+ * descriptor when a vCPU's is left: then the next one with that number needs a name of its own.
+ */
 static void vm_debugfs_create(struct vm *vm)
 {
+	static unsigned int serial;
+
+	lockdep_assert_held(&vms_lock);
+	if (vm_name_taken(vm))
+		snprintf(vm->name + strlen(vm->name), sizeof(vm->name) - strlen(vm->name), ".%u",
+			 ++serial);
 	vm->debugfs = debugfs_create_dir(vm->name, nestor_debugfs);
 	debugfs_create_file("stats", 0444, vm->debugfs, vm, &vm_stats_fops);
 }
@@ -124,8 +143,8 @@ struct vm *vm_create(unsigned long type, int fd)
 	if (r)
 		goto destroy_vendor;
 
-	vm_debugfs_create(vm);
 	mutex_lock(&vms_lock);
+	vm_debugfs_create(vm);
 	list_add(&vm->link, &vms);
 	mutex_unlock(&vms_lock);
 	return vm;
@@ -181,10 +200,10 @@ static void vm_destroy(struct vm *vm)
 {
 	struct mm_struct *mm = vm->mm;
 
+	debugfs_remove_recursive(vm->debugfs);
 	mutex_lock(&vms_lock);
 	list_del(&vm->link);
 	mutex_unlock(&vms_lock);
-	debugfs_remove_recursive(vm->debugfs);
 
 	/* Timers and notifiers first: they look at vCPUs. */
 	irqchip_destroy(vm);

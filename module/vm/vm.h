@@ -152,7 +152,7 @@ struct vm {
 	struct srcu_struct irq_srcu;		/* routing and irqfds */
 	struct list_head link;			/* vm.c's list of all VMs */
 	pid_t pid;				/* [c] who created it */
-	char name[16];				/* [c] "pid-fd" in debugfs and messages */
+	char name[32];				/* [c] "pid-fd" in debugfs and messages */
 	unsigned long type;			/* [c] KVM_VM_TYPE: 0 */
 	bool dead;				/* [a] a vendor error killed it: ioctls return -EIO */
 
