@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: GPL-2.0
+/* nestor bench: what every kind of exit costs. */
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/time.h>
+
+#include "bench/bench.h"
+#include "command.h"
+#include "util.h"
+
+/* A guest that waits for what never comes is given up after this many seconds. */
+#define PATIENCE 60
+
+enum { OPT_DEVICE = 256, OPT_JSON };
+
+extern const char bench_cpuid[], bench_vmcall[], bench_vmmcall[], bench_rdmsr[], bench_wrmsr[],
+	bench_pio_kernel[], bench_pio_user[], bench_mmio_apic[], bench_mmio_user[],
+	bench_ipi_running[], bench_peer_running[], bench_ipi_halted[], bench_peer_halted[],
+	bench_timer[], bench_fault[];
+
+static const struct argp_option options[] = {
+	{ "device", OPT_DEVICE, "PATH", 0, "The hypervisor's node (/dev/nestor, else /dev/kvm)", 0 },
+	{ "json", OPT_JSON, 0, 0, "Print JSON instead of a table", 0 },
+	{ 0 },
+};
+
+struct bench_arguments {
+	const char *device;
+	bool json;
+};
+
+/* The two vendors' instructions for a hypercall differ, and each faults on the other's. */
+static bool host_is_amd(const struct kvm *kvm)
+{
+	for (uint32_t i = 0; i < kvm->cpuid->nent; i++)
+		if (kvm->cpuid->entries[i].function == 0)
+			return kvm->cpuid->entries[i].ebx == 0x68747541 ||
+			       kvm->cpuid->entries[i].ebx == 0x6f677948;
+	return false;
+}
+
+static const struct benchmark benchmarks[] = {
+	{ "cpuid", measure__in_guest, bench_cpuid, NULL, 1000, 1, 0 },
+	{ "hypercall", measure__in_guest, bench_vmcall, NULL, 1000, 1, 0 },
+	{ "rdmsr", measure__in_guest, bench_rdmsr, NULL, 1000, 1, 0 },
+	{ "wrmsr", measure__in_guest, bench_wrmsr, NULL, 1000, 1, 0 },
+	{ "pio_kernel", measure__in_guest, bench_pio_kernel, NULL, 1000, 1, 0 },
+	{ "pio_user", measure__in_host, bench_pio_user, NULL, 1000, 1, 0 },
+	{ "mmio_apic", measure__in_guest, bench_mmio_apic, NULL, 1000, 1, 0 },
+	{ "mmio_user", measure__in_host, bench_mmio_user, NULL, 1000, 1, 0 },
+	{ "ipi_running", measure__with_peer, bench_ipi_running, bench_peer_running, 200, 1, 0 },
+	{ "ipi_halted", measure__with_peer, bench_ipi_halted, bench_peer_halted, 200, 2, 0 },
+	{ "timer", measure__in_guest, bench_timer, NULL, 200, 1, 0 },
+	{ "fault_4k", measure__faults, bench_fault, NULL, 512, 1, KIB(4) },
+	{ "fault_2m", measure__faults, bench_fault, NULL, 128, 1, MIB(2) },
+	{ "fault_1g", measure__faults, bench_fault, NULL, 8, 1, GIB(1) },
+	{ "vm_create", measure__vm_create, bench_pio_user, NULL, 16, 1, 0 },
+};
+
+static error_t parse_option(int key, char *arg, struct argp_state *state)
+{
+	struct bench_arguments *args = state->input;
+
+	switch (key) {
+	case ARGP_KEY_INIT:
+		option__init(state);
+		break;
+	case OPT_DEVICE:
+		option__check_file(state, arg);
+		args->device = arg;
+		break;
+	case OPT_JSON:
+		args->json = true;
+		break;
+	case ARGP_KEY_ARG:
+		option__fail(state, "unexpected argument '%s'", arg);
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+	return 0;
+}
+
+static void alarm_handler(int sig)
+{
+	(void)sig;
+}
+
+/* The signal ends KVM_RUN; it repeats, should it come just before. */
+static void set_patience(unsigned int seconds)
+{
+	struct itimerval timer = { .it_value.tv_sec = seconds, .it_interval.tv_sec = seconds ? 1 : 0 };
+
+	setitimer(ITIMER_REAL, &timer, NULL);
+}
+
+static void run_benchmark(const struct kvm *kvm, const struct benchmark *benchmark,
+			  struct result *result)
+{
+	struct benchmark chosen = *benchmark;
+
+	if (chosen.code == bench_vmcall && host_is_amd(kvm))
+		chosen.code = bench_vmmcall;
+	result->samples = xcalloc(chosen.samples, sizeof(*result->samples));
+	set_patience(PATIENCE);
+	chosen.run(&(struct bench){ kvm, &chosen, result });
+	set_patience(0);
+	if (!result->reason[0] && result->count < chosen.samples)
+		result__fail(result, "only %u of %u samples", result->count, chosen.samples);
+	result__finish(result, chosen.divisor);
+	free(result->samples);
+	result->samples = NULL;
+}
+
+static int run_all(const struct kvm *kvm, bool json)
+{
+	static struct result results[ARRAY_SIZE(benchmarks)];
+	struct sigaction sa = { .sa_handler = alarm_handler };
+
+	sigaction(SIGALRM, &sa, NULL);
+	if (thread__init_kicks())
+		return STATUS_FAILED;
+	if (!json)
+		report__text_header(kvm->path);
+	for (size_t i = 0; i < ARRAY_SIZE(benchmarks); i++) {
+		run_benchmark(kvm, &benchmarks[i], &results[i]);
+		if (!json)
+			report__text(benchmarks[i].name, &results[i]);
+	}
+	if (json && report__json(kvm->path, benchmarks, results, ARRAY_SIZE(benchmarks)))
+		return STATUS_FAILED;
+	return STATUS_OK;
+}
+
+/** bench__main() - nestor bench */
+int bench__main(int argc, char **argv)
+{
+	static const struct argp argp = {
+		.options = options,
+		.parser = parse_option,
+		.doc = "Time every kind of VM exit with the TSC.\v"
+		       "Median and minimum are TSC ticks for one operation. What cannot be "
+		       "measured on this machine is listed with the reason.",
+	};
+	struct bench_arguments args = { 0 };
+	struct kvm kvm;
+	int status;
+
+	option__parse(&argp, argc, argv, &args);
+	if (kvm__open(&kvm, args.device))
+		return STATUS_FAILED;
+	status = kvm__check_capabilities(&kvm) ? STATUS_FAILED : run_all(&kvm, args.json);
+	kvm__close(&kvm);
+	return status;
+}
