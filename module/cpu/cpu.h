@@ -37,6 +37,12 @@ struct cpu_caps {
 };
 extern struct cpu_caps cpu_caps;
 
+/* CR4 bits that the common code knows how to give to guests; a vendor takes away what its hardware refuses. */
+#define CPU_CR4_KNOWN	(X86_CR4_VME | X86_CR4_PVI | X86_CR4_TSD | X86_CR4_DE | X86_CR4_PSE |		\
+			 X86_CR4_PAE | X86_CR4_MCE | X86_CR4_PGE | X86_CR4_PCE | X86_CR4_OSFXSR |	\
+			 X86_CR4_OSXMMEXCPT | X86_CR4_UMIP | X86_CR4_LA57 | X86_CR4_FSGSBASE |		\
+			 X86_CR4_PCIDE | X86_CR4_OSXSAVE | X86_CR4_SMEP | X86_CR4_SMAP | X86_CR4_PKE)
+
 #define MCE_BANKS	32
 #define CPUID_BUCKETS	64
 

@@ -179,6 +179,8 @@ int svm_setup(void)
 	cpu_caps.has_invpcid = boot_cpu_has(X86_FEATURE_INVPCID);
 	cpu_caps.has_rdtscp = boot_cpu_has(X86_FEATURE_RDTSCP);
 	cpu_caps.has_xsaves = boot_cpu_has(X86_FEATURE_XSAVES);
+	cpu_caps.efer_mask = EFER_SCE | EFER_LME | EFER_LMA | EFER_NX | EFER_FFXSR | EFER_AUTOIBRS;
+	cpu_caps.cr4_mask = CPU_CR4_KNOWN;
 	cpu_caps.npt_1g = boot_cpu_has(X86_FEATURE_GBPAGES);
 
 	for_each_possible_cpu(cpu) {

@@ -117,11 +117,6 @@ static void init_tdp_format(void)
 }
 
 /* CR4 bits that a guest may set if its CPUID has them. */
-#define CR4_GUEST_MASK	(X86_CR4_VME | X86_CR4_PVI | X86_CR4_TSD | X86_CR4_DE | X86_CR4_PSE | \
-			 X86_CR4_PAE | X86_CR4_MCE | X86_CR4_PGE | X86_CR4_PCE | X86_CR4_OSFXSR | \
-			 X86_CR4_OSXMMEXCPT | X86_CR4_UMIP | X86_CR4_LA57 | X86_CR4_FSGSBASE | \
-			 X86_CR4_PCIDE | X86_CR4_OSXSAVE | X86_CR4_SMEP | X86_CR4_SMAP | X86_CR4_PKE)
-
 static void init_cpu_caps(void)
 {
 	u32 cpu2 = vmx_caps.cpu2;
@@ -138,7 +133,7 @@ static void init_cpu_caps(void)
 	cpu_caps.has_umwait = cpu2 & CPU2_USER_WAIT;
 	cpu_caps.has_mbec = vmx_caps.cpu2_allowed & CPU2_MBEC;
 	cpu_caps.efer_mask = EFER_SCE | EFER_LME | EFER_LMA | EFER_NX;
-	cpu_caps.cr4_mask = CR4_GUEST_MASK & vmx_caps.cr4_fixed1;
+	cpu_caps.cr4_mask = CPU_CR4_KNOWN & vmx_caps.cr4_fixed1;
 	cpu_caps.npt_1g = tdp_format.leaf_levels & BIT(2);
 }
 
