@@ -61,6 +61,12 @@ enum fault_result {
 	FAULT_ERROR,		/* -EFAULT to user space, KVM_EXIT_MEMORY_FAULT filled */
 };
 
+struct hva_range {
+	unsigned long start, end;
+};
+
+#define MMU_INVALIDATIONS	8	/* at a time, known exactly */
+
 struct vm_mmu {
 	rwlock_t lock;
 	u64 root_pa;			/* [c] physical address of the root table */
@@ -69,9 +75,10 @@ struct vm_mmu {
 	struct mmu_notifier notifier;
 	/* Written under invalidate_lock, read under [m]: mmu_invalidated(). */
 	spinlock_t invalidate_lock;	/* innermost */
-	unsigned long invalidate_seq;	/* those of slots that have ended */
-	unsigned long invalidate_in_progress;
-	unsigned long invalidate_start, invalidate_end;	/* their hva range, a hull */
+	unsigned long invalidate_seq;	/* how many of slots' memory have ended */
+	unsigned int invalidate_in_progress;
+	unsigned int invalidate_overflow;	/* those in progress that found no place of their own */
+	struct hva_range invalidating[MMU_INVALIDATIONS + 1];	/* empty ones are zero; last: a hull */
 	atomic64_t tlb_generation;	/* raised under [m] by every change that takes rights away */
 	atomic64_t tlb_synced;		/* [a] no vCPU is in a burst begun before this generation */
 	u64 __percpu *flushed;		/* [i] generation that each CPU has flushed; tag_per_root */

@@ -15,29 +15,63 @@ static struct vm *notifier_vm(struct mmu_notifier *mn)
 	return container_of(mn, struct vm, mmu.notifier);
 }
 
-/* Only a hull is kept: what one of several overlapping invalidations covered cannot be subtracted. */
+static void set_range(struct hva_range *r, unsigned long start, unsigned long end)
+{
+	WRITE_ONCE(r->start, start);
+	WRITE_ONCE(r->end, end);
+}
+
+/* A place that holds these values; 0, 0 for a free one. Under invalidate_lock. */
+static struct hva_range *find_range(struct vm_mmu *mmu, unsigned long start, unsigned long end)
+{
+	struct hva_range *r = mmu->invalidating;
+	int i;
+
+	for (i = 0; i < MMU_INVALIDATIONS; i++, r++)
+		if (r->start == start && r->end == end)
+			return r;
+	return NULL;
+}
+
+/*
+ * What goes on at the same time is mostly little, and is kept range by range: one hull around a page
+ * of the VMM's heap and a page of guest memory would stop the faults of all that lies between.
+ */
 static void begin_invalidation(struct vm_mmu *mmu, unsigned long start, unsigned long end)
 {
+	struct hva_range *r;
+
 	spin_lock(&mmu->invalidate_lock);
-	if (mmu->invalidate_in_progress) {
-		start = min(mmu->invalidate_start, start);
-		end = max(mmu->invalidate_end, end);
+	r = find_range(mmu, 0, 0);
+	if (!r) {
+		r = &mmu->invalidating[MMU_INVALIDATIONS];
+		if (mmu->invalidate_overflow++) {
+			start = min(r->start, start);
+			end = max(r->end, end);
+		}
 	}
-	WRITE_ONCE(mmu->invalidate_start, start);
-	WRITE_ONCE(mmu->invalidate_end, end);
+	set_range(r, start, end);
 	WRITE_ONCE(mmu->invalidate_in_progress, mmu->invalidate_in_progress + 1);
 	spin_unlock(&mmu->invalidate_lock);
 	/* Before the slots are read; pairs with their publication. See mmu_invalidated(). */
 	smp_mb();
 }
 
-static void end_invalidation(struct vm_mmu *mmu, bool overlap)
+static void end_invalidation(struct vm_mmu *mmu, unsigned long start, unsigned long end,
+			     bool overlap)
 {
+	struct hva_range *r;
+
 	spin_lock(&mmu->invalidate_lock);
 	if (overlap)
 		WRITE_ONCE(mmu->invalidate_seq, mmu->invalidate_seq + 1);
 	/* Whoever no longer sees it in progress sees the count. */
 	smp_wmb();
+	r = find_range(mmu, start, end);
+	if (r)
+		set_range(r, 0, 0);
+	else if (!--mmu->invalidate_overflow)
+		set_range(&mmu->invalidating[MMU_INVALIDATIONS], 0, 0);
 	WRITE_ONCE(mmu->invalidate_in_progress, mmu->invalidate_in_progress - 1);
 	spin_unlock(&mmu->invalidate_lock);
 }
@@ -82,7 +116,7 @@ static void invalidate_range_end(struct mmu_notifier *mn, const struct mmu_notif
 	it = hva_iter(vm_slots(vm), range->start, range->end);
 	overlap = hva_next(&it);
 	srcu_read_unlock(&vm->srcu, idx);
-	end_invalidation(&vm->mmu, overlap);
+	end_invalidation(&vm->mmu, range->start, range->end, overlap);
 }
 
 /* The process is going: no thread of it runs a vCPU, and its pages are freed without further notice. */

@@ -20,14 +20,18 @@ void mmu_notifier_stop(struct vm *vm);
  * it looked for slots, and whoever sees the slot sees it too. So slots may change at any time: they
  * need not, as in upstream, wait for a moment without invalidations, which may be long in coming.
  *
- * The hull only grows while anything is in progress; a new one is seen no earlier than the
- * count of what it forgets.
+ * Ranges are read while they change. One that is being written has its zap to come; one that is being
+ * removed has raised the count before.
  */
 static inline bool mmu_invalidated(const struct vm_mmu *mmu, unsigned long seq, unsigned long hva)
 {
-	if (READ_ONCE(mmu->invalidate_in_progress) &&
-	    hva >= READ_ONCE(mmu->invalidate_start) && hva < READ_ONCE(mmu->invalidate_end))
-		return true;
+	const struct hva_range *r;
+
+	if (unlikely(READ_ONCE(mmu->invalidate_in_progress))) {
+		for (r = mmu->invalidating; r <= &mmu->invalidating[MMU_INVALIDATIONS]; r++)
+			if (hva >= READ_ONCE(r->start) && hva < READ_ONCE(r->end))
+				return true;
+	}
 	smp_rmb();
 	return READ_ONCE(mmu->invalidate_seq) != seq;
 }
