@@ -5,8 +5,9 @@
  * A library over a small callback interface: it knows no vCPU, no kernel and no
  * vendor's control block. The caller embeds a struct emu_ctx in its vCPU, fills
  * in the inputs, and calls emu_run(). Registers are changed only when an
- * instruction (or one batch of iterations of a REP string instruction)
- * completed; a fault or a request for help leaves them as they were.
+ * instruction, or an iteration of a REP string instruction, completed. A fault or a
+ * request for help leaves them as they were before it, which for REP may be some
+ * iterations on: EMU_FX_COMMITTED says so.
  *
  * Replay
  * ------
@@ -31,7 +32,7 @@ struct emu_ctx;
 enum emu_result {
 	/* Done. emu_run(): the registers in ctx->regs are those after the instruction. */
 	EMU_OK,
-	/* The instruction raises ctx->fault. Registers are those before it. */
+	/* The instruction raises ctx->fault. Registers are those before it, or see EMU_FX_COMMITTED. */
 	EMU_FAULT,
 	/* An event needs user space; see ctx->pending, emu_complete(). */
 	EMU_IO_NEEDED,
@@ -208,11 +209,13 @@ struct emu_intercept {
  * @read, @write: @len is 1 to 8. MMIO that needs user space: EMU_IO_NEEDED. A
  *	write may instead be queued by the caller and answered EMU_OK (posted); the
  *	caller then performs it before the guest runs on
+ * @read_ram, @write_ram: optional (NULL), for string I/O: all of @len bytes, up to a
+ *	page, at once. EMU_UNHANDLED, with nothing done, if there is no plain memory
  * @cmpxchg: atomically replace @len (1, 2, 4, 8 or 16) bytes at @gpa by @new if they
  *	equal @old; always store the bytes found in @old. What cannot be done
  *	atomically (MMIO) is written unconditionally and @old left alone
  * @pio_in, @pio_out: @count units of @size bytes (1, 2, 4). Only INS and OUTS
- *	have @count above 1, and only if ctx->batch is given
+ *	have @count above 1, and only if ctx->batch is given (OUTS: and @read_ram)
  * @get_segment, @set_segment: hidden part included. @set_segment cannot fail
  * @get_table, @set_table: GDTR and IDTR
  * @get_cr, @set_cr: CR0, CR2, CR3, CR4, CR8; @set_cr raises #GP for values the
@@ -236,6 +239,8 @@ struct emu_ops {
 	int (*translate)(struct emu_ctx *ctx, u64 linear, unsigned int access, u64 *gpa);
 	int (*read)(struct emu_ctx *ctx, u64 gpa, void *buf, unsigned int len);
 	int (*write)(struct emu_ctx *ctx, u64 gpa, const void *buf, unsigned int len);
+	int (*read_ram)(struct emu_ctx *ctx, u64 gpa, void *buf, unsigned int len);
+	int (*write_ram)(struct emu_ctx *ctx, u64 gpa, const void *buf, unsigned int len);
 	int (*cmpxchg)(struct emu_ctx *ctx, u64 gpa, void *old, const void *new, unsigned int len);
 	int (*pio_in)(struct emu_ctx *ctx, u16 port, unsigned int size, void *buf,
 		      unsigned int count);
@@ -276,7 +281,7 @@ struct emu_ops {
 #define EMU_FEAT_LAHF64		0x0800
 #define EMU_FEAT_PKU		0x1000
 
-/* ctx->effects, valid after EMU_OK */
+/* ctx->effects, valid after EMU_OK; EMU_FX_COMMITTED after everything */
 #define EMU_FX_STEP		0x0001	/* RFLAGS.TF was set: deliver a single-step #DB (DR6.BS) */
 #define EMU_FX_SHADOW_STI	0x0002	/* interrupts blocked for one instruction by STI */
 #define EMU_FX_SHADOW_SS	0x0004	/* ... by MOV SS or POP SS */
@@ -285,6 +290,11 @@ struct emu_ops {
 #define EMU_FX_IRET		0x0020	/* IRET executed: NMIs are unblocked */
 #define EMU_FX_MODE		0x0040	/* CR0, CR4, EFER, CS, CPL or RFLAGS.VM changed: derive mode anew */
 #define EMU_FX_TASK_TRAP	0x0080	/* task switch to a TSS with the T bit: #DB (DR6.BT) */
+/*
+ * ctx->regs (and segments) changed, whatever the result: iterations before the one
+ * that faults or waits are done, or a task switch happened before its fault.
+ */
+#define EMU_FX_COMMITTED	0x0100
 
 /* emu_insn.prefix */
 #define EMU_PFX_LOCK		0x01
@@ -344,7 +354,7 @@ struct emu_insn {
 };
 
 #define EMU_MAX_INSN		15
-#define EMU_LOG_EVENTS		48
+#define EMU_LOG_EVENTS		72
 /* Iterations of a REP string instruction that one emu_run() performs at most. */
 #define EMU_REP_BATCH		64
 
@@ -419,10 +429,9 @@ struct emu_ctx {
 	u8 new_cpl;
 	u8 entry_mode;			/* mode before the instruction */
 	bool decoded;
-	bool log_overflow;
 	u8 log_done;			/* events done in this and earlier passes */
 	u8 log_pos;			/* next event of this pass */
-	u32 batch_pos, batch_end;	/* INS: bytes stored, bytes read from the port */
+	u32 batch_pos, batch_end;	/* string I/O: bytes stored, bytes in @batch or @unit */
 	u64 unit;			/* INS, OUTS: stands in for @batch */
 	struct emu_translation tlb[2];
 	u64 log[EMU_LOG_EVENTS];

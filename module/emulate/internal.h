@@ -197,6 +197,12 @@ int emu_fetch_more(struct emu_ctx *ctx);
 bool emu_canonical(const struct emu_ctx *ctx, u64 addr);
 void emu_log_reset(struct emu_ctx *ctx);
 
+/* The next event was done in an earlier pass. */
+static inline bool emu_log_pending(const struct emu_ctx *ctx)
+{
+	return ctx->log_pos < ctx->log_done;
+}
+
 /* EMU_ACC_USER or 0, for the instruction's own accesses. */
 static inline unsigned int emu_user(const struct emu_ctx *ctx)
 {

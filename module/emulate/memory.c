@@ -21,13 +21,12 @@ void emu_log_reset(struct emu_ctx *ctx)
 {
 	ctx->log_done = 0;
 	ctx->log_pos = 0;
-	ctx->log_overflow = false;
 }
 
 /* If the next event was done in an earlier pass, take its value and skip it. */
 static bool log_replay(struct emu_ctx *ctx, u64 *val)
 {
-	if (ctx->log_pos >= ctx->log_done)
+	if (!emu_log_pending(ctx))
 		return false;
 	*val = ctx->log[ctx->log_pos++];
 	return true;
@@ -35,16 +34,18 @@ static bool log_replay(struct emu_ctx *ctx, u64 *val)
 
 static void log_record(struct emu_ctx *ctx, u64 val)
 {
-	/*
-	 * Only ENTER with deep nesting and task switches get this far. They can
-	 * no longer be replayed; event_result() takes care of that.
-	 */
-	if (ctx->log_pos == EMU_LOG_EVENTS) {
-		ctx->log_overflow = true;
-		return;
-	}
 	ctx->log[ctx->log_pos++] = val;
 	ctx->log_done = ctx->log_pos;
+}
+
+/*
+ * Whether another event can be logged. The longest instructions (ENTER at level 31,
+ * task switches) stay below; one that does not must end before it does something
+ * that a replay would do again.
+ */
+static bool log_full(const struct emu_ctx *ctx)
+{
+	return ctx->log_pos == EMU_LOG_EVENTS;
 }
 
 /*
@@ -54,25 +55,15 @@ static void log_record(struct emu_ctx *ctx, u64 val)
 static int event_result(struct emu_ctx *ctx, int rc, u8 kind, u64 addr, unsigned int size,
 			unsigned int count, u64 val, u64 data)
 {
-	switch (rc) {
-	case EMU_OK:
+	if (rc == EMU_OK) {
 		log_record(ctx, val);
-		break;
-	case EMU_IO_NEEDED:
-		if (ctx->log_pos == EMU_LOG_EVENTS)
-			return EMU_UNHANDLED;
+	} else if (rc == EMU_IO_NEEDED) {
 		ctx->log[ctx->log_pos] = val;
 		ctx->pending.kind = kind;
 		ctx->pending.size = size;
 		ctx->pending.count = count;
 		ctx->pending.addr = addr;
 		ctx->pending.data = data;
-		break;
-	case EMU_RETRY:
-		/* What did not fit into the log is done once more; it is plain memory. */
-		if (ctx->log_overflow)
-			emu_log_reset(ctx);
-		break;
 	}
 	return rc;
 }
@@ -89,6 +80,7 @@ void emu_complete(struct emu_ctx *ctx, const void *data)
 		memcpy(ctx->batch && ctx->pending.count > 1 ? ctx->batch : (u8 *)&ctx->unit,
 		       data, len);
 		ctx->batch_end = len;
+		emu_log_reset(ctx);
 		return;
 	}
 	if (kind == EMU_EV_READ || kind == EMU_EV_IN) {
@@ -105,6 +97,8 @@ static int read_event(struct emu_ctx *ctx, u64 gpa, void *buf, unsigned int len)
 	u64 val = 0;
 	int rc;
 
+	if (log_full(ctx))
+		return EMU_UNHANDLED;
 	rc = ctx->ops->read(ctx, gpa, &val, len);
 	rc = event_result(ctx, rc, EMU_EV_READ, gpa, len, 1, val, 0);
 	memcpy(buf, &val, len);
@@ -115,6 +109,8 @@ static int write_event(struct emu_ctx *ctx, u64 gpa, const void *buf, unsigned i
 {
 	u64 val = 0;
 
+	if (log_full(ctx))
+		return EMU_UNHANDLED;
 	memcpy(&val, buf, len);
 	return event_result(ctx, ctx->ops->write(ctx, gpa, buf, len), EMU_EV_WRITE, gpa, len, 1,
 			    0, val);
@@ -127,6 +123,8 @@ static int cmpxchg_event(struct emu_ctx *ctx, u64 gpa, void *old, const void *ne
 	u64 found = 0, val = 0;
 	int rc;
 
+	if (log_full(ctx))
+		return EMU_UNHANDLED;
 	memcpy(&found, old, len);
 	memcpy(&val, new, len);
 	rc = ctx->ops->cmpxchg(ctx, gpa, &found, new, len);
@@ -221,7 +219,7 @@ int emu_read_linear(struct emu_ctx *ctx, u64 linear, void *buf, unsigned int len
 	int rc;
 
 	/* What a replay takes from the log needs no translation, which may have changed. */
-	if (ctx->log_pos >= ctx->log_done) {
+	if (!emu_log_pending(ctx)) {
 		rc = probe(ctx, linear, len, access);
 		if (rc != EMU_OK)
 			return rc;
@@ -259,7 +257,7 @@ int emu_write_linear(struct emu_ctx *ctx, u64 linear, const void *buf, unsigned 
 	u64 gpa, val;
 	int rc;
 
-	if (ctx->log_pos >= ctx->log_done) {
+	if (!emu_log_pending(ctx)) {
 		rc = probe(ctx, linear, len, access);
 		if (rc != EMU_OK)
 			return rc;
@@ -283,10 +281,8 @@ static int cmpxchg16(struct emu_ctx *ctx, u64 gpa, u64 *old, const u64 *new)
 	u64 found[2] = { old[0], old[1] };
 	int rc = ctx->ops->cmpxchg(ctx, gpa, found, new, 16);
 
-	if (rc == EMU_IO_NEEDED)
-		return EMU_UNHANDLED;
 	if (rc != EMU_OK)
-		return event_result(ctx, rc, EMU_EV_NONE, gpa, 16, 1, 0, 0);
+		return rc == EMU_IO_NEEDED ? EMU_UNHANDLED : rc;
 	log_record(ctx, found[0]);
 	log_record(ctx, found[1]);
 	memcpy(old, found, 16);
@@ -470,7 +466,9 @@ int emu_port_out_batch(struct emu_ctx *ctx, u16 port, unsigned int size, unsigne
 
 /*
  * Read @count units for INS into ctx->batch, or one into ctx->unit. They are no
- * log entry: batch_pos and batch_end tell what is still to be stored.
+ * log entry: batch_pos and batch_end tell what is still to be stored. Storing is
+ * what later passes begin with, so what was logged before, reads of the I/O
+ * permission bitmap, is dropped.
  */
 int emu_port_in_batch(struct emu_ctx *ctx, u16 port, unsigned int size, unsigned int count)
 {
@@ -479,7 +477,9 @@ int emu_port_in_batch(struct emu_ctx *ctx, u16 port, unsigned int size, unsigned
 
 	ctx->batch_pos = 0;
 	ctx->batch_end = rc == EMU_OK ? size * count : 0;
-	if (rc == EMU_IO_NEEDED)
+	if (rc == EMU_OK)
+		emu_log_reset(ctx);
+	else
 		event_result(ctx, rc, EMU_EV_IN, port, size, count, 0, 0);
 	return rc;
 }

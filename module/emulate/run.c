@@ -120,6 +120,7 @@ void emu_commit(struct emu_ctx *ctx)
 		emu_mode_changed(ctx);
 	ctx->entry_mode = ctx->mode;
 	ctx->regs = ctx->w;
+	ctx->effects |= EMU_FX_COMMITTED;
 	emu_log_reset(ctx);
 }
 

@@ -189,6 +189,45 @@ static int ins_read(struct emu_ctx *ctx)
 	return emu_port_in_batch(ctx, ctx->w.gpr[EMU_RDX], size, batch_units(ctx, ea, linear));
 }
 
+/* @units of a batch are done but for the last, which counts as any iteration does. */
+static void advance_batch(struct emu_ctx *ctx, unsigned int reg, unsigned int units)
+{
+	advance(ctx, reg, units);
+	emu_set_reg(ctx, EMU_RCX, ctx->insn.adsize, pointer(ctx, EMU_RCX) - (units - 1));
+}
+
+/* Whether @len bytes from @ea on pass the segment's checks as their first unit did. */
+static bool batch_reaches(struct emu_ctx *ctx, enum emu_seg seg, u64 ea, unsigned int len,
+			  unsigned int access)
+{
+	u64 linear;
+
+	return emu_linear(ctx, seg, ea, len, access, &linear) == EMU_OK;
+}
+
+/* Store all of a batch at once. EMU_UNHANDLED: only unit by unit. */
+static int ins_store_batch(struct emu_ctx *ctx)
+{
+	const unsigned int access = EMU_ACC_WRITE | emu_user(ctx);
+	unsigned int len = ctx->batch_end - ctx->batch_pos;
+	u64 ea = pointer(ctx, EMU_RDI);
+	u64 linear, gpa;
+	int rc;
+
+	if (ctx->batch_pos || len == unit_size(ctx) || !ctx->ops->write_ram ||
+	    !batch_reaches(ctx, EMU_ES, ea, len, access))
+		return EMU_UNHANDLED;
+	emu_linear(ctx, EMU_ES, ea, 0, access, &linear);
+	rc = emu_translate(ctx, linear, access, &gpa);
+	if (rc == EMU_OK)
+		rc = ctx->ops->write_ram(ctx, gpa, ctx->batch, len);
+	if (rc != EMU_OK)
+		return rc;
+	advance_batch(ctx, EMU_RDI, len / unit_size(ctx));
+	ctx->batch_pos = ctx->batch_end;
+	return EMU_OK;
+}
+
 int emu_op_ins(struct emu_ctx *ctx)
 {
 	unsigned int size = unit_size(ctx);
@@ -200,6 +239,9 @@ int emu_op_ins(struct emu_ctx *ctx)
 		if (rc != EMU_OK)
 			return rc;
 	}
+	rc = ins_store_batch(ctx);
+	if (rc != EMU_UNHANDLED)
+		return rc;
 	data = ctx->batch_end > size ? ctx->batch : (const u8 *)&ctx->unit;
 	rc = emu_write_mem(ctx, EMU_ES, pointer(ctx, EMU_RDI), data + ctx->batch_pos, size);
 	if (rc != EMU_OK)
@@ -209,50 +251,40 @@ int emu_op_ins(struct emu_ctx *ctx)
 	return EMU_OK;
 }
 
-/*
- * Gather units for one OUTS beyond the log. Only plain memory can be read again
- * when the pass is repeated; anything else goes unit by unit.
- */
-static int outs_gather(struct emu_ctx *ctx, u64 linear, unsigned int len)
+/* Units to write at once, gathered in ctx->batch up to batch_end; 0: take one. */
+static int outs_gather(struct emu_ctx *ctx, u64 ea, u64 linear)
 {
-	unsigned int pos, n;
+	const unsigned int access = EMU_ACC_READ | emu_user(ctx);
+	unsigned int len = batch_units(ctx, ea, linear) * unit_size(ctx);
 	u64 gpa;
 	int rc;
 
-	rc = emu_translate(ctx, linear, EMU_ACC_READ | emu_user(ctx), &gpa);
-	for (pos = 0; rc == EMU_OK && pos < len; pos += n) {
-		n = len - pos < 8 ? len - pos : 8;
-		rc = ctx->ops->read(ctx, gpa + pos, ctx->batch + pos, n);
-	}
-	return rc;
+	/*
+	 * The source is read past the log, so it must be plain memory. A pass that
+	 * finds its unit read already goes on with that one.
+	 */
+	if (ctx->batch_end || emu_log_pending(ctx) || len == unit_size(ctx) ||
+	    !ctx->ops->read_ram || !batch_reaches(ctx, ctx->insn.seg, ea, len, access))
+		return EMU_OK;
+	rc = emu_translate(ctx, linear, access, &gpa);
+	if (rc == EMU_OK)
+		rc = ctx->ops->read_ram(ctx, gpa, ctx->batch, len);
+	if (rc == EMU_OK)
+		ctx->batch_end = len;
+	return rc == EMU_UNHANDLED ? EMU_OK : rc;
 }
 
-static int outs_batch(struct emu_ctx *ctx, u64 linear, unsigned int count)
+static int outs_batch(struct emu_ctx *ctx)
 {
 	unsigned int size = unit_size(ctx);
-	int rc;
+	unsigned int count = ctx->batch_end / size;
+	int rc = emu_port_out_batch(ctx, ctx->w.gpr[EMU_RDX], size, count);
 
-	if (!ctx->log_done) {
-		rc = outs_gather(ctx, linear, count * size);
-		if (rc != EMU_OK)
-			return rc;
-	}
-	rc = emu_port_out_batch(ctx, ctx->w.gpr[EMU_RDX], size, count);
 	if (rc != EMU_OK)
 		return rc;
-	advance(ctx, EMU_RSI, count);
-	/* The last unit is counted like any other iteration. */
-	emu_set_reg(ctx, EMU_RCX, ctx->insn.adsize, pointer(ctx, EMU_RCX) - (count - 1));
+	advance_batch(ctx, EMU_RSI, count);
+	ctx->batch_end = 0;
 	return EMU_OK;
-}
-
-/* Units from @ea on that the segment limit allows to be read. */
-static bool outs_reaches(struct emu_ctx *ctx, u64 ea, unsigned int len)
-{
-	u64 linear;
-
-	return emu_linear(ctx, ctx->insn.seg, ea, len, EMU_ACC_READ | emu_user(ctx),
-			  &linear) == EMU_OK;
 }
 
 int emu_op_outs(struct emu_ctx *ctx)
@@ -260,20 +292,16 @@ int emu_op_outs(struct emu_ctx *ctx)
 	unsigned int size = unit_size(ctx);
 	u64 ea = pointer(ctx, EMU_RSI);
 	u64 linear, val = 0;
-	unsigned int count;
 	int rc;
 
 	emu_linear(ctx, ctx->insn.seg, ea, 0, EMU_ACC_READ, &linear);
 	rc = check_string_io(ctx, EMU_ICPT_IO_OUT, ctx->insn.seg, linear);
+	if (rc == EMU_OK)
+		rc = outs_gather(ctx, ea, linear);
 	if (rc != EMU_OK)
 		return rc;
-	count = batch_units(ctx, ea, linear);
-	if (count > 1 && outs_reaches(ctx, ea, count * size)) {
-		rc = outs_batch(ctx, linear, count);
-		/* Source in MMIO: nothing was written yet, begin again with one unit. */
-		if (rc != EMU_IO_NEEDED || ctx->pending.kind == EMU_EV_OUT)
-			return rc;
-	}
+	if (ctx->batch_end)
+		return outs_batch(ctx);
 	rc = load_source(ctx, &val);
 	if (rc == EMU_OK)
 		rc = emu_port_out(ctx, ctx->w.gpr[EMU_RDX], size, val);
@@ -329,8 +357,10 @@ int emu_run_string(struct emu_ctx *ctx)
 	do {
 		ctx->effects = 0;
 		rc = ctx->op->exec(ctx);
-		if (rc != EMU_OK)
+		if (rc != EMU_OK) {
+			ctx->effects = done ? EMU_FX_COMMITTED : 0;
 			return rc;
+		}
 		more = rep && count_down(ctx);
 		commit_iteration(ctx, !more);
 		done++;
