@@ -76,7 +76,7 @@ const struct slot *vm_find_slot(struct vm *vm, u64 gfn)
 static int slots_reserve(struct vm *vm)
 {
 	struct vm_memory *mem = &vm->memory;
-	u32 need = vm_slots(vm)->nr + 1;
+	u32 need = vm_slots(vm)->nr_hva + 1;	/* no fewer than nr */
 
 	if (mem->spare && mem->spare->capacity >= need)
 		return 0;
@@ -85,102 +85,107 @@ static int slots_reserve(struct vm *vm)
 	return mem->spare ? 0 : -ENOMEM;
 }
 
-/**
- * struct edit - how one array becomes the next
- * @size: of an element
- * @nr: elements before
- * @del: index of the one to leave out, or @nr
- * @ins: index of the one to insert @elem before
- * @elem: the new element, or NULL
- */
-struct edit {
-	size_t size;
-	u32 nr, del, ins;
-	const void *elem;
-};
-
-/* Copy elements [first, last) but the deleted one; return where the copy ends. */
-static void *copy_part(void *to, const void *from, const struct edit *e, u32 first, u32 last)
+/* Pointers only: the slots themselves are not touched, there may be many. */
+static void copy_by_gfn(struct slots *to, const struct slots *from, struct slot *old,
+			struct slot *new)
 {
-	u32 middle = clamp(e->del, first, last);
+	u32 del = old ? slots_upto(from, old->base_gfn) - 1 : from->nr;
+	u32 ins = new ? slots_upto(from, new->base_gfn) : from->nr;
+	u32 i, n = 0;
 
-	memcpy(to, from + first * e->size, (middle - first) * e->size);
-	to += (middle - first) * e->size;
-	if (middle < last && middle == e->del)
-		middle++;
-	memcpy(to, from + middle * e->size, (last - middle) * e->size);
-	return to + (last - middle) * e->size;
-}
-
-static void copy_edited(void *to, const void *from, const struct edit *e)
-{
-	to = copy_part(to, from, e, 0, e->ins);
-	if (e->elem) {
-		memcpy(to, e->elem, e->size);
-		to += e->size;
+	for (i = 0; i <= from->nr; i++) {
+		if (new && i == ins)
+			to->by_gfn[n++] = new;
+		if (i < from->nr && i != del)
+			to->by_gfn[n++] = from->by_gfn[i];
 	}
-	copy_part(to, from, e, e->ins, e->nr);
+	to->nr = n;
 }
 
-static void copy_by_gfn(struct slots *to, const struct slots *from, const struct slot *old,
-			const struct slot *new)
+static void add_hva(struct slots *to, const struct slot_hva *h)
 {
-	copy_edited(to->by_gfn, from->by_gfn, &(struct edit) {
-		.size = sizeof(struct slot *),
-		.nr = from->nr,
-		.del = old ? slots_upto(from, old->base_gfn) - 1 : from->nr,
-		.ins = new ? slots_upto(from, new->base_gfn) : from->nr,
-		.elem = new ? &new : NULL,
-	});
-	to->nr = from->nr + !!new - !!old;
+	struct slot_hva *last = &to->by_hva[to->nr_hva++];
+
+	*last = *h;
+	last->max_end = last == to->by_hva ? h->end : max(h->end, last[-1].max_end);
 }
 
-/* Slots may share host memory: of those that begin where @slot does, find itself. */
-static u32 index_by_hva(const struct slots *slots, const struct slot *slot)
+/* Those that were forgotten are left out. */
+static void copy_by_hva(struct slots *to, const struct slots *from, const struct slot *new)
 {
-	u32 i = slots_below_hva(slots, slot->hva);
-
-	while (slots->by_hva[i].slot != slot)
-		i++;
-	return i;
-}
-
-/* @to->nr is set. */
-static void copy_by_hva(struct slots *to, const struct slots *from, const struct slot *old,
-			const struct slot *new)
-{
-	struct slot_hva *h = to->by_hva, elem;
-	struct edit e = {
-		.size = sizeof(elem),
-		.nr = from->nr,
-		.del = old ? index_by_hva(from, old) : from->nr,
-		.ins = from->nr,
-	};
+	struct slot_hva h = {};
 	u32 i;
 
 	if (new) {
-		elem = (struct slot_hva) {
-			.start = new->hva,
-			.end = new->hva + (new->npages << PAGE_SHIFT),
-			.slot = new,
-		};
-		e.ins = slots_below_hva(from, new->hva);
-		e.elem = &elem;
+		h.start = new->hva;
+		h.end = new->hva + (new->npages << PAGE_SHIFT);
+		h.base_gfn = new->base_gfn;
 	}
-	copy_edited(h, from->by_hva, &e);
-	for (i = min(e.del, e.ins); i < to->nr; i++)
-		h[i].max_end = i ? max(h[i].end, h[i - 1].max_end) : h[i].end;
+	to->nr_hva = 0;
+	for (i = 0; i < from->nr_hva; i++) {
+		const struct slot_hva *f = &from->by_hva[i];
+
+		if (f->end == f->start)
+			continue;
+		if (new && new->hva < f->start) {
+			add_hva(to, &h);
+			new = NULL;
+		}
+		add_hva(to, f);
+	}
+	if (new)
+		add_hva(to, &h);
+}
+
+/*
+ * Stop to listen to the host about a slot that is gone, in place: a reader that sees the old end zaps
+ * what is no longer mapped, or what faults in again.
+ */
+static void forget_hva(struct slots *slots, const struct slot *slot)
+{
+	struct slot_hva *h = &slots->by_hva[slots_below_hva(slots, slot->hva)];
+
+	/* Slots may share host memory: several may begin here. */
+	while (h->base_gfn != slot->base_gfn)
+		h++;
+	WRITE_ONCE(h->end, h->start);
+}
+
+/* Is @new where @old was? */
+static bool same_place(const struct slot *old, const struct slot *new)
+{
+	return old && new && old->base_gfn == new->base_gfn;
+}
+
+/* @new is published and @old unreachable: make the second-level tables agree. */
+static void apply_change(struct vm *vm, const struct slot *old, const struct slot *new)
+{
+	u64 end = old->base_gfn + old->npages;
+
+	if (!same_place(old, new)) {
+		mmu_zap_gfns(vm, old->base_gfn, end);
+		return;
+	}
+	/* Flags only, and of these only logging may change. A read-only slot has no dirty pages. */
+	if (new->flags & KVM_MEM_READONLY)
+		return;
+	if (!new->dirty_bitmap)
+		mmu_zap_gfns(vm, old->base_gfn, end);	/* large leaves come back with the next faults */
+	else if (!(vm->caps.manual_dirty_log & KVM_DIRTY_LOG_INITIALLY_SET))
+		mmu_write_protect(vm, old->base_gfn, end);
 }
 
 /**
- * slots_replace - publish a change of the slots
+ * slots_replace - publish a change of the slots and make the second-level tables agree
  * @vm: the VM
  * @old: goes, or NULL
  * @new: comes, or NULL
  *
  * When it returns, nobody uses @old any more: accesses to guest memory hold SRCU while they touch
- * it, and faults that slept compare the generation before they map. slots_reserve() has
- * been called.
+ * it, and faults that slept compare the generation before they map. Until it is zapped, the host
+ * still finds @old by its address: what it takes back meanwhile is mapped.
+ *
+ * slots_reserve() has been called.
  */
 static void slots_replace(struct vm *vm, struct slot *old, struct slot *new)
 {
@@ -188,7 +193,7 @@ static void slots_replace(struct vm *vm, struct slot *old, struct slot *new)
 	struct slots *now = vm_slots(vm), *next = mem->spare;
 
 	copy_by_gfn(next, now, old, new);
-	copy_by_hva(next, now, old, new);
+	copy_by_hva(next, now, same_place(old, new) ? NULL : new);
 	next->generation = now->generation + 1;
 	next->hint = 0;
 
@@ -198,6 +203,11 @@ static void slots_replace(struct vm *vm, struct slot *old, struct slot *new)
 	WRITE_ONCE(mem->generation, mem->generation + 1);
 	mem->spare = now;
 	mem->nr_pages += (new ? new->npages : 0) - (old ? old->npages : 0);
+
+	if (old)
+		apply_change(vm, old, new);
+	if (old && !same_place(old, new))
+		forget_hva(next, old);
 }
 
 /* Does anything but @ignore overlap [start, end)? */
@@ -270,24 +280,6 @@ static struct slot *slot_alloc(struct vm *vm, const struct kvm_userspace_memory_
 	return slot;
 }
 
-/* @new is published and @old unreachable: make the second-level tables agree. */
-static void apply_change(struct vm *vm, const struct slot *old, const struct slot *new)
-{
-	u64 end = old->base_gfn + old->npages;
-
-	if (!new || new->base_gfn != old->base_gfn) {
-		mmu_zap_gfns(vm, old->base_gfn, end);
-		return;
-	}
-	/* Flags only, and of these only logging may change. A read-only slot has no dirty pages. */
-	if (new->flags & KVM_MEM_READONLY)
-		return;
-	if (!new->dirty_bitmap)
-		mmu_zap_gfns(vm, old->base_gfn, end);	/* large leaves come back with the next faults */
-	else if (!(vm->caps.manual_dirty_log & KVM_DIRTY_LOG_INITIALLY_SET))
-		mmu_write_protect(vm, old->base_gfn, end);
-}
-
 static int delete_slot(struct vm *vm, struct slot *old)
 {
 	int r = slots_reserve(vm);
@@ -296,7 +288,6 @@ static int delete_slot(struct vm *vm, struct slot *old)
 		return r;
 	slots_replace(vm, old, NULL);
 	xa_erase(&vm->memory.by_id, old->id);
-	apply_change(vm, old, NULL);
 	slot_free(old);
 	return 0;
 }
@@ -321,7 +312,6 @@ static int set_slot(struct vm *vm, const struct kvm_userspace_memory_region *r, 
 	slots_replace(vm, old, new);
 	if (!old)
 		return 0;
-	apply_change(vm, old, new);
 	if (new->dirty_bitmap == old->dirty_bitmap)
 		old->dirty_bitmap = NULL;
 	slot_free(old);

@@ -12,30 +12,31 @@
 /**
  * struct slot_hva - a slot in the order of host virtual addresses
  * @start: its first byte
- * @end: the first byte after it
- * @slot: the slot
+ * @end: the first byte after it; @start when the slot is gone
+ * @base_gfn: its first frame
  * @max_end: the largest end of this slot and of all before it: slots may share host memory, and
  *	a search that goes down from the last candidate knows where to stop
  */
 struct slot_hva {
 	unsigned long start, end;
 	unsigned long max_end;
-	const struct slot *slot;
+	u64 base_gfn;
 };
 
 /**
- * struct slots - one state of all slots, not changed once it is published
+ * struct slots - one state of all slots, not changed once it is published (but see forget_hva())
  * @generation: rises with every publication, so two looks at the slots can be compared although
  *	the memory of a snapshot is used again
  * @nr: number of slots
  * @capacity: room in both arrays
  * @hint: where the last search ended; any value is fine
  * @by_gfn: sorted by base_gfn; slots do not overlap there
+ * @nr_hva: number of elements of @by_hva
  * @by_hva: sorted by start
  */
 struct slots {
 	u64 generation;
-	u32 nr, capacity;
+	u32 nr, nr_hva, capacity;
 	u32 hint;
 	struct slot **by_gfn;
 	struct slot_hva *by_hva;
@@ -96,7 +97,7 @@ static inline const struct slot *slots_find(struct slots *slots, u64 gfn)
 /* Number of slots that begin below @end in host virtual addresses. */
 static inline u32 slots_below_hva(const struct slots *slots, unsigned long end)
 {
-	u32 low = 0, high = slots->nr, mid;
+	u32 low = 0, high = slots->nr_hva, mid;
 
 	while (low < high) {
 		mid = (low + high) / 2;
@@ -141,11 +142,11 @@ static inline bool hva_next(struct hva_iter *it)
 	while (it->left && it->slots->by_hva[it->left - 1].max_end > it->start) {
 		h = &it->slots->by_hva[--it->left];
 		first = max(it->start, h->start);
-		last = min(it->end, h->end) - 1;
+		last = min(it->end, READ_ONCE(h->end)) - 1;
 		if (last + 1 <= first)
 			continue;
-		it->gfn = h->slot->base_gfn + ((first - h->start) >> PAGE_SHIFT);
-		it->gfn_end = h->slot->base_gfn + ((last - h->start) >> PAGE_SHIFT) + 1;
+		it->gfn = h->base_gfn + ((first - h->start) >> PAGE_SHIFT);
+		it->gfn_end = h->base_gfn + ((last - h->start) >> PAGE_SHIFT) + 1;
 		return true;
 	}
 	return false;
