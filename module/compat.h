@@ -14,6 +14,7 @@
 #include <linux/sched/signal.h>
 #include <linux/syscore_ops.h>
 #include <linux/timekeeping.h>
+#include <trace/events/ipi.h>	/* smp_send_reschedule() is a macro with a tracepoint in it */
 #include <asm/cpufeature.h>
 #include <asm/msr.h>
 #include <asm/nospec-branch.h>

@@ -394,7 +394,7 @@ void abi_irqfd_release(struct vm *vm)
 
 int abi_irqfd_setup(void)
 {
-	irqfd_wq = alloc_workqueue("nestor-irqfd", 0, 0);
+	irqfd_wq = alloc_workqueue("nestor-irqfd", WQ_UNBOUND, 0);
 	return irqfd_wq ? 0 : -ENOMEM;
 }
 

@@ -265,13 +265,16 @@ static void svm_check_generation(struct svm_vcpu *svm)
 	svm_flush_asid(svm);
 }
 
-/* Another guest's branch predictions must not steer this one. */
+/*
+ * Another guest's branch predictions must not steer this one. Newer kernels do not let a module see
+ * whether the administrator wants it, so wherever the CPU can.
+ */
 static void svm_switch_predictions(struct svm_cpu *c, struct vcpu *vcpu)
 {
 	if (c->last_vcpu == vcpu)
 		return;
 	c->last_vcpu = vcpu;
-	if (cpu_feature_enabled(X86_FEATURE_USE_IBPB))
+	if (cpu_feature_enabled(X86_FEATURE_IBPB))
 		nst_wrmsr(MSR_IA32_PRED_CMD, PRED_CMD_IBPB);
 }
 
