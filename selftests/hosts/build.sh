@@ -36,8 +36,10 @@ in_kernel_tree()
 	local dir=$1 kbuild
 	shift
 	kbuild=$(cd "$KERNEL/lib" && echo linux-kbuild-*)
-	in_root "$TOOLS" "$dir:/build" "$KERNEL/src:/usr/src" \
-		"$KERNEL/lib/$kbuild:/usr/lib/$kbuild" -- "$@"
+	mkdir -p "$CACHE/ccache"
+	in_root "$TOOLS" "$dir:/build" "$KERNEL/src:/usr/src" "$CACHE/ccache:/ccache" \
+		"$KERNEL/lib/$kbuild:/usr/lib/$kbuild" -- \
+		env CCACHE_DIR=/ccache DEBIAN_KERNEL_USE_CCACHE=1 "$@"
 }
 
 # compile WHAT LOG COMMAND...: compiler output goes to the caller as it comes, with the names

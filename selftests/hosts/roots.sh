@@ -7,7 +7,7 @@
 # Compilers for the three kernels (6.1's headers want gcc-12), the emulator for the AMD host,
 # what makes disk images, and the libraries of the VMM. Every build happens in this root, so
 # that it fits the library versions of the host's root, whatever the machine runs.
-TOOLS_PACKAGES="gcc gcc-14 gcc-12 g++ make libc6-dev pkgconf sparse pahole bc bison flex python3-minimal
+TOOLS_PACKAGES="gcc gcc-14 gcc-12 g++ ccache make libc6-dev pkgconf sparse pahole bc bison flex python3-minimal
 	libelf-dev libslirp-dev libjansson-dev libncurses-dev zlib1g-dev libssl-dev
 	kmod cpio zstd xz-utils rsync squashfs-tools e2fsprogs xorriso isolinux
 	syslinux-common busybox-static qemu-system-x86 seabios ovmf bochsbios vgabios

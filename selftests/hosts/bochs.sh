@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
 #
-# The Intel host: Bochs emulates a PC with VMX. It knows no 9p, so the checkout, the programs
-# and the shared folder go in as disks, and the shared folder is read back afterwards.
+# The Intel host, and a second AMD one: Bochs emulates a PC with VMX or SVM. It knows no 9p, so
+# the checkout, the programs and the shared folder go in as disks, and the shared folder is read
+# back afterwards.
 
-boot_intel()
+boot_bochs()
 {
 	local share=${SHARE:-$RUN/share}
 	mkdir -p "$RUN"/{iso/isolinux,trees/nestor,trees/build}
-	intel_config >"$RUN/bochsrc"
+	bochs_config >"$RUN/bochsrc"
 	cat >"$RUN/iso/isolinux/isolinux.cfg" <<-END
 		default linux
 		prompt 0
@@ -36,7 +37,7 @@ boot_intel()
 }
 
 # The clock counts instructions: 'ips' only says how many of them are a second.
-intel_config()
+bochs_config()
 {
 	# The gibibyte below 4 GiB is the PCI hole.
 	local memory=$((MEMORY <= 3072 ? MEMORY : MEMORY + 1024))
@@ -46,7 +47,7 @@ intel_config()
 		display_library: nogui
 		romimage: file=/usr/share/bochs/BIOS-bochs-latest
 		vgaromimage: file=/usr/share/vgabios/vgabios.bin
-		cpu: model=${MODEL:-corei7_skylake_x}, count=$CPUS, ips=200000000, reset_on_triple_fault=0
+		cpu: model=$MODEL, count=$CPUS, ips=200000000, reset_on_triple_fault=0
 		memory: guest=$memory, host=$memory
 		clock: sync=none, time0=$(date +%s)
 		pci: enabled=1, chipset=i440fx
@@ -69,8 +70,8 @@ intel_config()
 	END
 }
 
-# after_intel: what the host wrote to the shared folder.
-after_intel()
+# after_bochs: what the host wrote to the shared folder.
+after_bochs()
 {
 	[ -n "$SHARE" ] || return 0
 	in_root "$TOOLS" "$RUN:/run/host" "$SHARE:/run/host/share" -- \

@@ -8,10 +8,10 @@
 AMD_MODEL=EPYC,+svm,+npt,+vgif,+svme-addr-chk,+pdpe1gb,+x2apic,+umip,+pku,+rdpid,+clwb
 AMD_MODEL+=,+wbnoinvd,+erms,+fsrm,-xsavec,-nrip-save,-topoext,-osvw,-misalignsse,-fxsr-opt
 
-# boot_amd: start the emulator in the background, its pid in EMULATOR. More than one CPU runs
+# boot_qemu: start the emulator in the background, its pid in EMULATOR. More than one CPU runs
 # on one thread: with one thread per CPU, TCG translates kernel text while another CPU patches
 # it, and the host oopses.
-boot_amd()
+boot_qemu()
 {
 	local args=() share=${SHARE:-$RUN/share}
 
@@ -40,7 +40,7 @@ boot_amd()
 	EMULATOR=$!
 }
 
-after_amd() { :; }
+after_qemu() { :; }
 
 # kernel_args ARG...: what the host's kernel is booted with. A crash ends the run at once
 # instead of leaving a machine that looks like a hang.
