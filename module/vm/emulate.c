@@ -522,6 +522,9 @@ static int emulate_step(struct vcpu *vcpu)
 	int result = emu_run(&vcpu->emu);
 
 	vcpu->emu_continues = false;
+	/* Iterations of REP before the one that faults or waits are the guest's state already. */
+	if (result != EMU_OK && (vcpu->emu.effects & EMU_FX_COMMITTED))
+		store_registers(vcpu);
 	switch (result) {
 	case EMU_OK:
 		vcpu->stats.insn_emulation++;
@@ -637,6 +640,9 @@ int vcpu_handle_task_switch(struct vcpu *vcpu, u16 selector, int reason, bool ha
 	load_registers(vcpu);
 	emu_start(ctx, NULL, 0);
 	result = emu_task_switch(ctx, selector, reason, has_error, error);
+	/* A fault in the new task's context finds that task's registers. */
+	if (result != EMU_OK && (ctx->effects & EMU_FX_COMMITTED))
+		store_registers(vcpu);
 	switch (result) {
 	case EMU_OK:
 		return retired(vcpu);
