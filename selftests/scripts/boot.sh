@@ -1,0 +1,56 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# Verify that Debian's kernels, as guests with four vCPUs, reach user space, see all their CPUs,
+# read and write a disk, reach the gateway of their network, and power off.
+#
+# nestor-test: cpu=amd,intel kernel=6.1,7.3 cpus=2 timeout=900
+# nestor-test: cpu=amd kernel=6.12 cpus=2 timeout=600
+set -u
+
+failed=0
+n=0
+
+# check WHAT COMMAND...
+check()
+{
+	local what=$1
+	shift
+	n=$((n + 1))
+	if "$@"; then
+		echo "ok $n $what"
+	else
+		echo "not ok $n $what"
+		failed=1
+	fi
+}
+
+said() { grep -qE "^guest: $1" "$log"; }
+word() { sed -n "s/^guest: $1 \([0-9a-f]*\).*/\1/p" "$log" | tr -d '\r'; }
+sum() { sha256sum <"$1" | cut -d' ' -f1; }
+
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+disk=$work/disk log=$work/log
+
+echo "TAP version 13"
+for guest in 6.1 7.3; do
+	head -c 8M /dev/urandom >"$disk"
+	before=$(sum "$disk")
+	timeout 400 nestor run --kernel "/boot/vmlinuz-$guest" --initrd "/boot/initrd-$guest" \
+		--cpus 4 --memory 512 --disk "$disk" --net user \
+		--append "console=ttyS0 quiet nestor.test=disk,net,rng,smp" >"$log" 2>&1 </dev/null
+	status=$?
+	sed -i 's/\r//g' "$log"
+	sed 's/^/# /' "$log"
+	check "$guest: status 0 after power-off" [ "$status" = 0 ]
+	check "$guest: all vCPUs online" said "Linux $guest\..*, 4 CPUs, [0-9]+ MiB"
+	check "$guest: reads what the disk holds" [ "$(word 'disk read')" = "$before" ]
+	check "$guest: reads back what it wrote" said "disk ok"
+	check "$guest: the disk file has it" [ "$(word 'disk now')" = "$(sum "$disk")" ]
+	check "$guest: the gateway answers" said "net ok"
+	check "$guest: random numbers" said "rng ok"
+	check "$guest: every CPU runs" said "smp ok: 4 CPUs"
+done
+echo "1..$n"
+exit $failed
