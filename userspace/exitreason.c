@@ -68,19 +68,24 @@ static const char *lookup(const char *const *names, size_t count, uint64_t index
 	return index < count && names[index] ? names[index] : "unknown";
 }
 
+/* In one call: vCPU and device threads may print at the same time. */
 static void print_fail_entry(const struct kvm_run *run)
 {
 	uint64_t reason = run->fail_entry.hardware_entry_failure_reason;
+	const char *kind, *what;
 
-	fprintf(stderr, "hardware entry failure reason 0x%llx: ", (unsigned long long)reason);
-	if (reason == ~0ULL || reason == 0xffffffff)
-		fprintf(stderr, "VMEXIT_INVALID: the VMCB breaks a consistency check\n");
-	else if (reason & VMX_ENTRY_FAILED)
-		fprintf(stderr, "VM entry failed: %s\n", vmx_entry_failure(reason & 0xffff));
-	else
-		fprintf(stderr, "VM-instruction error: %s\n",
-			lookup(vmx_instruction_errors, ARRAY_SIZE(vmx_instruction_errors),
-			       reason));
+	if (reason == ~0ULL || reason == 0xffffffff) {
+		kind = "VMEXIT_INVALID";
+		what = "the VMCB breaks a consistency check";
+	} else if (reason & VMX_ENTRY_FAILED) {
+		kind = "VM entry failed";
+		what = vmx_entry_failure(reason & 0xffff);
+	} else {
+		kind = "VM-instruction error";
+		what = lookup(vmx_instruction_errors, ARRAY_SIZE(vmx_instruction_errors), reason);
+	}
+	fprintf(stderr, "entry failure reason 0x%llx of the hardware: %s: %s\n",
+		(unsigned long long)reason, kind, what);
 }
 
 static void print_internal_error(const struct kvm_run *run)

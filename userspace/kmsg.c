@@ -24,7 +24,8 @@ static const char *record_text(char *record)
 	end = strchr(++text, '\n');
 	if (end)
 		*end = '\0';
-	return strcasestr(text, "nestor") || strcasestr(text, "kvm") ? text : NULL;
+	/* Not just anywhere in the line: devices are named after the project, too. */
+	return !strncmp(text, "nestor:", 7) || strstr(text, "kvm") ? text : NULL;
 }
 
 /**
