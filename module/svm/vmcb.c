@@ -28,10 +28,13 @@ void svm_cleanup_maps(void)
 	svm_iopm = NULL;
 }
 
-/* Intercepted whatever the guest and its VMM do. */
+/*
+ * Intercepted whatever the guest and its VMM do. #DB and #AC among them: a guest whose delivery of either
+ * raises the same again keeps the CPU in microcode for ever, where no host interrupt reaches it.
+ */
 static const u8 svm_always[] = {
 	ICPT_CR0_SEL_WRITE, ICPT_CR4_WRITE, ICPT_CR8_WRITE,
-	ICPT_EXCEPTION + EXC_MC, ICPT_EXCEPTION + EXC_AC,
+	ICPT_EXCEPTION + EXC_DB, ICPT_EXCEPTION + EXC_MC, ICPT_EXCEPTION + EXC_AC,
 	ICPT_INTR, ICPT_NMI, ICPT_SMI, ICPT_INIT,
 	ICPT_RDPMC, ICPT_CPUID, ICPT_INVD, ICPT_INVLPGA, ICPT_IOIO, ICPT_MSR,
 	ICPT_TASK_SWITCH, ICPT_SHUTDOWN,
@@ -84,8 +87,8 @@ void svm_intercepts_changed(struct vcpu *vcpu)
 	svm_set_if(svm, ICPT_RDTSCP, !guest_has(vcpu, X86_FEATURE_RDTSCP));
 	if (cpu_caps.has_invpcid)
 		svm_set_if(svm, ICPT_INVPCID, !guest_has(vcpu, X86_FEATURE_INVPCID));
-	svm_set_if(svm, ICPT_EXCEPTION + EXC_DB, svm->stepping ||
-		   (debugging && debug & (KVM_GUESTDBG_SINGLESTEP | KVM_GUESTDBG_USE_HW_BP)));
+	/* The MSR filter may have changed. */
+	svm_init_msrpm(svm);
 	svm_set_if(svm, ICPT_EXCEPTION + EXC_BP, debugging && debug & KVM_GUESTDBG_USE_SW_BP);
 	if (svm_features.pause_filter && !(disabled & KVM_X86_DISABLE_EXITS_PAUSE)) {
 		svm->vmcb->control.pause_filter_count = 3000;
