@@ -590,6 +590,13 @@ static void test_debug_registers(void)
 		  run->debug.arch.pc == guest_address(insn_nop) + 1, "one step");
 	KVM(vcpu_fd, KVM_GET_REGS, &r);
 	tap_check(!(r.rflags & 1 << 8), "the guest's TF is its own");
+	guest_prepare(insn_cpuid, &r);
+	KVM(vcpu_fd, KVM_SET_GUEST_DEBUG, &debug);
+	KVM(vcpu_fd, KVM_RUN, NULL);
+	tap_check(run->exit_reason == KVM_EXIT_DEBUG &&
+		  run->debug.arch.pc == guest_address(insn_cpuid) + 2, "a step over an intercepted instruction");
+	KVM(vcpu_fd, KVM_GET_DEBUGREGS, &dr);
+	tap_check(dr.dr6 == 0xffff0ff0, "DR6 does not show the steps");
 	debug.control = 0;
 	KVM(vcpu_fd, KVM_SET_GUEST_DEBUG, &debug);
 	tap_check(!guest_run(insn_nop, &r), "and it runs on without");

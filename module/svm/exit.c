@@ -162,7 +162,8 @@ static int debug_exit(struct vcpu *vcpu, u8 vector, u64 dr6)
 static int svm_handle_db(struct vcpu *vcpu)
 {
 	struct svm_vcpu *svm = to_svm(vcpu);
-	u64 dr6;
+	/* Not fetched since the entry: what the guest has seen. */
+	u64 dr6, guest_dr6 = vcpu->regs.dr6;
 
 	vcpu_fetch(vcpu, REGS_DR | REGS_RFLAGS);
 	dr6 = vcpu->regs.dr6;
@@ -180,8 +181,11 @@ static int svm_handle_db(struct vcpu *vcpu)
 			return RUN_GUEST;
 		}
 	}
-	if (vcpu->guest_debug & (KVM_GUESTDBG_SINGLESTEP | KVM_GUESTDBG_USE_HW_BP))
+	if (vcpu->guest_debug & (KVM_GUESTDBG_SINGLESTEP | KVM_GUESTDBG_USE_HW_BP)) {
+		vcpu->regs.dr6 = guest_dr6;
+		vcpu_dirty(vcpu, REGS_DR);
 		return debug_exit(vcpu, EXC_DB, dr6);
+	}
 	/* DR6 is already the guest's: nothing to add. */
 	vcpu_raise(vcpu, EXC_DB);
 	return RUN_GUEST;

@@ -74,7 +74,8 @@ void svm_fetch(struct vcpu *vcpu, u32 groups)
 		regs->gpr[GPR_RSP] = save->rsp;
 	if (groups & REGS_RFLAGS) {
 		regs->rflags = save->rflags;
-		if (to_svm(vcpu)->stepping && !to_svm(vcpu)->stepping_had_tf)
+		if (to_svm(vcpu)->forced_tf ||
+		    (to_svm(vcpu)->stepping && !to_svm(vcpu)->stepping_had_tf))
 			regs->rflags &= ~X86_EFLAGS_TF;
 	}
 	/* The guest's CR0 is the VMCB's but for the cache bits, which it changes only through us. */
@@ -172,8 +173,12 @@ void svm_flush_regs(struct svm_vcpu *svm)
 		save->rip = regs->rip;
 	if (dirty & REGS_RSP)
 		save->rsp = regs->gpr[GPR_RSP];
-	if (dirty & REGS_RFLAGS)
-		save->rflags = regs->rflags | (svm->stepping ? X86_EFLAGS_TF | X86_EFLAGS_RF : 0);
+	if (dirty & REGS_RFLAGS) {
+		svm->forced_tf = svm->vcpu.guest_debug & KVM_GUESTDBG_SINGLESTEP &&
+				 !(regs->rflags & X86_EFLAGS_TF);
+		save->rflags = regs->rflags | (svm->forced_tf ? X86_EFLAGS_TF : 0) |
+			       (svm->stepping ? X86_EFLAGS_TF | X86_EFLAGS_RF : 0);
+	}
 	if (dirty & (REGS_CR0 | REGS_CR3 | REGS_CR4 | REGS_EFER))
 		svm_flush_cr(svm, dirty);
 	if (dirty & REGS_SEGS)
@@ -255,7 +260,9 @@ void svm_skip_instruction(struct vcpu *vcpu)
 		vcpu->regs.int_shadow = 0;
 		vcpu_dirty(vcpu, REGS_SHADOW);
 	}
-	if (unlikely(vcpu_rflags(vcpu) & X86_EFLAGS_TF))
+	if (unlikely(vcpu->guest_debug & KVM_GUESTDBG_SINGLESTEP))
+		svm->step_done = true;
+	else if (unlikely(vcpu_rflags(vcpu) & X86_EFLAGS_TF))
 		vcpu_raise_db(vcpu, DR_STEP);
 }
 

@@ -23,6 +23,8 @@
  * @asid, @asid_generation: valid on vcpu.last_cpu only, see svm_assign_asid()
  * @nmi_iret: the guest's NMI handler is at its IRET; NMIs open when RIP has left @nmi_iret_rip
  * @stepping: TF was set by us to see the end of that IRET
+ * @forced_tf: TF in the VMCB is KVM_GUESTDBG_SINGLESTEP's, not the guest's
+ * @step_done: with KVM_GUESTDBG_SINGLESTEP: an intercepted instruction was retired; report the step
  */
 struct svm_vcpu {
 	struct vcpu vcpu;
@@ -35,6 +37,8 @@ struct svm_vcpu {
 	bool nmi_iret;
 	bool stepping;
 	bool stepping_had_tf;
+	bool forced_tf;
+	bool step_done;
 	u64 nmi_iret_rip;
 	u64 tsc_ratio;
 };
