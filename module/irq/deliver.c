@@ -356,7 +356,7 @@ static int deliver_lowest(struct vm *vm, struct vcpu *source, const struct irq_m
 
 	apic = nth_match(vm, source, msg, UINT_MAX, &count);
 	if (!count)
-		return -1;
+		return 0;
 	/* An APIC may have been disabled in between: then the last one that is left takes it. */
 	apic = nth_match(vm, source, msg, msg->vector % count, &count) ?: apic;
 	return lapic_accept(apic, msg, source);
@@ -365,13 +365,13 @@ static int deliver_lowest(struct vm *vm, struct vcpu *source, const struct irq_m
 static int deliver_by_search(struct vm *vm, struct vcpu *source, const struct irq_msg *msg)
 {
 	struct vcpu *vcpu;
-	int i, hits = -1;
+	int i, hits = 0;
 
 	vm_for_each_vcpu(i, vcpu, vm) {
 		struct lapic *apic = vcpu_present_apic(vcpu);
 
 		if (apic && msg_matches(apic, source, msg))
-			hits = max(hits, 0) + lapic_accept(apic, msg, source);
+			hits += lapic_accept(apic, msg, source);
 	}
 	return hits;
 }
@@ -382,7 +382,8 @@ static int deliver_by_search(struct vm *vm, struct vcpu *source, const struct ir
  * @source: the vCPU whose APIC sends it (an IPI, from its own exit handler); NULL: a device
  * @msg: the message
  *
- * Any context. The number of APICs that took it, -1 when nobody is addressed.
+ * Any context. The number of APICs that took it, -1 when the VM has none. An absent destination is no
+ * error of the sender's.
  */
 int irq_deliver(struct vm *vm, struct vcpu *source, const struct irq_msg *msg)
 {

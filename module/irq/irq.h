@@ -93,10 +93,11 @@ int pit_reinject(struct vm *vm, bool reinject);			/* may sleep */
 #define NESTOR_MAX_ROUTES	4096
 /* KVM_SET_GSI_ROUTING; may sleep; @entries are a kernel copy. -EINVAL, -ENOMEM. */
 int irq_set_routing(struct vm *vm, const struct kvm_irq_routing_entry *entries, u32 n, u32 flags);
-/* Level of one GSI from one source. >0 delivered, 0 coalesced, <0 blocked or unknown: KVM_IRQ_LINE_STATUS. */
+/* KVM_IRQ_LINE_STATUS: level of one GSI from one source. >0 delivered, 0 coalesced, <0 blocked or unknown. */
 int irq_set_gsi(struct vm *vm, int source_id, u32 gsi, int level);
 int irq_send_msi(struct vm *vm, const struct kvm_msi *msi);	/* KVM_SIGNAL_MSI */
-int irq_deliver(struct vm *vm, struct vcpu *source, const struct irq_msg *msg);	/* number of targets hit, -1 none */
+/* Number of APICs that took it; -1 when the VM has none. */
+int irq_deliver(struct vm *vm, struct vcpu *source, const struct irq_msg *msg);
 
 /* A line is high while any source holds it high. */
 #define IRQ_SOURCE_USER		0
@@ -184,7 +185,7 @@ u8 lapic_pending_ioapic_eoi(struct vcpu *vcpu);
 int lapic_mmio_read(struct vcpu *vcpu, u64 gpa, int len, void *val);
 int lapic_mmio_write(struct vcpu *vcpu, u64 gpa, int len, const void *val);
 
-/* KVM_HC_SEND_IPI: number of targets hit or a negative KVM hypercall error. KVM_HC_KICK_CPU uses lapic_find(). */
+/* KVM_HC_SEND_IPI: number of targets hit, or -KVM_EINVAL. KVM_HC_KICK_CPU uses lapic_find(). */
 int lapic_pv_send_ipi(struct vcpu *vcpu, u64 low, u64 high, u32 min, u64 icr, bool op_64bit);
 struct vcpu *lapic_find(struct vm *vm, u32 apic_id);	/* any thread; NULL: nobody has it */
 
