@@ -186,6 +186,7 @@ int emu_write_linear(struct emu_ctx *ctx, u64 linear, const void *buf, unsigned 
 int emu_cmpxchg_linear(struct emu_ctx *ctx, u64 linear, void *old, const void *new,
 		       unsigned int len, unsigned int access);
 int emu_translate(struct emu_ctx *ctx, u64 linear, unsigned int access, u64 *gpa);
+int emu_probe(struct emu_ctx *ctx, u64 linear, unsigned int len, unsigned int access);
 int emu_read_mem(struct emu_ctx *ctx, enum emu_seg seg, u64 ea, void *buf, unsigned int len);
 int emu_write_mem(struct emu_ctx *ctx, enum emu_seg seg, u64 ea, const void *buf,
 		  unsigned int len);

@@ -185,19 +185,37 @@ static unsigned int chunk(u64 linear, unsigned int len)
 	return len < 8 ? len : 8;
 }
 
-/* Fault now for the second page, before anything is done to the first one. */
-static int probe(struct emu_ctx *ctx, u64 linear, unsigned int len, unsigned int access)
+/**
+ * emu_probe() - fault now if an access would
+ * @ctx: context
+ * @linear: linear address, checked by the caller
+ * @len: bytes, at most a page
+ * @access: EMU_ACC_*
+ *
+ * Return: enum emu_result.
+ */
+int emu_probe(struct emu_ctx *ctx, u64 linear, unsigned int len, unsigned int access)
 {
+	unsigned int first = PAGE_BYTES - PAGE_OFFSET(linear);
 	u64 gpa;
 	int rc;
 
-	if (PAGE_OFFSET(linear) + len <= PAGE_BYTES)
-		return EMU_OK;
 	rc = emu_translate(ctx, linear, access, &gpa);
-	if (rc != EMU_OK)
+	if (rc != EMU_OK || len <= first)
 		return rc;
-	return emu_translate(ctx, linear_add(ctx, linear, PAGE_BYTES - PAGE_OFFSET(linear)), access,
-			     &gpa);
+	return emu_translate(ctx, linear_add(ctx, linear, first), access, &gpa);
+}
+
+/*
+ * Nothing may be done to the first page of an access if its second one faults. What
+ * a replay takes from the log needs no translation, which may have changed since.
+ */
+static int probe_crossing(struct emu_ctx *ctx, u64 linear, unsigned int len,
+			  unsigned int access)
+{
+	if (PAGE_OFFSET(linear) + len <= PAGE_BYTES || emu_log_pending(ctx))
+		return EMU_OK;
+	return emu_probe(ctx, linear, len, access);
 }
 
 /**
@@ -218,12 +236,9 @@ int emu_read_linear(struct emu_ctx *ctx, u64 linear, void *buf, unsigned int len
 	u8 *p = buf;
 	int rc;
 
-	/* What a replay takes from the log needs no translation, which may have changed. */
-	if (!emu_log_pending(ctx)) {
-		rc = probe(ctx, linear, len, access);
-		if (rc != EMU_OK)
-			return rc;
-	}
+	rc = probe_crossing(ctx, linear, len, access);
+	if (rc != EMU_OK)
+		return rc;
 	for (; len; len -= n, p += n, linear = linear_add(ctx, linear, n)) {
 		n = chunk(linear, len);
 		if (log_replay(ctx, &val)) {
@@ -257,11 +272,9 @@ int emu_write_linear(struct emu_ctx *ctx, u64 linear, const void *buf, unsigned 
 	u64 gpa, val;
 	int rc;
 
-	if (!emu_log_pending(ctx)) {
-		rc = probe(ctx, linear, len, access);
-		if (rc != EMU_OK)
-			return rc;
-	}
+	rc = probe_crossing(ctx, linear, len, access);
+	if (rc != EMU_OK)
+		return rc;
 	for (; len; len -= n, p += n, linear = linear_add(ctx, linear, n)) {
 		n = chunk(linear, len);
 		if (log_replay(ctx, &val))

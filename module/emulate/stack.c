@@ -159,7 +159,7 @@ int emu_op_enter(struct emu_ctx *ctx)
 	unsigned int size = ctx->insn.opsize;
 	unsigned int level = ctx->insn.imm2 & 31;
 	unsigned int access = EMU_ACC_WRITE | emu_user(ctx);
-	u64 frame, linear, gpa;
+	u64 frame, linear;
 	int rc;
 
 	rc = emu_push(ctx, ctx->w.gpr[EMU_RBP], size);
@@ -175,7 +175,7 @@ int emu_op_enter(struct emu_ctx *ctx)
 	/* The new top of the stack must be writable, though nothing is written. */
 	rc = emu_linear(ctx, EMU_SS, emu_get_reg(ctx, EMU_RSP, emu_stack_size(ctx)), size, access,
 			&linear);
-	return rc == EMU_OK ? emu_translate(ctx, linear, access, &gpa) : rc;
+	return rc == EMU_OK ? emu_probe(ctx, linear, size, access) : rc;
 }
 
 int emu_op_leave(struct emu_ctx *ctx)

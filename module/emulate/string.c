@@ -173,7 +173,7 @@ static int ins_read(struct emu_ctx *ctx)
 	const unsigned int access = EMU_ACC_WRITE | emu_user(ctx);
 	unsigned int size = unit_size(ctx);
 	u64 ea = pointer(ctx, EMU_RDI);
-	u64 linear, gpa;
+	u64 linear;
 	int rc;
 
 	emu_linear(ctx, EMU_ES, ea, 0, access, &linear);
@@ -181,9 +181,7 @@ static int ins_read(struct emu_ctx *ctx)
 	if (rc == EMU_OK)
 		rc = emu_linear(ctx, EMU_ES, ea, size, access, &linear);
 	if (rc == EMU_OK)
-		rc = emu_translate(ctx, linear, access, &gpa);
-	if (rc == EMU_OK)
-		rc = emu_translate(ctx, linear + size - 1, access, &gpa);
+		rc = emu_probe(ctx, linear, size, access);
 	if (rc != EMU_OK)
 		return rc;
 	return emu_port_in_batch(ctx, ctx->w.gpr[EMU_RDX], size, batch_units(ctx, ea, linear));

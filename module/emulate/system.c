@@ -478,11 +478,11 @@ int emu_op_wbinvd(struct emu_ctx *ctx)
 static int flush_line(struct emu_ctx *ctx)
 {
 	const unsigned int access = EMU_ACC_READ | emu_user(ctx);
-	u64 linear, gpa;
+	u64 linear;
 	int rc;
 
 	rc = emu_linear(ctx, ctx->insn.seg, ctx->insn.ea, 1, access, &linear);
-	return rc == EMU_OK ? emu_translate(ctx, linear, access, &gpa) : rc;
+	return rc == EMU_OK ? emu_probe(ctx, linear, 1, access) : rc;
 }
 
 int emu_op_clflush(struct emu_ctx *ctx)
