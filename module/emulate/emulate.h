@@ -222,8 +222,8 @@ struct emu_intercept {
  *	architecture refuses, and on success updates @cr0, @cr4 and @efer (LMA) of the
  *	context, from which reads of CR0 and CR4 are served
  * @get_dr, @set_dr: DR0 to DR7; DR4 and DR5 never
- * @get_msr, @set_msr: EMU_FAULT (#GP) where the guest has no such MSR. @set_msr
- *	of EFER updates @efer of the context
+ * @get_msr, @set_msr: also of U_CET and S_CET when CR4.CET is set. EMU_FAULT (#GP)
+ *	where the guest has no such MSR. @set_msr of EFER updates @efer of the context
  * @rdpmc: as RDPMC
  * @set_xcr: as XSETBV after the privilege check
  * @cpuid: leaf and subleaf in *eax, *ecx; all four are outputs
@@ -279,7 +279,6 @@ struct emu_ops {
 #define EMU_FEAT_FSGSBASE	0x0200
 #define EMU_FEAT_AVX		0x0400
 #define EMU_FEAT_LAHF64		0x0800
-#define EMU_FEAT_PKU		0x1000
 
 /* ctx->effects, valid after EMU_OK; EMU_FX_COMMITTED after everything */
 #define EMU_FX_STEP		0x0001	/* RFLAGS.TF was set: deliver a single-step #DB (DR6.BS) */

@@ -50,12 +50,16 @@
 #define CR4_LA57	0x00001000ULL
 #define CR4_FSGSBASE	0x00010000ULL
 #define CR4_OSXSAVE	0x00040000ULL
-#define CR4_PKE		0x00400000ULL
+#define CR4_CET		0x00800000ULL
 #define EFER_LMA	0x00000400ULL
+#define CET_SHSTK_EN	0x00000001ULL
+#define CET_ENDBR_EN	0x00000004ULL
 #define DR6_BD		0x00002000ULL
 #define DR7_GD		0x00002000ULL
 
-#define EMU_MSR_TSC			0x00000010
+#define EMU_MSR_TSC		0x00000010
+#define EMU_MSR_U_CET		0x000006a0
+#define EMU_MSR_S_CET		0x000006a2
 #define EMU_MSR_EFER		0xc0000080
 #define EMU_MSR_KERNEL_GS_BASE	0xc0000102
 #define EMU_MSR_TSC_AUX		0xc0000103
@@ -122,6 +126,8 @@ typedef int (*emu_exec_t)(struct emu_ctx *ctx);
 #define OPF_ALIGN		0x1000	/* SSE: #GP unless memory is aligned to its size */
 #define OPF_LOCKED	0x2000	/* atomic without LOCK (XCHG) */
 #define OPF_VEX		0x4000	/* the handler does the VEX form too */
+#define OPF_SHSTK	0x8000	/* uses the shadow stack, if there is one */
+#define OPF_IBT		0x10000	/* its target must be ENDBRANCH, if that is on */
 
 /**
  * struct emu_opcode - one entry of the opcode tables
@@ -136,7 +142,7 @@ struct emu_opcode {
 		emu_exec_t exec;
 		const struct emu_opcode *sub;
 	};
-	u16 flags;
+	u32 flags;
 	u8 by;
 	u8 dst, src, imm;
 };

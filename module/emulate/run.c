@@ -154,6 +154,26 @@ static bool needs_memory(const struct emu_opcode *op)
 	return op->dst == K_M || op->src == K_M;
 }
 
+/* Whether control-flow enforcement is on in any way that @op would have to heed. */
+static bool cet_active(struct emu_ctx *ctx, const struct emu_opcode *op)
+{
+	bool near = op->flags & OPF_NEAR;
+	u64 wanted = 0, user = 0, super = 0;
+
+	if (!(ctx->cr4 & CR4_CET) || emu_real_or_v86(ctx))
+		return false;
+	if (op->flags & OPF_SHSTK)
+		wanted |= CET_SHSTK_EN;
+	if (op->flags & OPF_IBT)
+		wanted |= CET_ENDBR_EN;
+	/* A far transfer may change the privilege level. When in doubt it is on. */
+	if ((!near || ctx->cpl == 3) && ctx->ops->get_msr(ctx, EMU_MSR_U_CET, &user) != EMU_OK)
+		return true;
+	if ((!near || ctx->cpl != 3) && ctx->ops->get_msr(ctx, EMU_MSR_S_CET, &super) != EMU_OK)
+		return true;
+	return (user | super) & wanted;
+}
+
 /* Everything that makes the instruction illegal whatever its operands hold. */
 static int check_instruction(struct emu_ctx *ctx)
 {
@@ -170,6 +190,9 @@ static int check_instruction(struct emu_ctx *ctx)
 	if (needs_memory(op) && !ctx->insn.has_mem)
 		return emu_ud(ctx);
 	if (!op->exec)
+		return EMU_UNHANDLED;
+	/* Shadow stacks are not emulated, and a branch must not get around them. */
+	if ((op->flags & (OPF_SHSTK | OPF_IBT)) && cet_active(ctx, op))
 		return EMU_UNHANDLED;
 	if (op->flags & OPF_SSE)
 		return check_simd(ctx);

@@ -57,8 +57,10 @@ static const struct emu_opcode group4[8] = {
 
 static const struct emu_opcode group5[8] = {
 	OP(inc, Ev, none, OPF_LOCK), OP(dec, Ev, none, OPF_LOCK),
-	OP(call_rm, Ev, none, OPF_NOWB | OPF_NEAR), OP(far_mem, none, M, 0),
-	OP(jmp_rm, Ev, none, OPF_NOWB | OPF_NEAR), OP(far_mem, none, M, 0),
+	OP(call_rm, Ev, none, OPF_NOWB | OPF_NEAR | OPF_SHSTK | OPF_IBT),
+	OP(far_mem, none, M, OPF_SHSTK | OPF_IBT),
+	OP(jmp_rm, Ev, none, OPF_NOWB | OPF_NEAR | OPF_IBT),
+	OP(far_mem, none, M, OPF_IBT),
 	OP(push, Ev, none, OPF_NOWB | OPF_D64), UD,
 };
 
@@ -121,7 +123,8 @@ static const struct emu_opcode one_byte[256] = {
 	/* 90 */
 	REFINE(PREFIX, op_90), OP(xchg, Zv, rAX, 0), OP(xchg, Zv, rAX, 0),
 	OP(xchg, Zv, rAX, 0), X4(OP(xchg, Zv, rAX, 0)),
-	OP(cbw, none, none, 0), OP(cwd, none, none, 0), OP(far_imm, Ap, none, OPF_NO64), LEN,
+	OP(cbw, none, none, 0), OP(cwd, none, none, 0),
+	OP(far_imm, Ap, none, OPF_NO64 | OPF_SHSTK | OPF_IBT), LEN,
 	OP(pushf, none, none, OPF_D64), OP(popf, none, none, OPF_D64), OP(sahf, none, none, 0),
 	OP(lahf, none, none, 0),
 	/* A0 */
@@ -136,12 +139,14 @@ static const struct emu_opcode one_byte[256] = {
 	/* B0 */
 	X8(OP(mov, Zb, Ib, OPF_MOV)), X8(OP(mov, Zv, Iv, OPF_MOV)),
 	/* C0 */
-	OP(shift, Eb, Ib, 0), OP(shift, Ev, Ib, 0), OP(ret, Iw, none, OPF_NEAR | OPF_NOWB),
-	OP(ret, none, none, OPF_NEAR), OP(load_far, Gv, M, OPF_NO64 | OPF_MOV),
+	OP(shift, Eb, Ib, 0), OP(shift, Ev, Ib, 0),
+	OP(ret, Iw, none, OPF_NEAR | OPF_NOWB | OPF_SHSTK),
+	OP(ret, none, none, OPF_NEAR | OPF_SHSTK), OP(load_far, Gv, M, OPF_NO64 | OPF_MOV),
 	OP(load_far, Gv, M, OPF_NO64 | OPF_MOV), REFINE(REG, group11_c6), REFINE(REG, group11_c7),
 	OP(enter, IwIb, none, OPF_D64 | OPF_NOWB), OP(leave, none, none, OPF_D64),
-	OP(ret_far, Iw, none, OPF_NOWB), OP(ret_far, none, none, 0), OP(int3, none, none, 0),
-	OP(int, Ib, none, OPF_NOWB), OP(into, none, none, OPF_NO64), OP(iret, none, none, 0),
+	OP(ret_far, Iw, none, OPF_NOWB | OPF_SHSTK), OP(ret_far, none, none, OPF_SHSTK),
+	OP(int3, none, none, 0),
+	OP(int, Ib, none, OPF_NOWB), OP(into, none, none, OPF_NO64), OP(iret, none, none, OPF_SHSTK),
 	/* D0 */
 	OP(shift, Eb, 1, 0), OP(shift, Ev, 1, 0), OP(shift, Eb, CL, 0), OP(shift, Ev, CL, 0),
 	OP(aam, Ib, none, OPF_NO64 | OPF_NOWB), OP(aad, Ib, none, OPF_NO64 | OPF_NOWB),
@@ -150,8 +155,8 @@ static const struct emu_opcode one_byte[256] = {
 	OP(loop, Jb, none, OPF_NEAR | OPF_NOWB), OP(loop, Jb, none, OPF_NEAR | OPF_NOWB),
 	OP(loop, Jb, none, OPF_NEAR | OPF_NOWB), OP(jcxz, Jb, none, OPF_NEAR | OPF_NOWB),
 	OP(in, Ib, none, OPF_NOWB), OP(in, Ib, none, OPF_NOWB), OP(out, Ib, none, OPF_NOWB),
-	OP(out, Ib, none, OPF_NOWB), OP(call_rel, Jz, none, OPF_NEAR | OPF_NOWB),
-	OP(jmp_rel, Jz, none, OPF_NEAR | OPF_NOWB), OP(far_imm, Ap, none, OPF_NO64),
+	OP(out, Ib, none, OPF_NOWB), OP(call_rel, Jz, none, OPF_NEAR | OPF_NOWB | OPF_SHSTK),
+	OP(jmp_rel, Jz, none, OPF_NEAR | OPF_NOWB), OP(far_imm, Ap, none, OPF_NO64 | OPF_IBT),
 	OP(jmp_rel, Jb, none, OPF_NEAR | OPF_NOWB), OP(in, none, none, 0), OP(in, none, none, 0),
 	OP(out, none, none, 0), OP(out, none, none, 0),
 	/* F0 */

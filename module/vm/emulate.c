@@ -400,7 +400,6 @@ static const struct {
 	{ X86_FEATURE_FSGSBASE, EMU_FEAT_FSGSBASE },
 	{ X86_FEATURE_AVX, EMU_FEAT_AVX },
 	{ X86_FEATURE_LAHF_LM, EMU_FEAT_LAHF64 },
-	{ X86_FEATURE_PKU, EMU_FEAT_PKU },
 };
 
 /* What the guest's CPUID offers; once per change of it. */

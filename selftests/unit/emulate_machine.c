@@ -271,6 +271,8 @@ static u64 *msr_slot(struct machine *m, u32 msr)
 	case EMU_MSR_TSC: return &m->msr_tsc;
 	case EMU_MSR_TSC_AUX: return &m->msr_aux;
 	case EMU_MSR_KERNEL_GS_BASE: return &m->msr_kernel_gs;
+	case EMU_MSR_U_CET: return &m->msr_u_cet;
+	case EMU_MSR_S_CET: return &m->msr_s_cet;
 	case EMU_MSR_EFER: return &m->ctx.efer;
 	}
 	return NULL;

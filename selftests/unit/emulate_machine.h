@@ -56,7 +56,7 @@ struct machine {
 	u16 table_limit[2];
 	u64 cr2, cr3, cr8;
 	u64 dr[8];
-	u64 msr_tsc, msr_aux, msr_kernel_gs, xcr0;
+	u64 msr_tsc, msr_aux, msr_kernel_gs, msr_u_cet, msr_s_cet, xcr0;
 	u8 xmm[16][32];
 	u64 invlpg;
 	unsigned int wbinvd;

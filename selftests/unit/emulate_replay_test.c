@@ -68,20 +68,20 @@ static void random_gdt(struct machine *m)
 
 static u64 random_value(void)
 {
-	switch (below(8)) {
+	switch (below(10)) {
 	case 0:
 		return below(40);
 	case 1:
 		return -(u64)below(40);
 	case 2:
 		return below(32) * 8 | below(4);
-	case 3:
+	case 3: case 4:
 		return MACHINE_MMIO - 8 + below(16);
-	case 4:
+	case 5: case 6:
 		return MACHINE_MMIO + below(0x2000);
-	case 5:
+	case 7:
 		return rnd() & 0xffff;
-	case 6:
+	case 8:
 		return below(MACHINE_RAM);
 	}
 	return rnd();
@@ -95,7 +95,7 @@ static void random_registers(struct machine *m)
 	for (i = 0; i < EMU_NR_GPR; i++)
 		r->gpr[i] = random_value();
 	if (!one_in(4))
-		r->gpr[EMU_RSP] = 0x6000 + below(256);
+		r->gpr[EMU_RSP] = (one_in(3) ? MACHINE_MMIO : 0x6000) + below(256);
 	if (one_in(2))
 		r->gpr[EMU_RCX] = below(200);
 	r->rflags |= rnd() & (FL_STATUS | FL_DF | FL_IF | FL_IOPL);

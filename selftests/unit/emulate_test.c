@@ -911,6 +911,25 @@ static void test_task_switch_exit(void)
 	       "a 16-bit TSS; a jump releases the old one");
 }
 
+static void test_cet(void)
+{
+	machine_init(&m, EMU_LONG64);
+	m.ctx.cr4 |= CR4_CET;
+	CODE(0xe8, 0, 0, 0, 0);
+	tap_ok(machine_run(&m) == EMU_OK, "call with CR4.CET alone");
+	m.msr_u_cet = CET_SHSTK_EN;
+	tap_ok((RIP = 0x7000) && machine_run(&m) == EMU_OK, "call in level 0, shadow stacks in 3");
+	m.msr_s_cet = CET_SHSTK_EN;
+	RIP = 0x7000;
+	tap_ok(machine_run(&m) == EMU_UNHANDLED && RIP == 0x7000, "call with a shadow stack");
+	CODE(0xff, 0xe0);
+	tap_ok(machine_run(&m) == EMU_OK, "an indirect jump with shadow stacks only");
+	m.msr_s_cet = CET_ENDBR_EN;
+	RIP = 0x7000;
+	CODE(0xff, 0xe0);
+	tap_ok(machine_run(&m) == EMU_UNHANDLED, "an indirect jump with branch tracking");
+}
+
 static void test_decode_only(void)
 {
 	machine_init(&m, EMU_LONG64);
@@ -956,6 +975,7 @@ int main(void)
 	test_effective_addresses();
 	test_task_switch();
 	test_task_switch_exit();
+	test_cet();
 	test_decode_only();
 	return tap_done();
 }
