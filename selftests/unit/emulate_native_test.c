@@ -8,7 +8,7 @@
  * signal handler, which swaps in the registers of the test; the trap or fault that
  * follows enters it again, and it swaps them back.
  *
- * Options: --count N, --seed S, --case N (only that one), --verbose
+ * Options: --count N, --seed S, --case N (only that one)
  */
 #include <asm/ldt.h>
 #include <errno.h>
@@ -21,7 +21,7 @@
 #include <ucontext.h>
 #include <unistd.h>
 
-#include "emulate/internal.h"
+#include "emulate_undefined.h"
 #include "tap.h"
 
 #define BASE		0x20000000UL
@@ -614,107 +614,6 @@ static bool generate(void)
 
 /* ---- comparison ---- */
 
-static unsigned int shift_count(void)
-{
-	const struct emu_insn *insn = &t.ctx.insn;
-	unsigned int count;
-
-	if (insn->map == EMU_MAP_0F)
-		count = insn->opcode & 1 ? t.before.regs.gpr[EMU_RCX] : insn->imm;
-	else if (insn->opcode < 0xd0)
-		count = insn->imm;
-	else
-		count = insn->opcode < 0xd2 ? 1 : t.before.regs.gpr[EMU_RCX];
-	return count & (insn->opsize == 8 && (insn->opcode & 1 || insn->map == EMU_MAP_0F) ?
-			63 : 31);
-}
-
-static unsigned int operand_bits(void)
-{
-	const struct emu_insn *insn = &t.ctx.insn;
-
-	return insn->map == EMU_MAP_1BYTE && !(insn->opcode & 1) ? 8 : insn->opsize * 8;
-}
-
-static u64 undefined_shift(void)
-{
-	unsigned int count = shift_count();
-	unsigned int which = (t.ctx.insn.modrm >> 3) & 7;
-	u64 undefined = count == 1 ? 0 : FL_OF;
-
-	if (!count)
-		return 0;
-	if (which >= 4)
-		undefined |= FL_AF;
-	if (which >= 4 && which != 7 && count >= operand_bits())
-		undefined |= FL_CF;
-	return undefined;
-}
-
-/* Flags that the SDM leaves undefined, by instruction. */
-static u64 undefined_flags(void)
-{
-	const struct emu_insn *insn = &t.ctx.insn;
-	unsigned int reg = (insn->modrm >> 3) & 7;
-	u8 b = insn->opcode;
-
-	if (insn->map == EMU_MAP_1BYTE) {
-		if (b < 0x40 && (b & 7) < 6 && ((b >> 3) == 1 || (b >> 3) == 4 || (b >> 3) == 6))
-			return FL_AF;
-		if (b >= 0x80 && b <= 0x83 && (reg == 1 || reg == 4 || reg == 6))
-			return FL_AF;
-		if (b == 0x84 || b == 0x85 || b == 0xa8 || b == 0xa9)
-			return FL_AF;
-		if (b == 0xc0 || b == 0xc1 || (b >= 0xd0 && b <= 0xd3))
-			return undefined_shift();
-		if (b == 0x69 || b == 0x6b)
-			return FL_SF | FL_ZF | FL_AF | FL_PF;
-		if ((b == 0xf6 || b == 0xf7) && reg < 2)
-			return FL_AF;
-		if ((b == 0xf6 || b == 0xf7) && reg >= 6)
-			return FL_STATUS;
-		if ((b == 0xf6 || b == 0xf7) && reg >= 4)
-			return FL_SF | FL_ZF | FL_AF | FL_PF;
-		if (b == 0x27 || b == 0x2f)
-			return FL_OF;
-		if (b == 0x37 || b == 0x3f)
-			return FL_OF | FL_SF | FL_ZF | FL_PF;
-		if (b == 0xd4 || b == 0xd5)
-			return FL_OF | FL_AF | FL_CF;
-		return 0;
-	}
-	if (insn->map != EMU_MAP_0F)
-		return 0;
-	if (b == 0xa3 || b == 0xab || b == 0xb3 || b == 0xba || b == 0xbb)
-		return FL_OF | FL_SF | FL_AF | FL_PF;
-	if (b == 0xbc || b == 0xbd)
-		return FL_OF | FL_SF | FL_AF | FL_PF | FL_CF;
-	if (b == 0xaf)
-		return FL_SF | FL_ZF | FL_AF | FL_PF;
-	if (b == 0xa4 || b == 0xa5 || b == 0xac || b == 0xad)
-		return shift_count() > operand_bits() ? FL_STATUS :
-		       FL_AF | (shift_count() == 1 ? 0 : FL_OF);
-	return 0;
-}
-
-/* SHLD and SHRD by more than the operand's width: the result is undefined as well. */
-static bool undefined_result(void)
-{
-	const struct emu_insn *insn = &t.ctx.insn;
-
-	return insn->map == EMU_MAP_0F && (insn->opcode & 0xf6) == 0xa4 &&
-	       shift_count() > operand_bits();
-}
-
-static u64 tzcnt_flags(void)
-{
-	const struct emu_insn *insn = &t.ctx.insn;
-	bool count = insn->map == EMU_MAP_0F && (insn->opcode & 0xfe) == 0xbc &&
-		     (insn->prefix & EMU_PFX_REP);
-
-	return count ? FL_CF : 0;
-}
-
 static bool same_registers(void)
 {
 	const struct emu_regs *n = &t.native.state.regs, *e = &t.emulated.state.regs;
@@ -730,7 +629,9 @@ static bool same_registers(void)
 static bool same(void)
 {
 	const struct outcome *n = &t.native, *e = &t.emulated;
-	u64 flags = COMPARED_FLAGS & ~(undefined_flags() & ~tzcnt_flags());
+	const struct emu_insn *insn = &t.ctx.insn;
+	u64 rcx = t.before.regs.gpr[EMU_RCX];
+	u64 flags = COMPARED_FLAGS & ~(undefined_flags(insn, rcx) & ~tzcnt_flags(insn));
 
 	/* Which of the two loads of CMPS comes first is up to the CPU. */
 	if (t.ctx.insn.map == EMU_MAP_1BYTE && (t.ctx.insn.opcode & 0xfe) == 0xa6 &&
@@ -741,7 +642,7 @@ static bool same(void)
 	if (n->how != STEPPED)
 		return n->error_code == e->error_code && n->address == e->address &&
 		       n->state.regs.rip == e->state.regs.rip;
-	if (undefined_result())
+	if (undefined_result(insn, rcx))
 		return true;
 	return same_registers() && !((n->state.regs.rflags ^ e->state.regs.rflags) & flags) &&
 	       !memcmp((void *)DATA, shadow + (DATA - BASE), DATA_SIZE);
@@ -805,7 +706,8 @@ static void run_case(unsigned long number, struct tally *tally)
 		if (tally->mismatches++ < 10)
 			show_case(number);
 		equalize();
-	} else if (t.native.how != STEPPED || undefined_result()) {
+	} else if (t.native.how != STEPPED ||
+		   undefined_result(&t.ctx.insn, t.before.regs.gpr[EMU_RCX])) {
 		equalize();
 	}
 }
