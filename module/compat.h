@@ -93,18 +93,6 @@ static inline void compat_eventfd_signal(struct eventfd_ctx *ctx)
 #endif
 }
 
-/* First in an eventfd's queue, and alone to be woken. -EBUSY where the kernel sees that one is there. */
-static inline int compat_add_wait_queue_priority(struct wait_queue_head *wqh,
-						 struct wait_queue_entry *wait)
-{
-#ifdef HAVE_WAIT_PRIORITY_EXCLUSIVE
-	return add_wait_queue_priority_exclusive(wqh, wait);
-#else
-	add_wait_queue_priority(wqh, wait);
-	return 0;
-#endif
-}
-
 /* kvm_run's fields that user space may change at any time were renamed for those who read them. */
 static inline bool compat_immediate_exit(const struct kvm_run *run)
 {
@@ -158,9 +146,13 @@ static __always_inline bool compat_work_pending(void)
 /**
  * compat_handle_work - do what compat_work_pending() saw, with interrupts on
  *
- * 0, or -EINTR when the task must return to user space. Up to 6.x the kernel's helper writes into
- * a struct kvm_vcpu, and task_work_run() is not for modules: work that needs it (TIF_NOTIFY_RESUME)
- * is done on the way to user space, from where KVM_RUN is called again.
+ * Up to 6.x the kernel's helper writes into a struct kvm_vcpu, and task_work_run() is not for
+ * modules. Work that needs it (TIF_NOTIFY_RESUME: also every preemption of a thread that uses rseq)
+ * is done on the way to user space. A system call that is restarted goes that way and comes back at
+ * once, unseen by the caller, unless a signal handler runs there: then it must get -EINTR, so not
+ * restart_syscall(), which restarts after handlers too.
+ *
+ * Return: 0; -EINTR for a signal; -ERESTARTNOHAND when KVM_RUN shall return it.
  */
 static inline int compat_handle_work(void)
 {
@@ -171,8 +163,10 @@ static inline int compat_handle_work(void)
 #else
 	if (need_resched())
 		schedule();
-	if (read_thread_flags() & (XFER_TO_GUEST_MODE_WORK & ~_TIF_NEED_RESCHED))
-		return -EINTR;
+	if (read_thread_flags() & (XFER_TO_GUEST_MODE_WORK & ~_TIF_NEED_RESCHED)) {
+		set_thread_flag(TIF_SIGPENDING);
+		return -ERESTARTNOHAND;
+	}
 	cond_resched();
 	return 0;
 #endif
@@ -238,6 +232,25 @@ static inline int compat_follow_pfn(struct vm_area_struct *vma, unsigned long ad
 	pte_unmap_unlock(ptep, lock);
 #endif
 	return 0;
+}
+
+/* A large leaf of the host that maps no struct pages. Before 6.12 only DAX had leaves without the mark. */
+static inline bool compat_pmd_special(pmd_t pmd)
+{
+#ifdef HAVE_PMD_SPECIAL
+	return pmd_special(pmd);
+#else
+	return !pfn_valid(pmd_pfn(pmd));
+#endif
+}
+
+static inline bool compat_pud_special(pud_t pud)
+{
+#ifdef HAVE_PMD_SPECIAL
+	return pud_special(pud);
+#else
+	return !pfn_valid(pud_pfn(pud));
+#endif
 }
 
 /* A page that only user space can provide (userfaultfd) is waited for until a signal comes. */

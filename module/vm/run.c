@@ -355,6 +355,19 @@ static bool interrupt_window_exit(struct vcpu *vcpu)
 	return true;
 }
 
+/* Scheduler, signals, task work. 0 or what KVM_RUN returns. */
+static int handle_work(struct vcpu *vcpu)
+{
+	int r = compat_handle_work();
+
+	if (r == -EINTR)
+		return interrupted(vcpu);
+	/* A restart shows as -EINTR if a signal handler comes between. */
+	if (r)
+		vcpu->run->exit_reason = KVM_EXIT_INTR;
+	return r;
+}
+
 static int run_loop(struct vcpu *vcpu)
 {
 	int r;
@@ -370,8 +383,11 @@ static int run_loop(struct vcpu *vcpu)
 			return r;
 		if (unlikely(vcpu->request_interrupt_window) && interrupt_window_exit(vcpu))
 			return RUN_USER;
-		if (compat_work_pending() && compat_handle_work())
-			return interrupted(vcpu);
+		if (compat_work_pending()) {
+			r = handle_work(vcpu);
+			if (r)
+				return r;
+		}
 	}
 }
 
@@ -406,7 +422,8 @@ static int run_uninitialized(struct vcpu *vcpu)
  *
  * Caller holds vcpu->mutex and has dealt with the signal mask and synchronised registers.
  * 0 with kvm_run filled in, or -errno as upstream: -EINTR (signal or immediate_exit), -EAGAIN,
- * -EFAULT, -EIO.
+ * -EFAULT, -EIO. immediate_exit leaves the exit reason as it was: user space completes an access that
+ * way and looks at the exit afterwards.
  */
 int vcpu_run(struct vcpu *vcpu)
 {
@@ -417,7 +434,7 @@ int vcpu_run(struct vcpu *vcpu)
 	vcpu->request_interrupt_window = READ_ONCE(run->request_interrupt_window);
 
 	if (unlikely(vcpu->mp_state == KVM_MP_STATE_UNINITIALIZED)) {
-		r = immediate ? interrupted(vcpu) : run_uninitialized(vcpu);
+		r = immediate ? -EINTR : run_uninitialized(vcpu);
 		goto out;
 	}
 	if (!irqchip_in_kernel_apic(vcpu->vm) && cpu_set_cr8(vcpu, READ_ONCE(run->cr8))) {
@@ -432,7 +449,7 @@ int vcpu_run(struct vcpu *vcpu)
 		r = complete(vcpu);
 	}
 	if (r == RUN_GUEST)
-		r = immediate ? interrupted(vcpu) : run_loop(vcpu);
+		r = immediate ? -EINTR : run_loop(vcpu);
 	if (r == RUN_USER) {
 		vcpu->stats.user_exits++;
 		r = 0;
