@@ -423,6 +423,8 @@ static void test_order(void)
 	EXPECT_VALUE(0, vm, KVM_SET_TSS_ADDR, 0xfffbd000, "usual place");
 	EXPECT_VALUE(-EINVAL, vm, KVM_SET_TSS_ADDR, 0xffffe000, "no room below 4 GiB");
 	EXPECT_VALUE(-EINVAL, vm, KVM_SET_TSS_ADDR, 1ul << 32, "above 4 GiB");
+	EXPECT_VALUE(-EINVAL, vm, KVM_SET_NR_MMU_PAGES, 63, "too few");
+	EXPECT_VALUE(0, vm, KVM_SET_NR_MMU_PAGES, 64, "the minimum");
 	EXPECT_VALUE(-EINVAL, vm, KVM_SET_BOOT_CPU_ID, 1ul << 40, "out of range");
 	EXPECT_VALUE(0, vm, KVM_SET_BOOT_CPU_ID, 0, "before a vCPU");
 	EXPECT_VALUE(-EINVAL, vm, KVM_CREATE_VCPU, max_id, "first impossible id");

@@ -230,6 +230,7 @@ static const struct capability capabilities[] = {
 	ON(SYNC_MMU),
 	ON(MEMORY_FAULT_INFO),
 	ENABLE(MANUAL_DIRTY_LOG_PROTECT2, DIRTY_LOG_MANUAL_CAPS, enable_manual_dirty_log),
+	ON(MMU_SHADOW_CACHE_CONTROL),
 	ON(SET_TSS_ADDR),
 	ON(SET_IDENTITY_MAP_ADDR),
 

@@ -43,7 +43,6 @@ struct resampler {
  * struct irqfd - an eventfd bound to a GSI
  * @vm: holds no reference; the VM's fd outlives its irqfds
  * @gsi: any number: routes come and go
- * @waiting: @wait is in the eventfd's wait queue; written before the assigner leaves vm->irq_srcu
  * @ctx: what raises the interrupt
  * @link: in vm->irqfds, under vm->irqfd_lock; off the list: being taken apart
  * @wait: calls irqfd_wakeup()
@@ -55,7 +54,6 @@ struct resampler {
 struct irqfd {
 	struct vm *vm;
 	u32 gsi;
-	bool waiting;
 	struct eventfd_ctx *ctx;
 	struct list_head link;
 	wait_queue_entry_t wait;
@@ -167,11 +165,8 @@ static void irqfd_shutdown(struct work_struct *work)
 	struct irqfd *irqfd = container_of(work, struct irqfd, shutdown);
 	u64 count;
 
-	/* The assigner holds SRCU until the irqfd is complete. */
-	synchronize_srcu_expedited(&irqfd->vm->irq_srcu);
 	/* After this the callback neither runs nor will run. */
-	if (irqfd->waiting)
-		eventfd_ctx_remove_wait_queue(irqfd->ctx, &irqfd->wait, &count);
+	eventfd_ctx_remove_wait_queue(irqfd->ctx, &irqfd->wait, &count);
 	irqfd_free(irqfd);
 }
 
@@ -216,80 +211,51 @@ struct irqfd_poll {
 	int error;
 };
 
+/*
+ * First in the eventfd's queue, and alone to be woken: the event is the guest's, and a program that
+ * reads the eventfd too does not get it. So there can be only one, whichever VM it belongs to.
+ */
 static void irqfd_queue(struct file *file, wait_queue_head_t *wqh, poll_table *table)
 {
 	struct irqfd_poll *poll = container_of(table, struct irqfd_poll, table);
-	struct irqfd *irqfd = poll->irqfd;
+	wait_queue_entry_t *wait = &poll->irqfd->wait, *first;
 
-	/*
-	 * First in the queue and exclusive: the event is the guest's, a reader of the eventfd does
-	 * not wake up for it.
-	 */
-	init_waitqueue_func_entry(&irqfd->wait, irqfd_wakeup);
-	poll->error = compat_add_wait_queue_priority(wqh, &irqfd->wait);
-	irqfd->waiting = !poll->error;
-}
+	init_waitqueue_func_entry(wait, irqfd_wakeup);
+	wait->flags = WQ_FLAG_EXCLUSIVE | WQ_FLAG_PRIORITY;
 
-/* -EBUSY: an eventfd raises one interrupt. */
-static int irqfd_activate(struct irqfd *irqfd)
-{
-	struct vm *vm = irqfd->vm;
-	struct irqfd *other;
-	int r = 0;
-
-	spin_lock_irq(&vm->irqfd_lock);
-	list_for_each_entry(other, &vm->irqfds, link) {
-		if (other->ctx == irqfd->ctx) {
-			r = -EBUSY;
-			break;
-		}
-	}
-	if (!r)
-		list_add_tail(&irqfd->link, &vm->irqfds);
-	spin_unlock_irq(&vm->irqfd_lock);
-	return r;
-}
-
-static void irqfd_deactivate_one(struct irqfd *irqfd)
-{
-	struct vm *vm = irqfd->vm;
-
-	spin_lock_irq(&vm->irqfd_lock);
-	/* Another thread may have deassigned it already. */
-	if (!list_empty(&irqfd->link))
-		irqfd_deactivate(irqfd);
-	spin_unlock_irq(&vm->irqfd_lock);
+	spin_lock_irq(&wqh->lock);
+	first = list_first_entry_or_null(&wqh->head, wait_queue_entry_t, entry);
+	if (first && first->flags & WQ_FLAG_PRIORITY)
+		poll->error = -EBUSY;
+	else
+		__add_wait_queue(wqh, wait);
+	spin_unlock_irq(&wqh->lock);
 }
 
 /*
- * Bind a complete irqfd to its eventfd. From the moment it is on the list others may take it apart,
- * which SRCU holds off until here all is done.
+ * Bind a complete irqfd to its eventfd. Until it is on the list nobody else can take it apart: the
+ * eventfd does not close while the caller holds the file.
  */
 static int irqfd_bind(struct irqfd *irqfd, struct file *file)
 {
 	struct irqfd_poll poll = { .irqfd = irqfd };
 	struct vm *vm = irqfd->vm;
 	__poll_t events;
-	int idx;
 
-	idx = srcu_read_lock(&vm->irq_srcu);
-	poll.error = irqfd_activate(irqfd);
+	init_poll_funcptr(&poll.table, irqfd_queue);
+	events = vfs_poll(file, &poll.table);
 	if (poll.error) {
-		srcu_read_unlock(&vm->irq_srcu, idx);
 		irqfd_free(irqfd);
 		return poll.error;
 	}
-	init_poll_funcptr(&poll.table, irqfd_queue);
-	events = vfs_poll(file, &poll.table);
-	if (poll.error)
-		irqfd_deactivate_one(irqfd);
-	else if (events & EPOLLIN)
-		/* It was signalled before. */
+	/* It was signalled before. */
+	if (events & EPOLLIN)
 		irqfd_inject(irqfd);
-	srcu_read_unlock(&vm->irq_srcu, idx);
-	if (poll.error)
-		flush_workqueue(irqfd_wq);
-	return poll.error;
+
+	spin_lock_irq(&vm->irqfd_lock);
+	list_add_tail(&irqfd->link, &vm->irqfds);
+	spin_unlock_irq(&vm->irqfd_lock);
+	return 0;
 }
 
 static struct irqfd *irqfd_create(struct vm *vm, const struct kvm_irqfd *args, struct file *file)

@@ -270,6 +270,14 @@ static int create_pit(struct vm *vm)
 	return vm_create_pit2(vm, &config);
 }
 
+/* A bound on shadow page tables, of which there are none: the CPU walks guest tables by itself. */
+#define MIN_MMU_PAGES	64
+
+static int set_nr_mmu_pages(unsigned long n)
+{
+	return n < MIN_MMU_PAGES ? -EINVAL : 0;
+}
+
 static int set_boot_cpu_id(struct vm *vm, unsigned long id)
 {
 	int r = 0;
@@ -361,6 +369,8 @@ static long vm_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 		return create_irqchip(vm);
 	case KVM_CREATE_PIT:
 		return create_pit(vm);
+	case KVM_SET_NR_MMU_PAGES:
+		return set_nr_mmu_pages(arg);
 	case KVM_SET_BOOT_CPU_ID:
 		return set_boot_cpu_id(vm, arg);
 	case KVM_SET_GSI_ROUTING:
