@@ -470,11 +470,11 @@ void msr_vcpu_init(struct vcpu *vcpu)
 {
 	struct cpu_state *c = &vcpu->cpu_state;
 
-	c->ucode_rev = cpu_caps.vmx ? UCODE_REV_INTEL : UCODE_REV_AMD;
-	c->de_cfg = msr_host_de_cfg();
 	c->poll_control = 1;
 	if (vcpu->vm->caps.disabled_quirks & KVM_X86_QUIRK_STUFF_FEATURE_MSRS)
 		return;
+	c->ucode_rev = cpu_caps.vmx ? UCODE_REV_INTEL : UCODE_REV_AMD;
+	c->de_cfg = msr_host_de_cfg();
 	c->platform_info = msr_host_platform_info();
 	if (cpu_caps.vmx)
 		c->arch_capabilities = msr_host_arch_capabilities();
