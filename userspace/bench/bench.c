@@ -11,7 +11,7 @@
 #include "util.h"
 
 /* A guest that waits for what never comes is given up after this many seconds. */
-#define PATIENCE 60
+#define PATIENCE 30
 
 enum { OPT_DEVICE = 256, OPT_JSON };
 

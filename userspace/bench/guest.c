@@ -107,6 +107,17 @@ int guest__enter(struct guest *guest, unsigned int cpu, const char *code,
 	return ret;
 }
 
+/* The place says which of the hypervisor's duties it is stuck in. */
+static void explain_hang(struct guest *guest, struct result *result)
+{
+	struct kvm_regs regs;
+
+	if (ioctl(guest->vm.vcpus[0].fd, KVM_GET_REGS, &regs) < 0)
+		regs.rip = 0;
+	result__fail(result, "the guest does not come to an end, rip 0x%llx rflags 0x%llx rcx 0x%llx r12 %lld",
+		     regs.rip, regs.rflags, regs.rcx, regs.r12);
+}
+
 /**
  * guest__run() - run vCPU 0 up to its next exit to user space
  *
@@ -117,7 +128,7 @@ bool guest__run(struct guest *guest, struct result *result)
 	if (ioctl(guest->vm.vcpus[0].fd, KVM_RUN, 0) == 0)
 		return true;
 	if (errno == EINTR)
-		result__fail(result, "the guest does not come to an end");
+		explain_hang(guest, result);
 	else
 		result__fail(result, "KVM_RUN: %s", strerror(errno));
 	return false;
