@@ -140,12 +140,25 @@ apt_install()
 	apt-get install -y --no-install-recommends "$@"
 }
 
-# mirror: set REPLY to the Debian mirror that this machine itself uses.
+# mirror: set REPLY to the Debian mirror that this machine itself uses. It is asked for once:
+# it is part of what is cached, and apt takes a while to answer.
 mirror()
 {
-	REPLY=${NESTOR_MIRROR:-}
-	[ -n "$REPLY" ] && return
-	REPLY=$(apt-get indextargets --format '$(REPO_URI) $(SUITE)' 'Created-By: Packages' |
-		awk '$1 ~ /\/debian\/?$/ && $2 !~ /security/ { print $1; exit }')
+	REPLY=${NESTOR_MIRROR:-$(cat "$CACHE/mirror" 2>/dev/null)}
+	[ -z "$REPLY" ] || return 0
+	REPLY=$(debian_uri)
+	if [ -z "$REPLY" ]; then
+		# A new machine may never have fetched its package lists.
+		apt-get update >/dev/null 2>&1
+		REPLY=$(debian_uri)
+	fi
 	[ -n "$REPLY" ] || die "no Debian mirror in apt's sources; set NESTOR_MIRROR"
+	mkdir -p "$CACHE"
+	echo "$REPLY" >"$CACHE/mirror"
+}
+
+debian_uri()
+{
+	apt-get indextargets --format '$(REPO_URI) $(SUITE)' 'Created-By: Packages' |
+		awk '$1 ~ /\/debian\/?$/ && $2 !~ /security/ { print $1; exit }'
 }
