@@ -18,13 +18,41 @@ void svm_inject_exception(struct vcpu *vcpu, const struct exception *e)
 	svm_inject(to_svm(vcpu), EVENT_TYPE_EXCEPTION, e->vector, e->has_error, e->error);
 }
 
+static void svm_withdraw_virq(struct svm_vcpu *svm)
+{
+	svm->virq = false;
+	svm->vmcb->control.int_ctl &= ~(u32)(INT_CTL_IRQ | INT_CTL_IGN_TPR | INT_CTL_PRIO);
+	svm_dirty(svm, CLEAN_INTR);
+}
+
+/*
+ * Hardware interrupts are given to the CPU as its virtual interrupt, which it takes before the guest's first instruction, the
+ * conditions having been checked. EVENTINJ would do as well on hardware, but QEMU (up to 10.0 at least) delivers an interrupt
+ * injected so once more, as an exception and with IF clear, when its CPU loop is interrupted before the next #VMEXIT.
+ */
+static void svm_raise_virq(struct svm_vcpu *svm, u8 vector)
+{
+	struct vmcb_control *ctl = &svm->vmcb->control;
+
+	svm_clear_intercept(svm, ICPT_VINTR);
+	ctl->int_ctl |= INT_CTL_IRQ | INT_CTL_IGN_TPR | INT_CTL_PRIO;
+	ctl->int_vector = vector;
+	svm->virq = true;
+	svm_dirty(svm, CLEAN_INTR);
+}
+
 /*
  * @soft: only user space can ask for it (KVM_SET_VCPU_EVENTS); a soft interrupt whose delivery an exit interrupted is not
  * injected again, see svm_complete_events().
  */
 void svm_inject_interrupt(struct vcpu *vcpu, u8 vector, bool soft)
 {
-	svm_inject(to_svm(vcpu), soft ? EVENT_TYPE_SOFT : EVENT_TYPE_INTR, vector, false, 0);
+	struct svm_vcpu *svm = to_svm(vcpu);
+
+	if (soft)
+		svm_inject(svm, EVENT_TYPE_SOFT, vector, false, 0);
+	else
+		svm_raise_virq(svm, vector);
 }
 
 /* The CPU keeps no account of NMI blocking: it lasts until the handler's IRET, which is intercepted for that. */
@@ -36,7 +64,11 @@ void svm_inject_nmi(struct vcpu *vcpu)
 
 void svm_cancel_injection(struct vcpu *vcpu)
 {
-	to_svm(vcpu)->vmcb->control.event_inj = 0;
+	struct svm_vcpu *svm = to_svm(vcpu);
+
+	svm->vmcb->control.event_inj = 0;
+	if (svm->virq)
+		svm_withdraw_virq(svm);
 }
 
 static bool svm_in_shadow(struct vcpu *vcpu)
@@ -71,13 +103,20 @@ bool svm_nmi_allowed(struct vcpu *vcpu)
 	return !to_svm(vcpu)->nmi_masked && !svm_in_shadow(vcpu);
 }
 
-/* A virtual interrupt that is intercepted: the guest exits when it could be taken. */
+/*
+ * A virtual interrupt that is intercepted: the guest exits when it could be taken. There is only one: an interrupt that was to
+ * go by it goes by EVENTINJ.
+ */
 void svm_open_interrupt_window(struct vcpu *vcpu, bool open)
 {
 	struct svm_vcpu *svm = to_svm(vcpu);
 	struct vmcb_control *ctl = &svm->vmcb->control;
 
 	if (open) {
+		if (svm->virq) {
+			svm->virq = false;
+			svm_inject(svm, EVENT_TYPE_INTR, ctl->int_vector, false, 0);
+		}
 		ctl->int_ctl |= INT_CTL_IRQ | INT_CTL_IGN_TPR | INT_CTL_PRIO;
 		ctl->int_vector = 0;
 		svm_set_intercept(svm, ICPT_VINTR);
@@ -122,6 +161,9 @@ static void svm_requeue(struct vcpu *vcpu, u32 info, u32 error)
 	u8 vector = info & EVENT_VECTOR;
 
 	vcpu_request(vcpu, REQ_EVENT);
+	/* QEMU calls a virtual interrupt an exception here; none has such a number. */
+	if (vector >= 32 && FIELD_GET(EVENT_TYPE, info) == EVENT_TYPE_EXCEPTION)
+		info = (info & ~EVENT_TYPE) | FIELD_PREP(EVENT_TYPE, EVENT_TYPE_INTR);
 	switch (FIELD_GET(EVENT_TYPE, info)) {
 	case EVENT_TYPE_NMI:
 		ev->nmi.injected = true;
@@ -164,6 +206,14 @@ void svm_complete_events(struct svm_vcpu *svm)
 	ev->exception.injected = false;
 	ev->nmi.injected = false;
 	ev->interrupt.injected = false;
+	if (svm->virq) {
+		/* Still there: the exit came first, and it has to go again. */
+		if (ctl->int_ctl & INT_CTL_IRQ && !(ctl->exit_int_info & EVENT_VALID)) {
+			ev->interrupt.injected = true;
+			vcpu_request(&svm->vcpu, REQ_EVENT);
+		}
+		svm_withdraw_virq(svm);
+	}
 	if (unlikely(ctl->exit_int_info & EVENT_VALID))
 		svm_requeue(&svm->vcpu, ctl->exit_int_info, ctl->exit_int_info_err);
 }

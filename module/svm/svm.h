@@ -21,6 +21,7 @@
  * @vmcb: its control block; @vmcb_pa with the SME C-bit
  * @msrpm: MSR permission map, two pages
  * @asid, @asid_generation: valid on vcpu.last_cpu only, see svm_assign_asid()
+ * @virq: an interrupt on its way as the CPU's virtual interrupt
  * @nmi_iret: the guest's NMI handler is at its IRET; NMIs open when RIP has left @nmi_iret_rip
  * @stepping: TF was set by us to see the end of that IRET
  * @forced_tf: TF in the VMCB is KVM_GUESTDBG_SINGLESTEP's, not the guest's
@@ -33,6 +34,7 @@ struct svm_vcpu {
 	void *msrpm;
 	u32 asid;
 	u64 asid_generation;
+	bool virq;
 	bool nmi_masked;
 	bool nmi_iret;
 	bool stepping;
