@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Second-level faults: find the slot, get the host's page, map it.
+ * Second-level faults: find the slot, find the host's page, map it.
  *
- * The page is not kept: it is looked up, mapped, and let go. That the host has not taken it back in
- * between is known from the invalidation count, compared under mmu.lock.
+ * No reference to the page is taken for that. While mmu.lock is held and no invalidation of the page
+ * is in progress, the host does not change its own mapping, so what the host's page tables say is
+ * copied. A page that is not there is brought in first, by GUP and without locks; what the host's
+ * tables do not tell even then (zero page, device memory) is mapped as GUP or follow_pfn said, if
+ * no invalidation has ended since.
  */
 #include <linux/kvm.h>
 #include <linux/mm.h>
 #include <linux/sched/signal.h>
-#include <linux/swap.h>
 
 #include "mmu/notifier.h"
 #include "mmu/tdp.h"
@@ -22,14 +24,15 @@
  * @generation: of the slots
  * @gfn: the frame
  * @hva: where the VMM has it
- * @seq: the invalidation count before the host's page was looked up
- * @page: reference to the page, NULL when the host maps something without struct page
  * @pfn: the host's frame
- * @prot: cache type and encryption of such a mapping
+ * @ram: it has a struct page, and is not reserved for somebody
+ * @prot: cache type and encryption of what is no RAM
  * @slot_writable: the slot is not read-only
  * @writable: the host lets us write, and the slot as well
+ * @host_level: size of the host's mapping
  * @level: size of the leaf, once the page is there
  * @in_the_way: the leaf's place is taken
+ * @invalidating: the host is changing its mapping
  */
 struct mapping {
 	const struct fault *fault;
@@ -37,14 +40,29 @@ struct mapping {
 	u64 generation;
 	u64 gfn;
 	unsigned long hva;
-	unsigned long seq;
-	struct page *page;
 	unsigned long pfn;
 	pgprot_t prot;
+	bool ram;
 	bool slot_writable;
 	bool writable;
 	bool in_the_way;
+	bool invalidating;
+	int host_level;
 	int level;
+};
+
+/**
+ * struct host_leaf - how the host maps an address
+ * @level: 1 to 3; 0 when it does not
+ * @special: no page that could be given back: zero page, device memory
+ * @readable: by user space, protection keys included
+ * @writable: the same
+ * @pfn: the frame of the address itself
+ */
+struct host_leaf {
+	int level;
+	bool special, readable, writable;
+	unsigned long pfn;
 };
 
 static bool logged(const struct mapping *m)
@@ -53,19 +71,19 @@ static bool logged(const struct mapping *m)
 }
 
 /*
- * The level at which the host maps @hva. Interrupts are off, so the host's page tables are not freed
- * under the walk; mmu.lock and the invalidation count say that the answer stays true. Every entry is
- * read once: it may turn from a table into a leaf meanwhile.
+ * Walk the host's page tables as GUP's fast path does: with interrupts off they are not freed, and
+ * every entry is read once, since it may turn from a table into a leaf meanwhile.
  */
-static int host_level(struct mm_struct *mm, unsigned long hva)
+static void host_lookup(struct mm_struct *mm, unsigned long hva, struct host_leaf *h)
 {
 	unsigned long flags;
-	int level = 1;
 	pgd_t pgd;
 	p4d_t p4d;
 	pud_t pud;
 	pmd_t pmd;
+	pte_t pte;
 
+	h->level = 0;
 	local_irq_save(flags);
 	pgd = READ_ONCE(*pgd_offset(mm, hva));
 	if (pgd_none(pgd))
@@ -73,19 +91,41 @@ static int host_level(struct mm_struct *mm, unsigned long hva)
 	p4d = READ_ONCE(*p4d_offset(&pgd, hva));
 	if (p4d_none(p4d) || !p4d_present(p4d))
 		goto out;
+
 	pud = READ_ONCE(*pud_offset(&p4d, hva));
 	if (pud_none(pud) || !pud_present(pud))
 		goto out;
 	if (pud_leaf(pud)) {
-		level = 3;
+		h->level = 3;
+		h->special = compat_pud_special(pud);
+		h->readable = pud_access_permitted(pud, false);
+		h->writable = pud_access_permitted(pud, true);
+		h->pfn = pud_pfn(pud) + PFN_DOWN(hva & ~PUD_MASK);
 		goto out;
 	}
+
 	pmd = READ_ONCE(*pmd_offset(&pud, hva));
-	if (!pmd_none(pmd) && pmd_present(pmd) && pmd_leaf(pmd))
-		level = 2;
+	if (pmd_none(pmd) || !pmd_present(pmd))
+		goto out;
+	if (pmd_leaf(pmd)) {
+		h->level = 2;
+		h->special = compat_pmd_special(pmd);
+		h->readable = pmd_access_permitted(pmd, false);
+		h->writable = pmd_access_permitted(pmd, true);
+		h->pfn = pmd_pfn(pmd) + PFN_DOWN(hva & ~PMD_MASK);
+		goto out;
+	}
+
+	pte = READ_ONCE(*pte_offset_kernel(&pmd, hva));
+	if (!pte_present(pte))
+		goto out;
+	h->level = 1;
+	h->special = pte_special(pte);
+	h->readable = pte_access_permitted(pte, false);
+	h->writable = pte_access_permitted(pte, true);
+	h->pfn = pte_pfn(pte);
 out:
 	local_irq_restore(flags);
-	return level;
 }
 
 /* Does a leaf of @level around @gfn lie in the slot, with frames and host addresses in step? */
@@ -98,17 +138,16 @@ static bool slot_allows_level(const struct slot *slot, u64 gfn, int level)
 	return first >= slot->base_gfn && first + pages <= slot->base_gfn + slot->npages;
 }
 
-static int choose_level(struct vcpu *vcpu, const struct mapping *m)
+static int choose_level(const struct mapping *m)
 {
-	int level, host;
+	int level;
 
 	/* Dirty pages are tracked by 4 KiB. */
-	if (logged(m) || !slot_allows_level(m->slot, m->gfn, 2))
+	if (m->host_level <= 1 || logged(m))
 		return 1;
 	if (m->fault->exec && tdp_large_noexec())
 		return 1;
-	host = host_level(vcpu->vm->mm, m->hva);
-	for (level = host; level > 1; level--) {
+	for (level = m->host_level; level > 1; level--) {
 		if (tdp_format.leaf_levels & BIT(level - 1) &&
 		    slot_allows_level(m->slot, m->gfn, level))
 			break;
@@ -123,7 +162,7 @@ static u64 make_leaf(const struct mapping *m)
 	u64 pfn = m->pfn & ~(tdp_pages(m->level) - 1);
 	u64 e = (pfn << PAGE_SHIFT) | (f->read ? f->read : f->present) | f->user | f->accessed;
 
-	if (m->page) {
+	if (m->ram) {
 		e |= f->memtype_wb | f->enc_mask;
 	} else {
 		bool uncached = pgprot_val(m->prot) & (_PAGE_PWT | _PAGE_PCD);
@@ -152,19 +191,24 @@ static u64 make_leaf(const struct mapping *m)
  */
 static void mark_dirty(struct vcpu *vcpu, const struct mapping *m, u64 leaf)
 {
-	if (m->writable && m->page && !PageReserved(m->page))
-		SetPageDirty(m->page);
+	struct page *page;
+
+	if (m->writable && m->ram) {
+		page = pfn_to_page(m->pfn);
+		if (!PageReserved(page) && !PageDirty(page))
+			SetPageDirty(page);
+	}
 	if (leaf & tdp_format.write)
 		vm_mark_dirty(vcpu->vm, m->slot, m->gfn);
 }
 
-/* Under mmu.lock for reading, the page not invalidated. */
+/* Under mmu.lock for reading, the page not invalidated. FAULT_SLOW: tables or the place are missing. */
 static enum fault_result map_locked(struct vcpu *vcpu, struct mapping *m)
 {
 	enum tdp_result r;
 	u64 leaf;
 
-	m->level = choose_level(vcpu, m);
+	m->level = choose_level(m);
 	for (;;) {
 		leaf = make_leaf(m);
 		mark_dirty(vcpu, m, leaf);
@@ -186,13 +230,75 @@ static enum fault_result map_locked(struct vcpu *vcpu, struct mapping *m)
 }
 
 /*
- * FAULT_SLOW: not here; outside a burst that means that tables are missing or in the way.
- * Under SRCU, with m->slot valid.
+ * A right is missing in a leaf that exists: grant it without looking at the host when the host
+ * allows writes and only the dirty log did not. FAULT_SLOW: that is not the case.
  */
-static enum fault_result map_page(struct vcpu *vcpu, struct mapping *m)
+static enum fault_result grant_right(struct vcpu *vcpu, struct mapping *m)
 {
+	const struct fault *fault = m->fault;
+	u64 *ep, e;
+	int level;
+
+	ep = tdp_lookup(vcpu->vm, m->gfn, &level);
+	e = READ_ONCE(*ep);
+	if (!tdp_present(e))
+		return FAULT_SLOW;
+	if (tdp_allows(e, fault))
+		return FAULT_FIXED;
+	if (!fault->write || !(e & TDP_HOST_WRITABLE) || (level > 1 && logged(m)) ||
+	    (fault->exec && !tdp_executable(e)))
+		return FAULT_SLOW;
+	vm_mark_dirty(vcpu->vm, m->slot, m->gfn);
+	if (!try_cmpxchg64(ep, &e, e | tdp_format.write | tdp_format.dirty))
+		return FAULT_RETRY;
+	return FAULT_FIXED;
+}
+
+/* Use what the host's page tables say, if they say enough. Under mmu.lock, the page not invalidated. */
+static bool use_host_leaf(struct vcpu *vcpu, struct mapping *m)
+{
+	struct host_leaf h;
+
+	host_lookup(vcpu->vm->mm, m->hva, &h);
+	m->host_level = h.level;
+	if (!h.level || h.special || !h.readable || (m->fault->write && !h.writable))
+		return false;
+	m->pfn = h.pfn;
+	m->ram = true;
+	m->writable = h.writable && m->slot_writable;
+	return true;
+}
+
+static enum fault_result fault_locked(struct vcpu *vcpu, struct mapping *m)
+{
+	enum fault_result r;
+
+	if (m->fault->present) {
+		r = grant_right(vcpu, m);
+		if (r != FAULT_SLOW)
+			return r;
+	}
+	m->invalidating = mmu_invalidating(&vcpu->vm->mmu, m->hva);
+	if (m->invalidating || !use_host_leaf(vcpu, m))
+		return FAULT_SLOW;
+	return map_locked(vcpu, m);
+}
+
+/* Under SRCU, without sleeping. FAULT_SLOW: sleeping would help. */
+static enum fault_result fault_fast(struct vcpu *vcpu, struct mapping *m)
+{
+	struct slots *slots = vm_slots(vcpu->vm);
 	struct vm_mmu *mmu = &vcpu->vm->mmu;
-	enum fault_result r = FAULT_RETRY;
+	enum fault_result r;
+
+	m->slot = slots_find(slots, m->gfn);
+	if (!m->slot)
+		return FAULT_MMIO;
+	m->generation = slots->generation;
+	m->slot_writable = !(m->slot->flags & KVM_MEM_READONLY);
+	if (m->fault->write && !m->slot_writable)
+		return FAULT_READONLY;
+	m->hva = slot_hva(m->slot, m->gfn);
 
 	/* A burst does not wait. */
 	if (!read_trylock(&mmu->lock)) {
@@ -200,64 +306,9 @@ static enum fault_result map_page(struct vcpu *vcpu, struct mapping *m)
 			return FAULT_SLOW;
 		read_lock(&mmu->lock);
 	}
-	if (!mmu_invalidated(mmu, m->seq, m->hva))
-		r = map_locked(vcpu, m);
+	r = fault_locked(vcpu, m);
 	read_unlock(&mmu->lock);
 	return r;
-}
-
-/*
- * A right is missing in a leaf that exists: grant it without looking at the host again when the host
- * allows writes and only the dirty log did not. Under SRCU. FAULT_SLOW: that is not the case.
- */
-static enum fault_result grant_right(struct vcpu *vcpu, struct mapping *m)
-{
-	const struct fault *fault = m->fault;
-	struct vm *vm = vcpu->vm;
-	enum fault_result r = FAULT_SLOW;
-	u64 *ep, e;
-	int level;
-
-	if (!read_trylock(&vm->mmu.lock)) {
-		if (vcpu->in_burst)
-			return FAULT_SLOW;
-		read_lock(&vm->mmu.lock);
-	}
-	ep = tdp_lookup(vm, m->gfn, &level);
-	e = READ_ONCE(*ep);
-	if (!tdp_present(e))
-		goto out;
-	if (tdp_allows(e, fault)) {
-		r = FAULT_FIXED;
-	} else if (fault->write && e & TDP_HOST_WRITABLE && (level == 1 || !logged(m)) &&
-		   (!fault->exec || tdp_executable(e))) {
-		vm_mark_dirty(vm, m->slot, m->gfn);
-		r = try_cmpxchg64(ep, &e, e | tdp_format.write | tdp_format.dirty) ?
-			FAULT_FIXED : FAULT_RETRY;
-	}
-out:
-	read_unlock(&vm->mmu.lock);
-	return r;
-}
-
-static bool got_page(struct mapping *m, struct page *page, bool writable)
-{
-	m->page = page;
-	m->pfn = page_to_pfn(page);
-	m->writable = writable && m->slot_writable;
-	return true;
-}
-
-/* Without sleeping, from the host's page tables as they are. */
-static bool get_page_fast(struct mapping *m)
-{
-	struct page *page;
-
-	if (m->slot_writable && get_user_pages_fast_only(m->hva, 1, FOLL_WRITE, &page) == 1)
-		return got_page(m, page, true);
-	if (!m->fault->write && get_user_pages_fast_only(m->hva, 1, 0, &page) == 1)
-		return got_page(m, page, false);
-	return false;
 }
 
 /*
@@ -285,6 +336,7 @@ static int follow_pfn_locked(struct mapping *m)
 	if (!r && m->fault->write && !m->writable)
 		r = -EFAULT;
 	m->writable &= m->slot_writable;
+	m->ram = false;
 	return r;
 }
 
@@ -301,24 +353,21 @@ static int get_pfn(struct mapping *m)
 }
 
 /* May sleep. 0, -EAGAIN: let a signal be handled first; another errno: there is no memory. */
-static int get_page_slow(struct mapping *m)
+static int bring_in(struct mapping *m)
 {
 	unsigned int flags = FOLL_HWPOISON | COMPAT_FOLL_INTERRUPTIBLE;
-	struct page *page, *writable;
+	struct page *page;
 	int r;
 
 	if (m->fault->write)
 		flags |= FOLL_WRITE;
 	r = get_user_pages_unlocked(m->hva, 1, &page, flags);
 	if (r == 1) {
-		/* The write that often follows a read need not fault again. */
-		if (!m->fault->write && m->slot_writable &&
-		    get_user_pages_fast_only(m->hva, 1, FOLL_WRITE, &writable) == 1) {
-			put_page(page);
-			got_page(m, writable, true);
-		} else {
-			got_page(m, page, m->fault->write);
-		}
+		m->pfn = page_to_pfn(page);
+		m->ram = true;
+		m->writable = m->fault->write;
+		/* Whether it is still that page, the invalidation count will tell. */
+		put_page(page);
 		return 0;
 	}
 	if (r == -EINTR || r == -EAGAIN)
@@ -330,18 +379,21 @@ static int get_page_slow(struct mapping *m)
 	return get_pfn(m);
 }
 
-/*
- * The page was there, but not the tables for it, or its place was taken: smaller leaves where a large
- * one shall be, or another page. The guest faults again; without tables, the run loop says -ENOMEM.
- */
-static enum fault_result make_room(struct vcpu *vcpu, const struct mapping *m)
+/* Map what was brought in, or what the host's page tables say about it by now. Under SRCU. */
+static enum fault_result map_brought_in(struct vcpu *vcpu, struct mapping *m, unsigned long seq)
 {
-	u64 pages = tdp_pages(m->level), first = m->gfn & ~(pages - 1);
+	struct vm *vm = vcpu->vm;
+	enum fault_result r = FAULT_RETRY;
 
-	mmu_topup(vcpu);
-	if (m->in_the_way)
-		mmu_zap_gfns(vcpu->vm, first, first + pages);
-	return FAULT_RETRY;
+	if (vm_slots(vm)->generation != m->generation)
+		return FAULT_RETRY;
+	read_lock(&vm->mmu.lock);
+	if (!mmu_invalidated(&vm->mmu, seq, m->hva)) {
+		use_host_leaf(vcpu, m);
+		r = map_locked(vcpu, m);
+	}
+	read_unlock(&vm->mmu.lock);
+	return r;
 }
 
 static enum fault_result memory_fault(struct vcpu *vcpu, const struct mapping *m)
@@ -359,53 +411,46 @@ static enum fault_result memory_fault(struct vcpu *vcpu, const struct mapping *m
 static enum fault_result fault_slow(struct vcpu *vcpu, struct mapping *m)
 {
 	struct vm *vm = vcpu->vm;
+	unsigned long seq = mmu_invalidate_seq(&vm->mmu);
 	enum fault_result r;
 	int idx, err;
 
-	m->seq = mmu_invalidate_seq(&vm->mmu);
-	m->page = NULL;
-	err = get_page_slow(m);
+	err = bring_in(m);
 	if (err == -EAGAIN)
 		return FAULT_RETRY;
 	if (err)
 		return memory_fault(vcpu, m);
-
-	r = FAULT_RETRY;
 	idx = srcu_read_lock(&vm->srcu);
-	if (vm_slots(vm)->generation == m->generation)
-		r = map_page(vcpu, m);
+	r = map_brought_in(vcpu, m, seq);
 	srcu_read_unlock(&vm->srcu, idx);
-	if (m->page)
-		put_page(m->page);
 	return r;
 }
 
-/* Under SRCU, without sleeping. FAULT_SLOW: sleeping would help. */
-static enum fault_result fault_fast(struct vcpu *vcpu, struct mapping *m)
+/*
+ * The page was there, but not the tables for it, or its place was taken: smaller leaves where a large
+ * one shall be, or another page. The guest faults again; without tables, the run loop says -ENOMEM.
+ */
+static enum fault_result make_room(struct vcpu *vcpu, const struct mapping *m)
 {
-	struct slots *slots = vm_slots(vcpu->vm);
-	enum fault_result r;
+	u64 pages = tdp_pages(m->level), first = m->gfn & ~(pages - 1);
 
-	m->slot = slots_find(slots, m->gfn);
-	if (!m->slot)
-		return FAULT_MMIO;
-	m->generation = slots->generation;
-	m->slot_writable = !(m->slot->flags & KVM_MEM_READONLY);
-	if (m->fault->write && !m->slot_writable)
-		return FAULT_READONLY;
-	m->hva = slot_hva(m->slot, m->gfn);
+	mmu_topup(vcpu);
+	if (m->in_the_way)
+		mmu_zap_gfns(vcpu->vm, first, first + pages);
+	return FAULT_RETRY;
+}
 
-	if (m->fault->present) {
-		r = grant_right(vcpu, m);
-		if (r != FAULT_SLOW)
-			return r;
+static enum fault_result fault_outside(struct vcpu *vcpu, struct mapping *m)
+{
+	enum fault_result r = FAULT_SLOW;
+
+	if (m->invalidating) {
+		mmu_wait_invalidation(&vcpu->vm->mmu, m->hva);
+		return FAULT_RETRY;
 	}
-	m->seq = mmu_invalidate_seq(&vcpu->vm->mmu);
-	if (!get_page_fast(m))
-		return FAULT_SLOW;
-	r = map_page(vcpu, m);
-	put_page(m->page);
-	return r;
+	if (!m->level)
+		r = fault_slow(vcpu, m);
+	return r == FAULT_SLOW ? make_room(vcpu, m) : r;
 }
 
 /**
@@ -428,12 +473,8 @@ enum fault_result mmu_handle_fault(struct vcpu *vcpu, const struct fault *fault)
 	r = fault_fast(vcpu, &m);
 	srcu_read_unlock(&vm->srcu, idx);
 
-	if (r == FAULT_SLOW && !vcpu->in_burst) {
-		if (!m.level)
-			r = fault_slow(vcpu, &m);
-		if (r == FAULT_SLOW)
-			r = make_room(vcpu, &m);
-	}
+	if (r == FAULT_SLOW && !vcpu->in_burst)
+		r = fault_outside(vcpu, &m);
 	trace_fault(vcpu->id, fault->gpa, fault->write, fault->exec, fault->present, m.level, r);
 	return r;
 }

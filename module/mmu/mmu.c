@@ -53,6 +53,7 @@ int mmu_vm_init(struct vm *vm)
 
 	rwlock_init(&mmu->lock);
 	spin_lock_init(&mmu->invalidate_lock);
+	init_waitqueue_head(&mmu->invalidate_wait);
 	/* No CPU has flushed generation 1: a root that was freed may have had the same address. */
 	atomic64_set(&mmu->tlb_generation, 1);
 	atomic64_set(&mmu->tlb_synced, 1);

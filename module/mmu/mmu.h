@@ -8,6 +8,7 @@
 #include <linux/mmu_notifier.h>
 #include <linux/spinlock.h>
 #include <linux/types.h>
+#include <linux/wait.h>
 
 struct vcpu;
 struct vm;
@@ -79,6 +80,7 @@ struct vm_mmu {
 	unsigned int invalidate_in_progress;
 	unsigned int invalidate_overflow;	/* those in progress that found no place of their own */
 	struct hva_range invalidating[MMU_INVALIDATIONS + 1];	/* empty ones are zero; last: a hull */
+	wait_queue_head_t invalidate_wait;	/* faults that would only fault again */
 	atomic64_t tlb_generation;	/* raised under [m] by every change that takes rights away */
 	atomic64_t tlb_synced;		/* [a] no vCPU is in a burst begun before this generation */
 	u64 __percpu *flushed;		/* [i] generation that each CPU has flushed; tag_per_root */

@@ -5,6 +5,7 @@
  */
 #include <linux/mmu_notifier.h>
 #include <linux/srcu.h>
+#include <linux/wait.h>
 
 #include "mmu/notifier.h"
 #include "mmu/tdp.h"
@@ -74,6 +75,21 @@ static void end_invalidation(struct vm_mmu *mmu, unsigned long start, unsigned l
 		set_range(&mmu->invalidating[MMU_INVALIDATIONS], 0, 0);
 	WRITE_ONCE(mmu->invalidate_in_progress, mmu->invalidate_in_progress - 1);
 	spin_unlock(&mmu->invalidate_lock);
+	if (wq_has_sleeper(&mmu->invalidate_wait))
+		wake_up_all(&mmu->invalidate_wait);
+}
+
+/* The longest that a vCPU does not look whether somebody wants something of it. */
+#define INVALIDATION_WAIT	msecs_to_jiffies(10)
+
+/*
+ * Sleep until no invalidation of a page is in progress. The vCPU could as well fault until then, but
+ * on the CPU that the one who invalidates may be waiting for.
+ */
+void mmu_wait_invalidation(struct vm_mmu *mmu, unsigned long hva)
+{
+	wait_event_interruptible_timeout(mmu->invalidate_wait, !mmu_invalidating(mmu, hva),
+					 INVALIDATION_WAIT);
 }
 
 static int invalidate_range_start(struct mmu_notifier *mn, const struct mmu_notifier_range *range)

@@ -9,6 +9,28 @@ int mmu_notifier_start(struct vm *vm);
 void mmu_notifier_stop(struct vm *vm);
 
 /**
+ * mmu_invalidating - is an invalidation of a host page in progress?
+ * @mmu: the VM's
+ * @hva: the page's address
+ *
+ * Under mmu.lock and with the slot found. When it is not, the host's page tables may be relied on while
+ * the lock is held: an invalidation that begins now waits for it before the host changes anything.
+ */
+static inline bool mmu_invalidating(const struct vm_mmu *mmu, unsigned long hva)
+{
+	const struct hva_range *r;
+
+	if (likely(!READ_ONCE(mmu->invalidate_in_progress)))
+		return false;
+	for (r = mmu->invalidating; r <= &mmu->invalidating[MMU_INVALIDATIONS]; r++)
+		if (hva >= READ_ONCE(r->start) && hva < READ_ONCE(r->end))
+			return true;
+	return false;
+}
+
+void mmu_wait_invalidation(struct vm_mmu *mmu, unsigned long hva);
+
+/**
  * mmu_invalidated - may a host page that was looked up at @seq no longer be mapped?
  * @mmu: the VM's
  * @seq: mmu_invalidate_seq() before the look-up, but after the slot was found
@@ -25,13 +47,8 @@ void mmu_notifier_stop(struct vm *vm);
  */
 static inline bool mmu_invalidated(const struct vm_mmu *mmu, unsigned long seq, unsigned long hva)
 {
-	const struct hva_range *r;
-
-	if (unlikely(READ_ONCE(mmu->invalidate_in_progress))) {
-		for (r = mmu->invalidating; r <= &mmu->invalidating[MMU_INVALIDATIONS]; r++)
-			if (hva >= READ_ONCE(r->start) && hva < READ_ONCE(r->end))
-				return true;
-	}
+	if (mmu_invalidating(mmu, hva))
+		return true;
 	smp_rmb();
 	return READ_ONCE(mmu->invalidate_seq) != seq;
 }

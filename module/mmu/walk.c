@@ -116,7 +116,7 @@ static enum walk_result read_entry(struct walk *w, u64 table, int level)
 {
 	int size = paging_entry_size(&w->p);
 	u64 gpa = table + paging_index(&w->p, w->gva, level) * size;
-	const struct slot *slot = vm_find_slot(w->vm, gpa >> PAGE_SHIFT);
+	const struct slot *slot = slots_find(vm_slots(w->vm), gpa >> PAGE_SHIFT);
 	unsigned long hva;
 	u32 low;
 	int err;
