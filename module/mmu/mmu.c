@@ -25,7 +25,7 @@ bool tdp_large_noexec(void)
 	return nx_huge_pages && boot_cpu_has_bug(X86_BUG_ITLB_MULTIHIT);
 }
 
-/* Physical address width as the CPU says it: boot_cpu_data has it less the bits of memory encryption. */
+/* As the CPU says it: boot_cpu_data has it less the bits of memory encryption. */
 static int host_physical_bits(void)
 {
 	if (boot_cpu_data.extended_cpuid_level < 0x80000008)

@@ -100,7 +100,7 @@ struct vcpu_mmu {
 /* Module load: the format is the vendor's. */
 extern struct tdp_format tdp_format;
 
-int mmu_vm_init(struct vm *vm);			/* root, notifier registered on vm->mm; after vm_memory_init() */
+int mmu_vm_init(struct vm *vm);			/* after vm_memory_init(): the notifier may call */
 void mmu_vm_release(struct vm *vm);		/* notifier gone, all leaves zapped */
 void mmu_vm_destroy(struct vm *vm);		/* tables freed */
 void mmu_vcpu_init(struct vcpu *vcpu);
@@ -109,21 +109,24 @@ int mmu_topup(struct vcpu *vcpu);		/* may sleep; before a burst; 0 or -ENOMEM */
 
 enum fault_result mmu_handle_fault(struct vcpu *vcpu, const struct fault *fault);
 
-/* Slot changes; under vm->slots_lock. Both leave no stale translation in any TLB when they return. */
+/* Slot changes, under vm->slots_lock. No TLB has a stale translation when they return. */
 void mmu_zap_gfns(struct vm *vm, u64 start, u64 end);
 void mmu_write_protect(struct vm *vm, u64 start, u64 end);	/* no write without a fault after this */
 
-/* The frames @gfn + n for every bit n of @mask. Under mmu.lock for writing; mmu_tlb_sync() after unlocking. */
+/*
+ * The frames @gfn + n for every bit n of @mask. Under mmu.lock for writing; mmu_tlb_sync() after
+ * unlocking.
+ */
 void mmu_write_protect_mask(struct vm *vm, u64 gfn, unsigned long mask);
 
 /* Frames below this can be mapped. */
 u64 mmu_max_gfn(void);
 
 /*
- * Translations in TLBs. Whoever takes rights away calls mmu_tlb_raise() before it releases mmu.lock, and
- * mmu_tlb_sync() before it relies on the change: page tables freed, pages given back, a log read. The
- * sync also waits for what others raised, so finding an entry already gone is as good as removing it.
- * Any context with interrupts on, not in a burst. mmu_flush_remote() is both in one.
+ * Translations in TLBs. Whoever takes rights away calls mmu_tlb_raise() before it releases mmu.lock,
+ * and mmu_tlb_sync() before it relies on the change: tables freed, pages given back, a log read. The
+ * sync also waits for what others raised, so finding an entry already gone is as good as removing
+ * it. Any context with interrupts on, also atomic, but no burst. mmu_flush_remote() is both in one.
  */
 void mmu_tlb_raise(struct vm *vm);
 void mmu_tlb_sync(struct vm *vm);
