@@ -5,7 +5,6 @@
 #include <linux/anon_inodes.h>
 #include <linux/compat.h>
 #include <linux/file.h>
-#include <linux/math64.h>
 #include <linux/module.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
@@ -293,20 +292,12 @@ static int set_boot_cpu_id(struct vm *vm, unsigned long id)
 	return r;
 }
 
-/* The fastest TSC that scaling can make; the ratio's range is the CPU's. */
-static u32 max_guest_tsc_khz(void)
-{
-	u64 khz = mul_u64_u64_shr(tsc_khz, cpu_caps.tsc_ratio_max, cpu_caps.tsc_ratio_frac_bits);
-
-	return min_t(u64, khz, 0x7fffffff);
-}
-
 /* For vCPUs to come. */
 static int set_default_tsc_khz(struct vm *vm, u32 khz)
 {
 	int r = 0;
 
-	if (cpu_caps.tsc_scaling && khz >= max_guest_tsc_khz())
+	if (!tsc_khz_possible(khz))
 		return -EINVAL;
 	mutex_lock(&vm->lock);
 	if (vm->created_vcpus)

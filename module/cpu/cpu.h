@@ -223,6 +223,7 @@ void guest_pkru_leave(struct vcpu *vcpu);
 /* TSC and kvmclock (cpu/tsc.c, pv/kvmclock.c). */
 u64 guest_tsc(struct vcpu *vcpu);			/* the guest's TSC now */
 u64 guest_tsc_of(struct vcpu *vcpu, u64 host_tsc);
+bool tsc_khz_possible(u32 khz);
 int tsc_set_khz(struct vcpu *vcpu, u32 khz);		/* 0 or -EINVAL */
 void tsc_write(struct vcpu *vcpu, u64 value, bool host);
 void tsc_set_offset(struct vcpu *vcpu, u64 offset);

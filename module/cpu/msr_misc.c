@@ -474,7 +474,6 @@ void msr_vcpu_init(struct vcpu *vcpu)
 	if (vcpu->vm->caps.disabled_quirks & KVM_X86_QUIRK_STUFF_FEATURE_MSRS)
 		return;
 	c->ucode_rev = cpu_caps.vmx ? UCODE_REV_INTEL : UCODE_REV_AMD;
-	c->de_cfg = msr_host_de_cfg();
 	c->platform_info = msr_host_platform_info();
 	if (cpu_caps.vmx)
 		c->arch_capabilities = msr_host_arch_capabilities();

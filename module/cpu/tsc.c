@@ -188,6 +188,15 @@ static u64 ratio_for(u32 khz)
 	return ratio < cpu_caps.tsc_ratio_max ? ratio : 0;
 }
 
+/**
+ * tsc_khz_possible - can a guest's TSC run at this frequency on this host?
+ * @khz: 0: the host's
+ */
+bool tsc_khz_possible(u32 khz)
+{
+	return ratio_for(khz ?: tsc_khz);
+}
+
 /* Without a vendor call: at creation the vendor's part does not exist yet. */
 static int set_khz(struct cpu_state *c, u32 khz)
 {
