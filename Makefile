@@ -30,7 +30,7 @@ userspace:
 
 # A Linux guest on Nestor, on an emulated host.
 run:
-	@$(RUN) run --cpu $(HOST) --kernel $(KERNEL) -- \
+	@$(RUN) run --cpu $(HOST) --kernel $(KERNEL) --timeout 1200 -- \
 		nestor run --kernel /boot/vmlinuz-$(GUEST) --initrd /boot/initrd-$(GUEST) \
 		--cpus 2 --memory 512 --append "console=ttyS0 quiet"
 

@@ -69,7 +69,10 @@ cached()
 		sha256sum | cut -c1-12)
 	dir=$CACHE/$name-$key
 	REPLY=$dir
-	[ -d "$dir" ] && return
+	if [ -d "$dir" ]; then
+		touch "$dir"
+		return
+	fi
 	mkdir -p "$CACHE/log" "$CACHE/lock"
 	exec {lock}>"$CACHE/lock/$name"
 	if ! flock -n "$lock"; then
@@ -82,6 +85,8 @@ cached()
 		chmod 755 "$tmp"
 		with_progress "$what" "$CACHE/log/$name.log" "$recipe" "$tmp" "$@"
 		mv -T "$tmp" "$dir" || die "cannot rename $tmp"
+		# Nobody has used these for a week.
+		find "$CACHE" -maxdepth 1 -name "$name-????????????" -mtime +7 -exec rm -rf {} +
 	fi
 	exec {lock}>&-
 	REPLY=$dir
