@@ -50,6 +50,8 @@ static double rounded(double value)
 /** report__text_header() - print the head of the table */
 void report__text_header(const char *device)
 {
+	/* Line by line also into a pipe: some of the benchmarks take a while. */
+	setvbuf(stdout, NULL, _IOLBF, 0);
 	printf("%s, TSC ticks\n%-12s %12s %12s  %s\n", device, "", "median", "min",
 	       "costly operations each");
 }
