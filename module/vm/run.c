@@ -216,7 +216,8 @@ static int vcpu_serve_requests(struct vcpu *vcpu)
 static inline bool burst_must_end(struct vcpu *vcpu)
 {
 	return compat_work_pending() || local_softirq_pending() ||
-	       READ_ONCE(vcpu->requests) & ~REQS_IN_BURST || !vcpu_is_running(vcpu);
+	       READ_ONCE(vcpu->requests) & ~REQS_IN_BURST || !vcpu_is_running(vcpu) ||
+	       (vcpu->request_interrupt_window && vcpu_ready_for_interrupt_injection(vcpu));
 }
 
 /* Does anything wait for the next entry? */
@@ -225,7 +226,8 @@ static inline bool events_waiting(struct vcpu *vcpu)
 	struct events *ev = &vcpu->events;
 
 	return READ_ONCE(vcpu->requests) & ~BIT(REQ_UNHALT) || ev->exception.pending ||
-	       ev->exception.injected || ev->nmi.pending || ev->nmi.injected || ev->interrupt.injected;
+	       ev->exception.injected || ev->nmi.pending || ev->nmi.injected || ev->interrupt.injected ||
+	       vcpu->request_interrupt_window;
 }
 
 static void trace_exit_info(struct vcpu *vcpu)
