@@ -26,9 +26,16 @@ static const struct argp_option options[] = {
 	{ 0 },
 };
 
+/**
+ * struct bench_arguments - what the command line says
+ * @device: the device node, or NULL
+ * @json: whether to print JSON
+ * @chosen: the benchmarks to run, a bit each; 0 for all
+ */
 struct bench_arguments {
 	const char *device;
 	bool json;
+	uint32_t chosen;
 };
 
 /* The two vendors' instructions for a hypercall differ, and each faults on the other's. */
@@ -59,6 +66,17 @@ static const struct benchmark benchmarks[] = {
 	{ "vm_create", measure__vm_create, bench_pio_user, NULL, 16, 1, 0 },
 };
 
+static void choose(struct bench_arguments *args, const struct argp_state *state, const char *name)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(benchmarks); i++) {
+		if (strcmp(name, benchmarks[i].name))
+			continue;
+		args->chosen |= 1u << i;
+		return;
+	}
+	option__fail(state, "no such benchmark: %s", name);
+}
+
 static error_t parse_option(int key, char *arg, struct argp_state *state)
 {
 	struct bench_arguments *args = state->input;
@@ -75,7 +93,8 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 		args->json = true;
 		break;
 	case ARGP_KEY_ARG:
-		option__fail(state, "unexpected argument '%s'", arg);
+		choose(args, state, arg);
+		break;
 	default:
 		return ARGP_ERR_UNKNOWN;
 	}
@@ -113,24 +132,24 @@ static void run_benchmark(const struct kvm *kvm, const struct benchmark *benchma
 	result->samples = NULL;
 }
 
-static int run_all(const struct kvm *kvm, bool json)
+static int run_chosen(const struct kvm *kvm, const struct bench_arguments *args)
 {
-	static struct result results[ARRAY_SIZE(benchmarks)];
 	struct sigaction sa = { .sa_handler = alarm_handler };
+	struct report report = { .json = args->json, .device = kvm->path };
+	struct result result;
 
 	sigaction(SIGALRM, &sa, NULL);
 	if (thread__init_kicks())
 		return STATUS_FAILED;
-	if (!json)
-		report__text_header(kvm->path);
+	report__begin(&report);
 	for (size_t i = 0; i < ARRAY_SIZE(benchmarks); i++) {
-		run_benchmark(kvm, &benchmarks[i], &results[i]);
-		if (!json)
-			report__text(benchmarks[i].name, &results[i]);
+		if (args->chosen && !(args->chosen & 1u << i))
+			continue;
+		result = (struct result){ .count = 0 };
+		run_benchmark(kvm, &benchmarks[i], &result);
+		report__add(&report, benchmarks[i].name, &result);
 	}
-	if (json && report__json(kvm->path, benchmarks, results, ARRAY_SIZE(benchmarks)))
-		return STATUS_FAILED;
-	return STATUS_OK;
+	return report__end(&report) ? STATUS_FAILED : STATUS_OK;
 }
 
 /** bench__main() - nestor bench */
@@ -139,7 +158,8 @@ int bench__main(int argc, char **argv)
 	static const struct argp argp = {
 		.options = options,
 		.parser = parse_option,
-		.doc = "Time every kind of VM exit with the TSC.\v"
+		.args_doc = "[NAME...]",
+		.doc = "Time every kind of VM exit with the TSC, or those that are named.\v"
 		       "Median and minimum are TSC ticks for one operation. What cannot be "
 		       "measured on this machine is listed with the reason.",
 	};
@@ -150,7 +170,7 @@ int bench__main(int argc, char **argv)
 	option__parse(&argp, argc, argv, &args);
 	if (kvm__open(&kvm, args.device))
 		return STATUS_FAILED;
-	status = kvm__check_capabilities(&kvm) ? STATUS_FAILED : run_all(&kvm, args.json);
+	status = kvm__check_capabilities(&kvm) ? STATUS_FAILED : run_chosen(&kvm, &args);
 	kvm__close(&kvm);
 	return status;
 }

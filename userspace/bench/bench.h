@@ -42,6 +42,18 @@ struct result {
 	struct ops ops;
 };
 
+/**
+ * struct report - the results on their way out
+ * @device: the device node
+ * @json: whether they go out as JSON, at the end, rather than as a table, one by one
+ * @results: the JSON so far
+ */
+struct report {
+	const char *device;
+	bool json;
+	struct json_t *results;
+};
+
 struct benchmark;
 
 /**
@@ -113,10 +125,9 @@ void ops__divide(struct ops *ops, unsigned int by);
 void result__fail(struct result *result, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
 void result__finish(struct result *result, unsigned int divisor);
-void report__text_header(const char *device);
-void report__text(const char *name, const struct result *result);
-int report__json(const char *device, const struct benchmark *benchmarks,
-		 const struct result *results, unsigned int count);
+void report__begin(struct report *report);
+void report__add(struct report *report, const char *name, const struct result *result);
+int report__end(struct report *report);
 
 static inline uint64_t host_tsc(void)
 {

@@ -47,17 +47,7 @@ static double rounded(double value)
 	return (double)(int64_t)(value * 100 + 0.5) / 100;
 }
 
-/** report__text_header() - print the head of the table */
-void report__text_header(const char *device)
-{
-	/* Line by line also into a pipe: some of the benchmarks take a while. */
-	setvbuf(stdout, NULL, _IOLBF, 0);
-	printf("%s, TSC ticks\n%-12s %12s %12s  %s\n", device, "", "median", "min",
-	       "costly operations each");
-}
-
-/** report__text() - print one line of the table */
-void report__text(const char *name, const struct result *result)
+static void print_line(const char *name, const struct result *result)
 {
 	if (result->reason[0]) {
 		printf("%-12s %12s %12s  %s\n", name, "-", "-", result->reason);
@@ -92,19 +82,40 @@ static json_t *result_json(const char *name, const struct result *result)
 	return object;
 }
 
-/** report__json() - print everything as one JSON object; 0 or -1 */
-int report__json(const char *device, const struct benchmark *benchmarks,
-		 const struct result *results, unsigned int count)
+/** report__begin() - begin a report: print the table's head, or collect for JSON */
+void report__begin(struct report *report)
 {
-	json_t *report = json_object(), *list = json_array();
+	/* Line by line also into a pipe: some of the benchmarks take a while. */
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	if (report->json)
+		report->results = json_array();
+	else
+		printf("%s, TSC ticks\n%-12s %12s %12s  %s\n", report->device, "", "median",
+		       "min", "costly operations each");
+}
+
+/** report__add() - report on one benchmark */
+void report__add(struct report *report, const char *name, const struct result *result)
+{
+	if (report->json)
+		json_array_append_new(report->results, result_json(name, result));
+	else
+		print_line(name, result);
+}
+
+/** report__end() - print what was collected; 0, or -1 when that fails */
+int report__end(struct report *report)
+{
+	json_t *object;
 	int ret;
 
-	for (unsigned int i = 0; i < count; i++)
-		json_array_append_new(list, result_json(benchmarks[i].name, &results[i]));
-	json_object_set_new(report, "device", json_string(device));
-	json_object_set_new(report, "results", list);
-	ret = json_dumpf(report, stdout, JSON_INDENT(1) | JSON_REAL_PRECISION(8));
+	if (!report->json)
+		return 0;
+	object = json_object();
+	json_object_set_new(object, "device", json_string(report->device));
+	json_object_set_new(object, "results", report->results);
+	ret = json_dumpf(object, stdout, JSON_INDENT(1) | JSON_REAL_PRECISION(8));
 	printf("\n");
-	json_decref(report);
+	json_decref(object);
 	return ret;
 }
