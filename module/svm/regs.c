@@ -226,6 +226,76 @@ void svm_flush_regs(struct svm_vcpu *svm)
 	regs->dirty = 0;
 }
 
+/* Instructions that exit most, and have one form: opcode after the prefixes. */
+static int svm_expected_opcode(const struct vmcb_control *ctl, u8 *opcode)
+{
+	switch (ctl->exit_code) {
+	case SVM_EXIT_CPUID:
+		opcode[0] = 0x0f;
+		opcode[1] = 0xa2;
+		return 2;
+	case SVM_EXIT_MSR:
+		opcode[0] = 0x0f;
+		opcode[1] = ctl->exit_info_1 ? 0x30 : 0x32;
+		return 2;
+	case SVM_EXIT_VMMCALL:
+		opcode[0] = 0x0f;
+		opcode[1] = 0x01;
+		opcode[2] = 0xd9;
+		return 3;
+	case SVM_EXIT_HLT:
+		opcode[0] = 0xf4;
+		return 1;
+	}
+	return 0;
+}
+
+#define SVM_PEEK	8	/* bytes looked at: the opcode and a few prefixes */
+
+/*
+ * Length of one of those, without a page walk and a decoder where the last one was on the same page: 0 when it has to be found
+ * the long way. The remembered page may have been remapped since, but then it does not show the opcode that
+ * just exited.
+ */
+static int svm_quick_length(struct svm_vcpu *svm)
+{
+	struct vcpu *vcpu = &svm->vcpu;
+	u8 opcode[3], bytes[SVM_PEEK];
+	int len = svm_expected_opcode(&svm->vmcb->control, opcode), i = 0;
+	u64 linear;
+
+	if (!len || !vcpu_is_64bit(vcpu))
+		return 0;
+	linear = vcpu_rip(vcpu);
+	vcpu_fetch(vcpu, REGS_CR3);
+	if (svm->code_page != (linear & PAGE_MASK) || svm->code_cr3 != vcpu->regs.cr3 ||
+	    offset_in_page(linear) > PAGE_SIZE - SVM_PEEK ||
+	    vcpu_read_guest(vcpu, svm->code_gpa | offset_in_page(linear), bytes, SVM_PEEK))
+		return 0;
+	while (i < SVM_PEEK - len && bytes[i] != opcode[0]) {
+		if (!(bytes[i] >> 4 == 4 || bytes[i] == 0x66 || bytes[i] == 0xf2 || bytes[i] == 0xf3))
+			return 0;
+		i++;
+	}
+	return memcmp(bytes + i, opcode, len) ? 0 : i + len;
+}
+
+/* Remember where the code is that exits. */
+static void svm_remember_code(struct svm_vcpu *svm)
+{
+	struct vcpu *vcpu = &svm->vcpu;
+	u64 linear = vcpu_linear_rip(vcpu), gpa;
+	struct mmu_exception e;
+
+	gpa = mmu_gva_to_gpa(vcpu, linear, PF_FETCH | (vcpu_cpl(vcpu) == 3 ? PF_USER : 0), &e);
+	if (gpa == ~0ull)
+		return;
+	vcpu_fetch(vcpu, REGS_CR3);
+	svm->code_cr3 = vcpu->regs.cr3;
+	svm->code_page = linear & PAGE_MASK;
+	svm->code_gpa = gpa & PAGE_MASK;
+}
+
 /*
  * The address of the next instruction: from the CPU, or, where it does not save it, by decoding the one at RIP. An
  * exit code does not tell the length: prefixes are allowed on all of them.
@@ -239,7 +309,11 @@ static u64 svm_next_rip(struct svm_vcpu *svm)
 		return svm->vmcb->control.next_rip;
 	if (svm->vmcb->control.exit_code == SVM_EXIT_IOIO)
 		return svm->vmcb->control.exit_info_2;
-	len = vcpu_instruction_length(vcpu);
+	len = svm_quick_length(svm);
+	if (!len) {
+		len = vcpu_instruction_length(vcpu);
+		svm_remember_code(svm);
+	}
 	if (len < 0)
 		return vcpu_rip(vcpu);	/* the guest unmapped its own code: it faults when it runs on */
 	return vcpu_rip(vcpu) + len;

@@ -254,17 +254,6 @@ void svm_tlb_flush_address(struct vcpu *vcpu, u64 gva)
 	svm_flush_asid(to_svm(vcpu));
 }
 
-/* Translations in this vCPU's ASID are as old as vcpu->mmu.tlb_generation. */
-static void svm_check_generation(struct svm_vcpu *svm)
-{
-	u64 now = atomic64_read(&svm->vcpu.vm->mmu.tlb_generation);
-
-	if (svm->vcpu.mmu.tlb_generation == now)
-		return;
-	svm->vcpu.mmu.tlb_generation = now;
-	svm_flush_asid(svm);
-}
-
 /*
  * Another guest's branch predictions must not steer this one. Newer kernels do not let a module see
  * whether the administrator wants it, so wherever the CPU can.
@@ -299,8 +288,7 @@ int svm_burst_enter(struct vcpu *vcpu)
 	count_op(vmsave);
 
 	svm_assign_asid(svm, c);
-	svm_check_generation(svm);
-	if (c->foreign)
+	if (mmu_needs_flush(vcpu) || c->foreign)
 		svm_flush_asid(svm);
 	svm_switch_predictions(c, vcpu);
 	/* The block may have run on another CPU since, and that CPU keeps its own copies. */

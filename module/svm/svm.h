@@ -23,6 +23,7 @@
  * @asid, @asid_generation: valid on vcpu.last_cpu only, see svm_assign_asid()
  * @virq: an interrupt on its way as the CPU's virtual interrupt
  * @nmi_iret: the guest's NMI handler is at its IRET; NMIs open when RIP has left @nmi_iret_rip
+ * @code_page, @code_cr3, @code_gpa: the page of the last instruction whose length was sought, and where it was
  * @stepping: TF was set by us to see the end of that IRET
  * @forced_tf: TF in the VMCB is KVM_GUESTDBG_SINGLESTEP's, not the guest's
  * @step_done: with KVM_GUESTDBG_SINGLESTEP: an intercepted instruction was retired; report the step
@@ -42,6 +43,7 @@ struct svm_vcpu {
 	bool forced_tf;
 	bool step_done;
 	u64 nmi_iret_rip;
+	u64 code_page, code_cr3, code_gpa;
 	u64 tsc_ratio;
 };
 

@@ -144,6 +144,7 @@ void svm_vcpu_reset(struct vcpu *vcpu, bool init_event)
 	if (!init_event)
 		memset(svm->vmcb, 0, sizeof(*svm->vmcb));
 	svm->virq = false;
+	svm->code_page = ~0ull;
 	svm->nmi_masked = false;
 	svm->nmi_iret = false;
 	svm->stepping = false;
