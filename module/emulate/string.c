@@ -212,6 +212,9 @@ static int ins_store_batch(struct emu_ctx *ctx)
 	u64 linear, gpa;
 	int rc;
 
+	/* Whoever did the access may have lowered the count meanwhile: no more than it now says. */
+	if (has_rep(ctx) && len / unit_size(ctx) > pointer(ctx, EMU_RCX))
+		len = pointer(ctx, EMU_RCX) * unit_size(ctx);
 	if (ctx->batch_pos || len == unit_size(ctx) || !ctx->ops->write_ram ||
 	    !batch_reaches(ctx, EMU_ES, ea, len, access))
 		return EMU_UNHANDLED;

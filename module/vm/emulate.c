@@ -112,6 +112,30 @@ static int op_write(struct emu_ctx *ctx, u64 gpa, const void *buf, unsigned int 
 	return EMU_OK;
 }
 
+/* String I/O moves up to a page at once where there is plain memory, else unit by unit. */
+static int ram_result(int err)
+{
+	return !err ? EMU_OK : err == -EAGAIN ? EMU_RETRY : EMU_UNHANDLED;
+}
+
+static int op_read_ram(struct emu_ctx *ctx, u64 gpa, void *buf, unsigned int len)
+{
+	struct vcpu *vcpu = to_vcpu(ctx);
+
+	if (is_mmio_page(vcpu, gpa))
+		return EMU_UNHANDLED;
+	return ram_result(vcpu_read_guest(vcpu, gpa, buf, len));
+}
+
+static int op_write_ram(struct emu_ctx *ctx, u64 gpa, const void *buf, unsigned int len)
+{
+	struct vcpu *vcpu = to_vcpu(ctx);
+
+	if (is_mmio_page(vcpu, gpa))
+		return EMU_UNHANDLED;
+	return ram_result(vcpu_write_guest(vcpu, gpa, buf, len));
+}
+
 static int op_cmpxchg(struct emu_ctx *ctx, u64 gpa, void *old, const void *new, unsigned int len)
 {
 	struct vcpu *vcpu = to_vcpu(ctx);
@@ -331,6 +355,8 @@ static const struct emu_ops vcpu_emu_ops = {
 	.translate = op_translate,
 	.read = op_read,
 	.write = op_write,
+	.read_ram = op_read_ram,
+	.write_ram = op_write_ram,
 	.cmpxchg = op_cmpxchg,
 	.pio_in = op_pio_in,
 	.pio_out = op_pio_out,

@@ -168,6 +168,7 @@ free:
 static void vcpu_free(struct vcpu *vcpu)
 {
 	put_pid(vcpu->pid);
+	free_page((unsigned long)vcpu->emu.batch);
 	__free_page(vcpu->run_pages);
 	__free_page(vcpu->run_pages + 1);
 	kfree(vcpu);
@@ -279,11 +280,12 @@ static struct vcpu *vcpu_alloc(struct vm *vm, u32 id)
 
 	if (!vcpu)
 		return NULL;
+	/* String I/O goes through a buffer of our own, as large as what user space gets at once. */
+	vcpu->emu.batch = (u8 *)__get_free_page(GFP_KERNEL_ACCOUNT);
+	vcpu->emu.batch_size = PAGE_SIZE;
 	vcpu->run_pages = alloc_pages(GFP_KERNEL_ACCOUNT | __GFP_ZERO, 1);
-	if (!vcpu->run_pages) {
-		kfree(vcpu);
-		return NULL;
-	}
+	if (!vcpu->emu.batch || !vcpu->run_pages)
+		goto fail;
 	/* User space maps them one by one. */
 	split_page(vcpu->run_pages, 1);
 	vcpu->run = page_address(vcpu->run_pages);
@@ -300,6 +302,12 @@ static struct vcpu *vcpu_alloc(struct vm *vm, u32 id)
 	spin_lock_init(&vcpu->pid_lock);
 	rcuwait_init(&vcpu->wait);
 	return vcpu;
+fail:
+	if (vcpu->run_pages)
+		__free_pages(vcpu->run_pages, 1);
+	free_page((unsigned long)vcpu->emu.batch);
+	kfree(vcpu);
+	return NULL;
 }
 
 /* Everything that the other folders keep for a vCPU, in its power-up state. */
