@@ -65,7 +65,6 @@ struct vm_irq {
 	struct mutex lock;
 	struct irq_table __rcu *table;		/* written under lock, read under vm->irq_srcu */
 	struct hlist_head acks;			/* the same */
-	unsigned long sources;			/* [lock] */
 	unsigned long eoi_vectors[256 / BITS_PER_LONG];	/* [a] written under ioapic.lock or lock */
 	atomic_t nmi_lvt0s;
 	struct apic_map __rcu *map;		/* RCU; written by map_work */
@@ -109,7 +108,6 @@ int pic_set_pin(struct pic *pic, u32 pin, int source, bool level);
 int pic_take(struct pic *pic);
 void pic_get(struct pic *pic, int chip, struct kvm_pic_state *state);
 void pic_set(struct pic *pic, int chip, const struct kvm_pic_state *state);
-void pic_drop_source(struct pic *pic, int source);
 
 /* ioapic.c */
 int ioapic_init(struct vm_irq *irq);
@@ -119,7 +117,6 @@ void ioapic_eoi(struct vcpu *vcpu, u8 vector, bool level);
 void ioapic_update_eoi_vectors(struct ioapic *ioapic);
 void ioapic_get(struct ioapic *ioapic, struct kvm_ioapic_state *state);
 void ioapic_set(struct ioapic *ioapic, const struct kvm_ioapic_state *state);
-void ioapic_drop_source(struct ioapic *ioapic, int source);
 
 /* pit.c */
 void pit_unmasked(struct pit *pit);

@@ -343,15 +343,6 @@ void ioapic_set(struct ioapic *ioapic, const struct kvm_ioapic_state *state)
 	raw_spin_unlock_irqrestore(&ioapic->lock, flags);
 }
 
-void ioapic_drop_source(struct ioapic *ioapic, int source)
-{
-	u32 pin;
-
-	for (pin = 0; pin < IOAPIC_PINS; pin++)
-		if (READ_ONCE(ioapic->lines[pin]) & BIT(source))
-			ioapic_set_pin(ioapic, pin, source, false);
-}
-
 int ioapic_init(struct vm_irq *irq)
 {
 	struct ioapic *ioapic = &irq->ioapic;

@@ -10,7 +10,7 @@
  *
  *	vm->lock, vm->slots_lock	as everywhere
  *	pit->mutex			reinjection on or off
- *	vm_irq->lock			mutex: routing table, ack notifiers, source ids (writers)
+ *	vm_irq->lock			mutex: routing table, ack notifiers (writers)
  *	vm->irq_srcu			read side of both; notifiers are called inside it
  *	pit->lock			raw, irqsave: the three channels; cancels the PIT's hrtimer, whose
  *					callback therefore never takes it
@@ -103,9 +103,6 @@ int irq_deliver(struct vm *vm, struct vcpu *source, const struct irq_msg *msg);
 #define IRQ_SOURCE_USER		0
 #define IRQ_SOURCE_RESAMPLE	1
 #define IRQ_SOURCE_PIT		2
-#define IRQ_NR_SOURCES		BITS_PER_LONG
-int irq_alloc_source(struct vm *vm);		/* may sleep; -1 when none is left */
-void irq_free_source(struct vm *vm, int source_id);	/* may sleep; lowers its lines */
 
 /**
  * struct irq_ack_notifier - wants to know when the guest acknowledges a GSI (EOI)
@@ -137,8 +134,6 @@ u64 lapic_get_base(struct vcpu *vcpu);		/* works without an in-kernel APIC too *
 int lapic_set_base(struct vcpu *vcpu, u64 base, bool host);	/* 0 or -EINVAL */
 void lapic_set_tpr(struct vcpu *vcpu, u8 cr8);
 u8 lapic_get_cr8(struct vcpu *vcpu);
-bool lapic_enabled(struct vcpu *vcpu);		/* hardware enabled in APIC_BASE */
-bool lapic_x2apic(struct vcpu *vcpu);
 /*
  * x2APIC MSRs: 0, or -EINVAL (#GP). lapic_msr_write() is -EAGAIN for an interrupt to very many vCPUs
  * from inside a burst: leave the burst and call again.
@@ -149,11 +144,6 @@ u64 lapic_get_tscdeadline(struct vcpu *vcpu);
 void lapic_set_tscdeadline(struct vcpu *vcpu, u64 deadline);
 void lapic_tsc_changed(struct vcpu *vcpu);	/* offset or ratio moved: re-arm the deadline timer */
 u8 lapic_max_irr(struct vcpu *vcpu);		/* for vendor->update_tpr(); 0: none */
-/*
- * The register page, 4 KiB and page aligned, for the TPR shadow and the virtual-APIC page. Hardware
- * may write TPR there: everything that depends on it is computed when it is asked for.
- */
-void *lapic_page(struct vcpu *vcpu);
 
 /*
  * >= 0: an interrupt can be taken now as far as the controllers go, -1: none. The value is the vector,
@@ -172,8 +162,7 @@ int irq_queue_external(struct vcpu *vcpu, u8 vector);
 bool lapic_accept_events(struct vcpu *vcpu);
 bool lapic_has_init_or_sipi(struct vcpu *vcpu);
 void lapic_pend_sipi(struct vcpu *vcpu);	/* KVM_SET_MP_STATE with SIPI_RECEIVED */
-u8 lapic_sipi_vector(struct vcpu *vcpu);	/* KVM_GET_VCPU_EVENTS and KVM_SET_VCPU_EVENTS */
-void lapic_set_sipi_vector(struct vcpu *vcpu, u8 vector);
+void lapic_set_sipi_vector(struct vcpu *vcpu, u8 vector);	/* KVM_SET_VCPU_EVENTS */
 
 /* The vector of KVM_EXIT_IOAPIC_EOI after REQ_IOAPIC_EOI_EXIT. */
 u8 lapic_pending_ioapic_eoi(struct vcpu *vcpu);

@@ -32,7 +32,6 @@ static struct vm_irq *vm_irq_alloc(struct vm *vm, enum irqchip_mode mode)
 	irq->vm = vm;
 	irq->mode = mode;
 	mutex_init(&irq->lock);
-	irq->sources = BIT(IRQ_SOURCE_USER) | BIT(IRQ_SOURCE_RESAMPLE) | BIT(IRQ_SOURCE_PIT);
 	apic_map_init(irq);
 	return irq;
 }
@@ -148,32 +147,4 @@ int irqchip_set(struct vm *vm, const struct kvm_irqchip *chip)
 	default:
 		return -EINVAL;
 	}
-}
-
-int irq_alloc_source(struct vm *vm)
-{
-	struct vm_irq *irq = vm->irq;
-	int id = -1;
-
-	if (irqchip_mode(vm) != IRQCHIP_KERNEL)
-		return -1;
-	mutex_lock(&irq->lock);
-	if (~irq->sources) {
-		id = ffz(irq->sources);
-		__set_bit(id, &irq->sources);
-	}
-	mutex_unlock(&irq->lock);
-	return id;
-}
-
-void irq_free_source(struct vm *vm, int source_id)
-{
-	struct vm_irq *irq = vm->irq;
-
-	/* Lines first: the next owner of the number starts with all of them low. */
-	ioapic_drop_source(&irq->ioapic, source_id);
-	pic_drop_source(&irq->pic, source_id);
-	mutex_lock(&irq->lock);
-	__clear_bit(source_id, &irq->sources);
-	mutex_unlock(&irq->lock);
 }

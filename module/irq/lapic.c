@@ -153,21 +153,6 @@ u64 lapic_get_base(struct vcpu *vcpu)
 	return vcpu->apic_base;
 }
 
-bool lapic_enabled(struct vcpu *vcpu)
-{
-	return vcpu->apic_base & MSR_IA32_APICBASE_ENABLE;
-}
-
-bool lapic_x2apic(struct vcpu *vcpu)
-{
-	return vcpu->apic_base & X2APIC_ENABLE;
-}
-
-void *lapic_page(struct vcpu *vcpu)
-{
-	return vcpu->lapic->regs;
-}
-
 /* SDM, x2APIC State Transitions: user space may make any transition between valid states. */
 static bool transition_allowed(u64 from, u64 to)
 {
@@ -324,5 +309,7 @@ int lapic_set(struct vcpu *vcpu, const struct kvm_lapic_state *s)
 	lapic_timer_start(apic, APIC_TMCCT);
 	lapic_set_reg(apic, APIC_TMCCT, 0);
 	lapic_lvt0_changed(apic);
+	/* Whatever is pending now, and the new TPR. */
+	vcpu_request(vcpu, REQ_EVENT);
 	return 0;
 }

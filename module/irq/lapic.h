@@ -40,7 +40,8 @@ struct lapic_timer {
 
 /**
  * struct lapic - a local APIC
- * @regs: the register page in the layout that the guest sees
+ * @regs: the register page in the layout that the guest sees: what hardware calls the virtual-APIC
+ *	page. It may write TPR there, so what depends on TPR is computed when it is asked for.
  * @irr_pending: false: IRR is empty. A hint that saves the search; see lapic_set_irr().
  * @isr_highest: highest vector in service, -1: none
  * @sw_enabled: SPIV bit 8
@@ -123,6 +124,7 @@ void lapic_lvt0_changed(struct lapic *apic);
 bool lapic_accept(struct lapic *apic, const struct irq_msg *msg, struct vcpu *source);
 bool lapic_local_deliver(struct lapic *apic, int lvt);
 void lapic_recheck(struct lapic *apic);		/* something that blocked an interrupt may have gone */
+void lapic_write_tpr(struct lapic *apic, u8 tpr);
 void lapic_eoi(struct lapic *apic);
 
 /* lapic_timer.c */

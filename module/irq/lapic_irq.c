@@ -212,15 +212,17 @@ u8 lapic_max_irr(struct vcpu *vcpu)
 	return max(apic_highest(apic->regs, APIC_IRR), 0);
 }
 
+/* Something may get through now; and vendor->update_tpr() must know, for guests read CR8 without an exit. */
+void lapic_write_tpr(struct lapic *apic, u8 tpr)
+{
+	lapic_set_reg(apic, APIC_TASKPRI, tpr);
+	vcpu_request(apic->vcpu, REQ_EVENT);
+}
+
 void lapic_set_tpr(struct vcpu *vcpu, u8 cr8)
 {
-	struct lapic *apic = vcpu->lapic;
-
-	if (!apic)
-		return;
-	lapic_set_reg(apic, APIC_TASKPRI, (cr8 & 0xf) << 4);
-	/* Lowered: something may get through. Raised: vendor->update_tpr() wants to know. */
-	lapic_recheck(apic);
+	if (vcpu->lapic)
+		lapic_write_tpr(vcpu->lapic, (cr8 & 0xf) << 4);
 }
 
 u8 lapic_get_cr8(struct vcpu *vcpu)
@@ -276,11 +278,6 @@ bool lapic_has_init_or_sipi(struct vcpu *vcpu)
 void lapic_pend_sipi(struct vcpu *vcpu)
 {
 	set_bit(LAPIC_SIPI, &vcpu->lapic->events);
-}
-
-u8 lapic_sipi_vector(struct vcpu *vcpu)
-{
-	return vcpu->lapic ? READ_ONCE(vcpu->lapic->sipi_vector) : 0;
 }
 
 void lapic_set_sipi_vector(struct vcpu *vcpu, u8 vector)

@@ -152,8 +152,7 @@ static int reg_write(struct lapic *apic, u32 reg, u32 value)
 	case APIC_ICR2:
 		return write_xapic_only(apic, reg, value);
 	case APIC_TASKPRI:
-		lapic_set_reg(apic, reg, value & 0xff);
-		lapic_recheck(apic);
+		lapic_write_tpr(apic, value);
 		return 0;
 	case APIC_EOI:
 		lapic_eoi(apic);

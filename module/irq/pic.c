@@ -189,15 +189,6 @@ void pic_set(struct pic *pic, int chip, const struct kvm_pic_state *state)
 	pic_finish(pic, &e);
 }
 
-void pic_drop_source(struct pic *pic, int source)
-{
-	int pin;
-
-	for (pin = 0; pin < PIC_PINS; pin++)
-		if (READ_ONCE(pic->lines[pin]) & BIT(source))
-			pic_set_pin(pic, pin, source, false);
-}
-
 int pic_init(struct vm_irq *irq)
 {
 	struct pic *pic = &irq->pic;
