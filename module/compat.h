@@ -135,6 +135,42 @@ static inline bool compat_clock_snapshot(u64 *tsc, s64 *boot_ns, s64 *real_ns)
 	return snap.cycles >= before && snap.cycles <= after;
 }
 
+/*
+ * COMPAT_SYSCORE(name, suspend, resume) - callbacks around the host's sleep, both void (*)(void)
+ *
+ * They run on the last CPU that is on, with interrupts off. Register with compat_register_syscore(&name).
+ */
+#ifdef HAVE_SYSCORE_STRUCT
+#define COMPAT_SYSCORE(name, suspend_fn, resume_fn)			\
+	static int name##_suspend(void *data)				\
+	{								\
+		suspend_fn();						\
+		return 0;						\
+	}								\
+	static void name##_resume(void *data)				\
+	{								\
+		resume_fn();						\
+	}								\
+	static const struct syscore_ops name##_ops = {			\
+		.suspend = name##_suspend, .resume = name##_resume,	\
+	};								\
+	static struct syscore name = { .ops = &name##_ops }
+#define compat_register_syscore(s)	register_syscore(s)
+#define compat_unregister_syscore(s)	unregister_syscore(s)
+#else
+#define COMPAT_SYSCORE(name, suspend_fn, resume_fn)			\
+	static int name##_suspend(void)					\
+	{								\
+		suspend_fn();						\
+		return 0;						\
+	}								\
+	static struct syscore_ops name = {				\
+		.suspend = name##_suspend, .resume = resume_fn,		\
+	}
+#define compat_register_syscore(s)	register_syscore_ops(s)
+#define compat_unregister_syscore(s)	unregister_syscore_ops(s)
+#endif
+
 /**
  * compat_work_pending - must this task leave the guest for the scheduler, a signal or task work?
  */

@@ -27,11 +27,15 @@ int cpu_setup(void)
 	if (err)
 		return err;
 	cpuid_setup();
-	return msr_setup();
+	err = msr_setup();
+	if (!err)
+		tsc_setup();
+	return err;
 }
 
 void cpu_cleanup(void)
 {
+	tsc_cleanup();
 	msr_cleanup();
 }
 

@@ -227,8 +227,6 @@ bool tsc_khz_possible(u32 khz);
 int tsc_set_khz(struct vcpu *vcpu, u32 khz);		/* 0 or -EINVAL */
 void tsc_write(struct vcpu *vcpu, u64 value, bool host);
 void tsc_set_offset(struct vcpu *vcpu, u64 offset);
-void tsc_suspend(void);				/* the host sleeps: from a syscore callback */
-void tsc_resume(void);
 u64 kvmclock_ns(struct vm *vm);
 int kvmclock_get(struct vm *vm, struct kvm_clock_data *data);
 int kvmclock_set(struct vm *vm, const struct kvm_clock_data *data);

@@ -228,7 +228,7 @@ int tsc_set_khz(struct vcpu *vcpu, u32 khz)
 	int err = set_khz(&vcpu->cpu_state, khz);
 
 	if (err) {
-		pr_info_ratelimited("nestor: %s vCPU %u: no TSC of %u kHz on this host of %u kHz\n",
+		pr_info_ratelimited("%s vCPU %u: no TSC of %u kHz on this host of %u kHz\n",
 				    vcpu->vm->name, vcpu->id, khz, tsc_khz);
 		return err;
 	}
@@ -264,18 +264,30 @@ int msr_set_tsc_adjust(struct vcpu *vcpu, struct msr_access *a)
 }
 
 /* Around the host's sleep: one CPU is on, no task runs. */
-void tsc_suspend(void)
+static void tsc_suspend(void)
 {
 	suspended_at = rdtsc();
 }
 
-void tsc_resume(void)
+static void tsc_resume(void)
 {
 	u64 now = rdtsc();
 
 	if (now < suspended_at)
 		cycles_lost += suspended_at - now;
 	resumes++;
+}
+
+COMPAT_SYSCORE(tsc_syscore, tsc_suspend, tsc_resume);
+
+void tsc_setup(void)
+{
+	compat_register_syscore(&tsc_syscore);
+}
+
+void tsc_cleanup(void)
+{
+	compat_unregister_syscore(&tsc_syscore);
 }
 
 /* The first burst after a resume: guest TSCs go on from where they were, all by the same amount. */

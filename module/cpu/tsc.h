@@ -7,6 +7,8 @@
 
 struct vcpu;
 
+void tsc_setup(void);
+void tsc_cleanup(void);
 void tsc_vcpu_init(struct vcpu *vcpu);
 void tsc_vcpu_reset(struct vcpu *vcpu);		/* after the vendor's part was made */
 void tsc_vcpu_destroy(struct vcpu *vcpu);
