@@ -351,6 +351,19 @@ static void test_msrs(void)
 	tap_check(!guest_wrmsr(0x8b, 0), "the microcode revision ignores the guest's writes");
 }
 
+static void test_enforced_features(void)
+{
+	struct kvm_enable_cap cap = { .cap = KVM_CAP_ENFORCE_PV_FEATURE_CPUID, .args = { 1 } };
+	int bare = KVM_VALUE(vm_fd, KVM_CREATE_VCPU, 2);
+
+	tap_check(set_msr_on(bare, MSR_KVM_POLL_CONTROL, 0) == 1 && get_msr_of(bare, MSR_KVM_POLL_CONTROL) == 0,
+		  "without CPUID KVM's MSRs work all the same");
+	KVM(bare, KVM_ENABLE_CAP, &cap);
+	tap_check(set_msr_on(bare, MSR_KVM_POLL_CONTROL, 1) == 0 && set_msr_on(bare, MSR_KVM_POLL_CONTROL, 0) == 1,
+		  "unless CPUID is enforced: then only zero is taken");
+	close(bare);
+}
+
 static void test_msr_filter(void)
 {
 	unsigned char bitmap[8] = {};
@@ -728,6 +741,7 @@ int main(void)
 	test_tsc();
 	test_msr_lists();
 	test_msrs();
+	test_enforced_features();
 	test_msr_filter();
 	test_sregs();
 	test_equal_sets();

@@ -255,6 +255,7 @@ static const struct capability capabilities[] = {
 	ENABLE(X86_USER_SPACE_MSR, 1, enable_user_space_msr),
 	ON(X86_MSR_FILTER),
 	ENABLE(MSR_PLATFORM_INFO, 1, enable_platform_info),
+	ON(ENFORCE_PV_FEATURE_CPUID),
 	VALUE(MCE, MCE_BANKS),
 	ON(DEBUGREGS),
 	ON(SREGS2),
@@ -343,5 +344,8 @@ int abi_enable_vm_cap(struct vm *vm, const struct kvm_enable_cap *cap)
  */
 int abi_enable_vcpu_cap(struct vcpu *vcpu, const struct kvm_enable_cap *cap)
 {
-	return -EINVAL;
+	if (cap->flags || cap->cap != KVM_CAP_ENFORCE_PV_FEATURE_CPUID)
+		return -EINVAL;
+	vcpu->cpu_state.pv_enforce = cap->args[0];
+	return 0;
 }

@@ -172,12 +172,20 @@ static int do_get_feature(struct vcpu *vcpu, struct kvm_msr_entry *e)
 
 static int do_get(struct vcpu *vcpu, struct kvm_msr_entry *e)
 {
-	return msr_get(vcpu, e->index, &e->data, true);
+	int err = msr_get(vcpu, e->index, &e->data, true);
+
+	if (err)
+		msr_log_refusal(vcpu, e->index, 0, false, err);
+	return err;
 }
 
 static int do_set(struct vcpu *vcpu, struct kvm_msr_entry *e)
 {
-	return msr_set(vcpu, e->index, e->data, true);
+	int err = msr_set(vcpu, e->index, e->data, true);
+
+	if (err)
+		msr_log_refusal(vcpu, e->index, e->data, true, err);
+	return err;
 }
 
 /*

@@ -75,7 +75,7 @@ void fpu_load(struct vcpu *vcpu)
 
 	if (unlikely(restore(image))) {
 		/* Images come from the CPU or were checked; still the guest must not see the host's state. */
-		pr_warn_ratelimited("nestor: vCPU %u: the CPU refuses the guest's FPU state; reset\n",
+		pr_warn_ratelimited("vCPU %u: the CPU refuses the guest's FPU state; reset\n",
 				    vcpu->id);
 		xsave_init(image, image_compacted);
 		restore(image);

@@ -175,10 +175,10 @@ void msr_log_refusal(struct vcpu *vcpu, u32 msr, u64 value, bool write, int err)
 		reason = write ? "not writable" : "not readable";
 
 	if (write)
-		pr_info_ratelimited("nestor: %s vCPU %u: KVM_SET_MSRS refused %s (0x%x) = 0x%llx: %s\n",
+		pr_info_ratelimited("%s vCPU %u: KVM_SET_MSRS refused %s (0x%x) = 0x%llx: %s\n",
 				    vcpu->vm->name, vcpu->id, d ? d->name : "MSR", msr, value, reason);
 	else
-		pr_info_ratelimited("nestor: %s vCPU %u: KVM_GET_MSRS refused %s (0x%x): %s\n",
+		pr_info_ratelimited("%s vCPU %u: KVM_GET_MSRS refused %s (0x%x): %s\n",
 				    vcpu->vm->name, vcpu->id, d ? d->name : "MSR", msr, reason);
 }
 
@@ -250,7 +250,7 @@ int msr_setup(void)
 	for (i = 0; i < msr_table_size; i++) {
 		/* find() depends on the order. */
 		if (i && msr_table[i].first <= msr_table[i - 1].last) {
-			pr_err("nestor: the MSR table is not sorted at %s\n", msr_table[i].name);
+			pr_err("the MSR table is not sorted at %s\n", msr_table[i].name);
 			msr_cleanup();
 			return -EINVAL;
 		}

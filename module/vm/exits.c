@@ -37,6 +37,8 @@ int vcpu_handle_cpuid(struct vcpu *vcpu)
 	u32 eax = gpr[GPR_RAX], ecx = gpr[GPR_RCX], ebx, edx;
 
 	vcpu->stats.cpuid_exits++;
+	if (cpuid_faults(vcpu))
+		return inject_gp(vcpu);
 	cpuid_query(vcpu, &eax, &ebx, &ecx, &edx);
 	trace_cpuid(vcpu->id, gpr[GPR_RAX], gpr[GPR_RCX], eax, ebx, ecx, edx);
 	gpr[GPR_RAX] = eax;
@@ -234,7 +236,7 @@ static long hypercall(struct vcpu *vcpu, u64 nr, u64 a0, u64 a1, u64 a2, u64 a3,
 	case KVM_HC_VAPIC_POLL_IRQ:
 		return 0;
 	case KVM_HC_KICK_CPU:
-		if (!(vcpu->cpu_state.kvm_features & BIT(KVM_FEATURE_PV_UNHALT)))
+		if (!guest_pv_has(vcpu, KVM_FEATURE_PV_UNHALT))
 			break;
 		target = lapic_find(vcpu->vm, a1);
 		if (target) {
@@ -243,7 +245,7 @@ static long hypercall(struct vcpu *vcpu, u64 nr, u64 a0, u64 a1, u64 a2, u64 a3,
 		}
 		return 0;
 	case KVM_HC_SEND_IPI:
-		if (!(vcpu->cpu_state.kvm_features & BIT(KVM_FEATURE_PV_SEND_IPI)))
+		if (!guest_pv_has(vcpu, KVM_FEATURE_PV_SEND_IPI))
 			break;
 		return lapic_pv_send_ipi(vcpu, a0, a1, a2, a3, is_64bit);
 	}
