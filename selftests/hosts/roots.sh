@@ -46,7 +46,7 @@ recipe_tools()
 need_tools()
 {
 	[ -n "${TOOLS:-}" ] && return
-	need_commands mmdebstrap:mmdebstrap unshare:util-linux xz:xz-utils
+	need_commands mmdebstrap:mmdebstrap unshare:util-linux mount:mount xz:xz-utils
 	mirror
 	RECIPE_INPUTS="$TOOLS_PACKAGES $SLIM" cached tools \
 		"building the tools root (compilers, QEMU; 1-3 minutes)" recipe_tools "$REPLY"
