@@ -379,6 +379,10 @@ static void test_capabilities(void)
 	EXPECT(-EINVAL, bare.vcpu, KVM_ENABLE_CAP, ARG(kvm_enable_cap, .cap = 9999), "unknown, vCPU");
 	EXPECT(-EINVAL, bare.vcpu, KVM_ENABLE_CAP,
 	       ARG(kvm_enable_cap, .cap = KVM_CAP_EXCEPTION_PAYLOAD), "a VM's, on a vCPU");
+	EXPECT(0, bare.vcpu, KVM_ENABLE_CAP,
+	       ARG(kvm_enable_cap, .cap = KVM_CAP_ENFORCE_PV_FEATURE_CPUID), "a vCPU's");
+	EXPECT(-EINVAL, bare.vm, KVM_ENABLE_CAP,
+	       ARG(kvm_enable_cap, .cap = KVM_CAP_ENFORCE_PV_FEATURE_CPUID), "a vCPU's, on a VM");
 	EXPECT(-EINVAL, bare.vm, KVM_ENABLE_CAP,
 	       ARG(kvm_enable_cap, .cap = KVM_CAP_EXCEPTION_PAYLOAD, .flags = 1), "flags");
 	EXPECT(-EINVAL, bare.vm, KVM_ENABLE_CAP,

@@ -21,12 +21,14 @@
  * @value: what KVM_CHECK_EXTENSION answers, unless @get is there
  * @get: the value where it depends on the CPU or the VM; @vm is NULL on the system fd
  * @enable_vm: KVM_ENABLE_CAP on a VM; flags are checked already. -EINVAL without
+ * @enable_vcpu: the same on a vCPU, under its mutex
  */
 struct capability {
 	u32 cap;
 	u32 value;
 	long (*get)(struct vm *vm);
 	int (*enable_vm)(struct vm *vm, const struct kvm_enable_cap *cap);
+	int (*enable_vcpu)(struct vcpu *vcpu, const struct kvm_enable_cap *cap);
 };
 
 static long get_nr_vcpus(struct vm *vm)
@@ -166,6 +168,12 @@ static int enable_disable_quirks2(struct vm *vm, const struct kvm_enable_cap *ca
 	return cap->args[0] & ~(u64)QUIRKS ? -EINVAL : enable_disable_quirks(vm, cap);
 }
 
+static int enable_enforce_pv(struct vcpu *vcpu, const struct kvm_enable_cap *cap)
+{
+	vcpu->cpu_state.pv_enforce = cap->args[0];
+	return 0;
+}
+
 static int enable_platform_info(struct vm *vm, const struct kvm_enable_cap *cap)
 {
 	vm->caps.platform_info_guest_read = cap->args[0];
@@ -205,6 +213,7 @@ static int enable_manual_dirty_log(struct vm *vm, const struct kvm_enable_cap *c
 #define VALUE(name, v)			{ .cap = KVM_CAP_##name, .value = (v) }
 #define GET(name, fn)			{ .cap = KVM_CAP_##name, .get = (fn) }
 #define ENABLE(name, v, fn)		{ .cap = KVM_CAP_##name, .value = (v), .enable_vm = (fn) }
+#define ENABLE_VCPU(name, v, fn)	{ .cap = KVM_CAP_##name, .value = (v), .enable_vcpu = (fn) }
 #define GET_ENABLE(name, g, fn)		{ .cap = KVM_CAP_##name, .get = (g), .enable_vm = (fn) }
 
 #define CLOCK_FLAGS	(KVM_CLOCK_TSC_STABLE | KVM_CLOCK_REALTIME | KVM_CLOCK_HOST_TSC)
@@ -255,7 +264,7 @@ static const struct capability capabilities[] = {
 	ENABLE(X86_USER_SPACE_MSR, 1, enable_user_space_msr),
 	ON(X86_MSR_FILTER),
 	ENABLE(MSR_PLATFORM_INFO, 1, enable_platform_info),
-	ON(ENFORCE_PV_FEATURE_CPUID),
+	ENABLE_VCPU(ENFORCE_PV_FEATURE_CPUID, 1, enable_enforce_pv),
 	VALUE(MCE, MCE_BANKS),
 	ON(DEBUGREGS),
 	ON(SREGS2),
@@ -339,13 +348,12 @@ int abi_enable_vm_cap(struct vm *vm, const struct kvm_enable_cap *cap)
 	return c->enable_vm(vm, cap);
 }
 
-/*
- * KVM_ENABLE_CAP on a vCPU. What is switched on for one vCPU belongs to Hyper-V's interfaces, which are not offered.
- */
+/* KVM_ENABLE_CAP on a vCPU. */
 int abi_enable_vcpu_cap(struct vcpu *vcpu, const struct kvm_enable_cap *cap)
 {
-	if (cap->flags || cap->cap != KVM_CAP_ENFORCE_PV_FEATURE_CPUID)
+	const struct capability *c = find_capability(cap->cap);
+
+	if (cap->flags || !c || !c->enable_vcpu)
 		return -EINVAL;
-	vcpu->cpu_state.pv_enforce = cap->args[0];
-	return 0;
+	return c->enable_vcpu(vcpu, cap);
 }

@@ -31,7 +31,8 @@ static bool padding_is_clean(const struct kvm_cpuid_entry2 __user *entries, u32 
 }
 
 /*
- * KVM_GET_SUPPORTED_CPUID and KVM_GET_EMULATED_CPUID. -E2BIG when the caller's list is too short; it asks again with a longer one.
+ * KVM_GET_SUPPORTED_CPUID and KVM_GET_EMULATED_CPUID. -E2BIG when the caller's list is too short; it
+ * asks again with a longer one.
  */
 int abi_get_cpuid_list(unsigned int cmd, struct kvm_cpuid2 __user *list)
 {
@@ -137,7 +138,8 @@ int abi_get_cpuid2(struct vcpu *vcpu, struct kvm_cpuid2 __user *list)
 }
 
 /*
- * KVM_GET_MSR_INDEX_LIST and KVM_GET_MSR_FEATURE_INDEX_LIST. The length is written back also with -E2BIG: that is how callers learn it.
+ * KVM_GET_MSR_INDEX_LIST and KVM_GET_MSR_FEATURE_INDEX_LIST. The length is written back also with
+ * -E2BIG: that is how callers learn it.
  */
 int abi_get_msr_list(unsigned int cmd, struct kvm_msr_list __user *list)
 {
