@@ -47,9 +47,7 @@ bool cpu_cr0_valid(u64 cr0)
 
 bool cpu_cr3_valid(struct vcpu *vcpu, u64 cr3)
 {
-	u8 bits = vcpu->cpu_state.maxphyaddr;
-
-	return bits >= 64 || !(cr3 >> bits);
+	return !(cr3 >> vcpu->cpu_state.maxphyaddr);
 }
 
 bool cpu_cr4_valid(struct vcpu *vcpu, u64 cr4)

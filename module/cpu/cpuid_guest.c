@@ -23,6 +23,8 @@ static const u32 amd_signatures[][3] = {
 
 /* Without leaf 80000008h: what the first CPUs with PAE had. */
 #define DEFAULT_MAXPHYADDR	36
+/* The most that page tables have room for, whatever user space says. */
+#define ARCH_MAXPHYADDR		52
 
 /*
  * Lookups begin at the first entry whose function has the same hash, so that the CPUID exit does
@@ -175,7 +177,7 @@ static u8 maxphyaddr(struct cpu_state *c)
 	if (!e || e->eax < 0x80000008)
 		return DEFAULT_MAXPHYADDR;
 	e = find(c, 0x80000008, 0);
-	return e ? e->eax & 0xff : DEFAULT_MAXPHYADDR;
+	return e ? min_t(u8, e->eax, ARCH_MAXPHYADDR) : DEFAULT_MAXPHYADDR;
 }
 
 /* A guest has what user space gave it, as far as Nestor can give it. */

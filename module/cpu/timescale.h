@@ -21,7 +21,7 @@ struct timescale {
 /**
  * timescale_make - from @from_hz to @to_hz
  *
- * Both between 1 and 2^40. The multiplier has its highest bit set, for precision.
+ * Both between 1 and 2^60. The multiplier has its highest bit set, for precision.
  */
 static inline struct timescale timescale_make(u64 from_hz, u64 to_hz)
 {

@@ -121,7 +121,7 @@ static void synchronize(struct vcpu *vcpu, u64 value, bool user)
 	same = means_same(vcpu, value, elapsed);
 	if (same && check_tsc_unstable())
 		/* Offsets mean nothing across CPUs: go by time. */
-		value += ns_to_cycles(c, elapsed);
+		value = clock->last_tsc_write + ns_to_cycles(c, elapsed);
 	c->tsc_offset = same && !check_tsc_unstable() ? clock->generation_offset :
 							value - scale(c, rdtsc());
 	if (user)
@@ -350,7 +350,9 @@ void tsc_vcpu_init(struct vcpu *vcpu)
 	c->tsc_ratio = cpu_caps.tsc_ratio_default;
 	c->cycles_lost = cycles_lost;
 	c->resumes = resumes;
-	set_khz(c, vcpu->vm->clock.default_tsc_khz);
+	/* What KVM_SET_TSC_KHZ on the VM accepted; at worst the host's. */
+	if (set_khz(c, vcpu->vm->clock.default_tsc_khz))
+		set_khz(c, 0);
 	synchronize(vcpu, 0, false);
 }
 
