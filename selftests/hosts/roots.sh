@@ -248,6 +248,12 @@ recipe_bochs()
 		"$out/src/memory/memory_stub.cc"
 	[ "$(grep -c -e 'Bit64u)BX_MEM_THIS used_blocks \*' -e '\[bytes + test_mask\]' \
 		"$out/src/memory/memory_stub.cc")" = 2 ]
+	# A VM entry that leaves IF as it was (0) must look at the interrupt mask all the same: with
+	# external-interrupt exiting IF no longer decides, and a guest that spins with IF clear
+	# would never be interrupted (SDM, External-Interrupt Exiting).
+	sed -i 's/^  BX_CPU_THIS_PTR in_vmx_guest = true;$/&\n  handleInterruptMaskChange();/' \
+		"$out/src/cpu/vmx.cc"
+	grep -q '^  handleInterruptMaskChange();$' "$out/src/cpu/vmx.cc"
 	# shellcheck disable=SC2086
 	in_root "$TOOLS" "$out/src:/build" -- sh -c 'cd /build &&
 		./configure '"$(echo $BOCHS_CONFIGURE)"' CXXFLAGS="-O2 -fno-plt" CFLAGS=-O2 &&
