@@ -7,7 +7,8 @@
  * numbers cut to 32 bits (two), a VM's TSC frequency after a vCPU, and another errno for
  * KVM_MEMORY_ENCRYPT_OP.
  *
- * nestor-test: cpu=amd,intel kernel=6.1,7.3 cpus=2
+ * nestor-test: cpu=amd kernel=6.1,7.3 cpus=2
+ * nestor-test: cpu=intel kernel=6.1 cpus=1
  */
 #include <errno.h>
 #include <fcntl.h>

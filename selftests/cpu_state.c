@@ -4,7 +4,7 @@
  * registers, events, time; that the guest sees it, that what it does is read back, and that what no CPU
  * could have is refused.
  *
- * nestor-test: cpu=amd,intel kernel=6.1,7.3 cpus=2
+ * nestor-test: cpu=amd kernel=6.1,7.3 cpus=2
  */
 #include <asm/kvm_para.h>
 #include <errno.h>

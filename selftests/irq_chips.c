@@ -3,7 +3,8 @@
  * Verify that PIC, I/O APIC, PIT and routing turn lines into interrupts and EOIs into the next ones, keep
  * their state over the ioctls, and refuse what cannot be.
  *
- * nestor-test: cpu=amd,intel kernel=6.1,7.3
+ * nestor-test: cpu=amd kernel=6.1,7.3
+ * nestor-test: cpu=intel kernel=6.1 cpus=1
  */
 #include <errno.h>
 #include <stdlib.h>

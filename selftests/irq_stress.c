@@ -4,7 +4,7 @@
  * that a VM can go away with every timer running. What fails here fails in the host's log: the check is
  * that everything ends.
  *
- * nestor-test: cpu=amd,intel kernel=6.1,7.3 cpus=2 timeout=400
+ * nestor-test: cpu=amd kernel=6.1,7.3 cpus=2 timeout=400
  */
 #include <pthread.h>
 #include <stdatomic.h>

@@ -4,7 +4,7 @@
  * files are closed and processes die, and that a call that fails for want of a file descriptor leaves
  * nothing behind. What is left behind shows in the module's reference count.
  *
- * nestor-test: cpu=amd,intel kernel=6.1,7.3 cpus=2
+ * nestor-test: cpu=amd kernel=6.1 cpus=2
  */
 #include <errno.h>
 #include <fcntl.h>
