@@ -94,11 +94,13 @@ int msr_set_reg(struct vcpu *vcpu, struct msr_access *a)
 }
 
 /*
- * AMD's CPUs ignore the upper half of the SYSENTER addresses, Intel's fault on one that is not canonical.
- * Made canonical, it can be loaded on either.
+ * AMD's CPUs have no upper half of the SYSENTER addresses, Intel's fault on one that is not canonical. Made
+ * canonical, a guest's of the other vendor can be loaded too.
  */
 int msr_set_sysenter(struct vcpu *vcpu, struct msr_access *a)
 {
+	if (cpu_caps.svm && vcpu->cpu_state.vendor_amd)
+		a->value = (u32)a->value;
 	a->value = make_canonical(a->value);
 	return msr_set_reg(vcpu, a);
 }
