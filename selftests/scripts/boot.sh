@@ -6,6 +6,7 @@
 # vCPUs. On one with a single CPU (the Intel host, whose emulator is slow) it is one guest with one.
 #
 # nestor-test: cpu=amd kernel=6.1,6.12,7.3 cpus=2 timeout=900
+# nestor-test: cpu=intel kernel=6.1 cpus=1 timeout=900
 set -u
 
 failed=0
