@@ -335,7 +335,8 @@ int vcpu_handle_fault(struct vcpu *vcpu, struct fault *fault)
 /*
  * vcpu_handle_dr - MOV to or from a debug register
  *
- * SDM, Debug Registers: #UD for DR4 and DR5 with CR4.DE, #GP outside CPL 0, #DB when DR7.GD.
+ * SDM, Debug Registers: #UD for DR4 and DR5 with CR4.DE, #GP outside CPL 0, #DB when DR7.GD. DR7 is the
+ * effective one: a debugger's in user space has the guest's replaced.
  */
 int vcpu_handle_dr(struct vcpu *vcpu, int dr, bool write, int gpr)
 {
@@ -345,11 +346,11 @@ int vcpu_handle_dr(struct vcpu *vcpu, int dr, bool write, int gpr)
 		return inject_ud(vcpu);
 	if (vcpu_cpl(vcpu))
 		return inject_gp(vcpu);
-	if (vcpu->regs.dr7 & DR7_GD) {
+	if (vcpu->cpu_state.effective_dr7 & DR7_GD) {
 		if (vcpu->guest_debug & KVM_GUESTDBG_USE_HW_BP) {
 			vcpu->run->exit_reason = KVM_EXIT_DEBUG;
 			vcpu->run->debug.arch.dr6 = DR6_BD | DR6_RESERVED;
-			vcpu->run->debug.arch.dr7 = vcpu->regs.dr7;
+			vcpu->run->debug.arch.dr7 = vcpu->cpu_state.effective_dr7;
 			vcpu->run->debug.arch.pc = vcpu_linear_rip(vcpu);
 			vcpu->run->debug.arch.exception = EXC_DB;
 			return RUN_USER;
