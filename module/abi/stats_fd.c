@@ -49,14 +49,22 @@ struct stats_file {
 	struct stats_head *head;
 };
 
-static const char *const vm_names[] = {
-#define X(name) #name,
+struct stat_name {
+	const char *name;
+	u32 type;
+};
+
+static const struct stat_name vm_names[] = {
+#define X(name) { #name, KVM_STATS_TYPE_CUMULATIVE },
 	VM_STATS(X)
+#undef X
+#define X(name) { #name, KVM_STATS_TYPE_INSTANT },
+	VM_GAUGES(X)
 #undef X
 };
 
-static const char *const vcpu_names[] = {
-#define X(name) #name,
+static const struct stat_name vcpu_names[] = {
+#define X(name) { #name, KVM_STATS_TYPE_CUMULATIVE },
 	VCPU_STATS(X)
 #undef X
 };
@@ -65,15 +73,24 @@ static const char *const vcpu_names[] = {
 static_assert(sizeof(struct vm_stats) == ARRAY_SIZE(vm_names) * sizeof(u64));
 static_assert(offsetof(struct vcpu_stats, by_reason) == ARRAY_SIZE(vcpu_names) * sizeof(u64));
 
-static void stats_add(struct stats_file *f, unsigned int index, const char *prefix, const char *name)
+static void stats_add(struct stats_file *f, unsigned int index, u32 type, const char *prefix,
+		      const char *name)
 {
 	struct stats_desc *desc = &f->head->desc[f->nr];
 
-	desc->flags = KVM_STATS_TYPE_CUMULATIVE | KVM_STATS_UNIT_NONE | KVM_STATS_BASE_POW10;
+	desc->flags = type | KVM_STATS_UNIT_NONE | KVM_STATS_BASE_POW10;
 	desc->size = 1;
 	desc->offset = f->nr * sizeof(u64);
 	snprintf(desc->name, sizeof(desc->name), "%s%s", prefix, name);
 	f->index[f->nr++] = index;
+}
+
+static void stats_add_names(struct stats_file *f, const struct stat_name *names, unsigned int nr)
+{
+	unsigned int i;
+
+	for (i = 0; i < nr; i++)
+		stats_add(f, i, names[i].type, "", names[i].name);
 }
 
 /* One counter for each exit reason that the vendor has a name for. */
@@ -82,7 +99,8 @@ static void stats_add_exits(struct stats_file *f)
 	const struct exit_name *n;
 
 	for (n = vendor->exit_names; n->name; n++)
-		stats_add(f, ARRAY_SIZE(vcpu_names) + stats_exit_slot(n->reason), "exit_", n->name);
+		stats_add(f, ARRAY_SIZE(vcpu_names) + stats_exit_slot(n->reason),
+			  KVM_STATS_TYPE_CUMULATIVE, "exit_", n->name);
 }
 
 static unsigned int nr_exit_names(void)
@@ -216,12 +234,10 @@ static int stats_install(struct stats_file *f, const char *name)
 int abi_vm_stats_fd(struct vm *vm)
 {
 	struct stats_file *f = stats_alloc(vm, &vm->stats, ARRAY_SIZE(vm_names));
-	unsigned int i;
 
 	if (!f)
 		return -ENOMEM;
-	for (i = 0; i < ARRAY_SIZE(vm_names); i++)
-		stats_add(f, i, "", vm_names[i]);
+	stats_add_names(f, vm_names, ARRAY_SIZE(vm_names));
 	snprintf(f->head->id, sizeof(f->head->id), "kvm-%d", vm->pid);
 	stats_finish(f);
 	return stats_install(f, "kvm-vm-stats");
@@ -232,13 +248,11 @@ int abi_vcpu_stats_fd(struct vcpu *vcpu)
 	struct vm *vm = vcpu->vm;
 	struct stats_file *f;
 	char name[32];
-	unsigned int i;
 
 	f = stats_alloc(vm, &vcpu->stats, ARRAY_SIZE(vcpu_names) + nr_exit_names());
 	if (!f)
 		return -ENOMEM;
-	for (i = 0; i < ARRAY_SIZE(vcpu_names); i++)
-		stats_add(f, i, "", vcpu_names[i]);
+	stats_add_names(f, vcpu_names, ARRAY_SIZE(vcpu_names));
 	stats_add_exits(f);
 	snprintf(f->head->id, sizeof(f->head->id), "kvm-%d/vcpu-%u", vm->pid, vcpu->id);
 	stats_finish(f);

@@ -63,7 +63,7 @@ int mmu_vm_init(struct vm *vm)
 	if (!mmu->flushed || !mmu->root)
 		goto fail;
 	mmu->root_pa = __pa(mmu->root);
-	atomic64_set(&mmu->tables, 1);
+	atomic64_set(&vm->stats.table_pages, 1);
 
 	r = mmu_notifier_start(vm);
 	if (!r)

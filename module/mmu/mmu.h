@@ -84,8 +84,6 @@ struct vm_mmu {
 	atomic64_t tlb_generation;	/* raised under [m] by every change that takes rights away */
 	atomic64_t tlb_synced;		/* [a] no vCPU is in a burst begun before this generation */
 	u64 __percpu *flushed;		/* [i] generation that each CPU has flushed; tag_per_root */
-	atomic64_t leaves[3];		/* leaves by size: 4 KiB, 2 MiB, 1 GiB */
-	atomic64_t tables;		/* table pages */
 };
 
 #define MMU_CACHED_TABLES	8

@@ -66,6 +66,15 @@ bool tdp_next_leaf(struct tdp_iter *it)
 	return false;
 }
 
+static void count_leaves(struct vm *vm, int level, long n)
+{
+	atomic64_t *const gauge[] = {
+		&vm->stats.pages_4k, &vm->stats.pages_2m, &vm->stats.pages_1g,
+	};
+
+	atomic64_add(n, gauge[level - 1]);
+}
+
 /* Tables come from the vCPU's cache: bursts cannot allocate. */
 static u64 *take_table(struct vcpu *vcpu)
 {
@@ -95,7 +104,7 @@ static enum tdp_result link_table(struct vcpu *vcpu, u64 *ep, u64 old)
 		put_table(vcpu, table);
 		return TDP_RACED;
 	}
-	atomic64_inc(&vcpu->vm->mmu.tables);
+	atomic64_inc(&vcpu->vm->stats.table_pages);
 	return TDP_DONE;
 }
 
@@ -115,7 +124,7 @@ static u64 split_entry(u64 e, int level, unsigned int i)
  */
 static enum tdp_result split_leaf(struct vcpu *vcpu, u64 *ep, u64 old, int level)
 {
-	struct vm_mmu *mmu = &vcpu->vm->mmu;
+	struct vm *vm = vcpu->vm;
 	u64 *table = take_table(vcpu);
 	unsigned int i;
 
@@ -128,10 +137,10 @@ static enum tdp_result split_leaf(struct vcpu *vcpu, u64 *ep, u64 old, int level
 		put_table(vcpu, table);
 		return TDP_RACED;
 	}
-	atomic64_inc(&mmu->tables);
-	atomic64_dec(&mmu->leaves[level - 1]);
-	atomic64_add(TDP_ENTRIES, &mmu->leaves[level - 2]);
-	atomic64_inc(&vcpu->vm->stats.split_leaves);
+	atomic64_inc(&vm->stats.table_pages);
+	count_leaves(vm, level, -1);
+	count_leaves(vm, level - 1, TDP_ENTRIES);
+	atomic64_inc(&vm->stats.split_leaves);
 	return TDP_DONE;
 }
 
@@ -153,7 +162,7 @@ static enum tdp_result install_leaf(struct vm *vm, u64 *ep, int level, u64 leaf,
 	if (!try_cmpxchg64(ep, &old, new))
 		return TDP_RACED;
 	if (!tdp_present(old))
-		atomic64_inc(&vm->mmu.leaves[level - 1]);
+		count_leaves(vm, level, 1);
 	return TDP_DONE;
 }
 
@@ -200,7 +209,7 @@ static void zap_leaf(struct vm *vm, u64 *ep, int level, struct tdp_zap *zap)
 	/* The CPU may be setting bits in the entry. */
 	xchg(ep, 0);
 	zap->changed = true;
-	atomic64_dec(&vm->mmu.leaves[level - 1]);
+	count_leaves(vm, level, -1);
 	atomic64_inc(&vm->stats.zapped_leaves);
 }
 
@@ -283,10 +292,10 @@ static void free_table(struct vm *vm, u64 *table, int level, bool may_sleep)
 			free_table(vm, tdp_child(e), level - 1, may_sleep);
 	}
 	if (leaves) {
-		atomic64_sub(leaves, &vm->mmu.leaves[level - 1]);
+		count_leaves(vm, level, -(long)leaves);
 		atomic64_add(leaves, &vm->stats.zapped_leaves);
 	}
-	atomic64_dec(&vm->mmu.tables);
+	atomic64_dec(&vm->stats.table_pages);
 	free_page((unsigned long)table);
 	if (may_sleep)
 		cond_resched();

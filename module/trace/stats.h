@@ -33,14 +33,11 @@
 	X(signal_exits)			\
 	X(request_irq_exits)		\
 	X(fault_fixed)			\
-	X(fault_spurious)		\
 	X(insn_emulation)		\
 	X(insn_emulation_fail)		\
 	X(tlb_flush)			\
 	X(slow_exits)			\
-	X(user_exits)			\
-	X(preemptions)			\
-	X(guest_mode)
+	X(user_exits)
 
 #define NR_EXIT_COUNTERS	256
 
@@ -67,9 +64,17 @@ static inline unsigned int stats_exit_slot(u32 reason)
 	X(split_leaves)			\
 	X(zapped_leaves)
 
+/* What there is right now: second-level leaves by size, and pages of tables. */
+#define VM_GAUGES(X)			\
+	X(pages_4k)			\
+	X(pages_2m)			\
+	X(pages_1g)			\
+	X(table_pages)
+
 struct vm_stats {
 #define X(name) atomic64_t name;
 	VM_STATS(X)
+	VM_GAUGES(X)
 #undef X
 };
 

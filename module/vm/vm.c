@@ -21,6 +21,7 @@ static DEFINE_MUTEX(vms_lock);
 static int vcpu_stats_show(struct seq_file *m, void *unused)
 {
 	struct vcpu *vcpu = m->private;
+	const struct exit_name *n;
 
 	spin_lock(&vcpu->pid_lock);
 	seq_printf(m, "%-20s %d\n", "pid", pid_nr(vcpu->pid));
@@ -28,6 +29,9 @@ static int vcpu_stats_show(struct seq_file *m, void *unused)
 #define X(name) seq_printf(m, "%-20s %llu\n", #name, READ_ONCE(vcpu->stats.name));
 	VCPU_STATS(X)
 #undef X
+	for (n = vendor->exit_names; n->name; n++)
+		seq_printf(m, "exit_%-15s %llu\n", n->name,
+			   READ_ONCE(vcpu->stats.by_reason[stats_exit_slot(n->reason)]));
 	return 0;
 }
 DEFINE_SHOW_ATTRIBUTE(vcpu_stats);
@@ -39,6 +43,7 @@ static int vm_stats_show(struct seq_file *m, void *unused)
 	seq_printf(m, "%-20s %d\n", "vcpus", atomic_read(&vm->nr_vcpus));
 #define X(name) seq_printf(m, "%-20s %lld\n", #name, atomic64_read(&vm->stats.name));
 	VM_STATS(X)
+	VM_GAUGES(X)
 #undef X
 	return 0;
 }
