@@ -22,25 +22,12 @@
 #include <unistd.h>
 
 #include "tap.h"
+#include "usage.h"
 #include "vm.h"
 
 #define CODE	0x1000
 
 static int sys_fd;
-
-/* The module's users beside this program's, or -1 when it cannot be told. */
-static int module_users(void)
-{
-	FILE *f = fopen("/sys/module/nestor/refcnt", "r");
-	int n = -1;
-
-	if (!f || strcmp(device_path(), "/dev/nestor"))
-		return -1;
-	if (fscanf(f, "%d", &n) != 1)
-		n = -1;
-	fclose(f);
-	return n;
-}
 
 static int users_before;
 
