@@ -9,24 +9,10 @@
 # nestor-test: cpu=intel kernel=6.1 cpus=1 timeout=900
 set -u
 
-failed=0
-n=0
+. "$(dirname "$0")/../lib/tap.sh"
+
 vcpus=4 guests="6.1 7.3"
 [ "$(nproc)" != 1 ] || vcpus=1 guests=6.1
-
-# check WHAT COMMAND...
-check()
-{
-	local what=$1
-	shift
-	n=$((n + 1))
-	if "$@"; then
-		echo "ok $n $what"
-	else
-		echo "not ok $n $what"
-		failed=1
-	fi
-}
 
 said() { grep -qE "^guest: $1" "$log"; }
 word() { sed -n "s/^guest: $1 \([0-9a-f]*\).*/\1/p" "$log" | tr -d '\r'; }
@@ -36,7 +22,6 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 disk=$work/disk log=$work/log
 
-echo "TAP version 13"
 for guest in $guests; do
 	head -c 8M /dev/urandom >"$disk"
 	before=$(sum "$disk")
@@ -55,5 +40,4 @@ for guest in $guests; do
 	check "$guest: random numbers" said "rng ok"
 	check "$guest: every CPU runs" said "smp ok: $vcpus CPUs"
 done
-echo "1..$n"
-exit $failed
+tap_done
