@@ -271,7 +271,7 @@ void vm_kill(struct vm *vm, const char *why)
 
 	if (xchg(&vm->dead, true))
 		return;
-	pr_err_ratelimited("nestor: VM %s killed: %s\n", vm->name, why);
+	pr_err_ratelimited("VM %s killed: %s\n", vm->name, why);
 	vm_for_each_vcpu(i, vcpu, vm) {
 		vcpu_request(vcpu, REQ_VM_DEAD);
 		vcpu_wake(vcpu);
