@@ -122,8 +122,8 @@ static int kvm__read_cpuid(struct kvm *kvm)
  * @kvm: filled in
  * @path: the node, or NULL for /dev/nestor and then /dev/kvm
  *
- * Return: 0; -ENOENT when no node can be opened (a user's mistake); another
- * negative errno when the node is no usable hypervisor. The reason is reported.
+ * Return: 0; -ENOENT when no node can be opened; another negative errno when the
+ * node is no usable hypervisor. The reason is reported.
  */
 int kvm__open(struct kvm *kvm, const char *path)
 {

@@ -204,8 +204,9 @@ int run__main(int argc, char **argv)
 	int status;
 
 	option__parse(&argp, argc, argv, &args);
+	/* A wrong node is the user's mistake only if the user named it. */
 	if (kvm__open(&kvm, args.device))
-		return STATUS_FAILED;
+		return args.device ? STATUS_USAGE : STATUS_FAILED;
 	if (check_cpus(&kvm, args.machine.vm.cpus))
 		status = STATUS_USAGE;
 	else if (kvm__check_capabilities(&kvm))

@@ -169,7 +169,7 @@ int bench__main(int argc, char **argv)
 
 	option__parse(&argp, argc, argv, &args);
 	if (kvm__open(&kvm, args.device))
-		return STATUS_FAILED;
+		return args.device ? STATUS_USAGE : STATUS_FAILED;
 	status = kvm__check_capabilities(&kvm) ? STATUS_FAILED : run_chosen(&kvm, &args);
 	kvm__close(&kvm);
 	return status;
