@@ -10,7 +10,7 @@
 TOOLS_PACKAGES="gcc gcc-14 gcc-12 g++ ccache make libc6-dev pkgconf sparse pahole bc bison flex python3-minimal
 	libelf-dev libslirp-dev libjansson-dev libncurses-dev zlib1g-dev libssl-dev
 	kmod cpio zstd xz-utils rsync squashfs-tools e2fsprogs xorriso isolinux
-	syslinux-common busybox-static qemu-system-x86 seabios ovmf bochsbios vgabios
+	patch syslinux-common busybox-static qemu-system-x86 seabios ovmf bochsbios vgabios
 	mandoc"
 
 HOST_PACKAGES="kmod procps iproute2 iputils-ping qemu-system-x86 seabios ovmf
@@ -240,22 +240,9 @@ recipe_bochs()
 	(cd "$out" && apt_of "$lists" apt-get source --download-only bochs) || true
 	tar -xf "$out"/bochs_*.orig.tar.* -C "$out/src" --strip-components=1
 	rm -rf "$lists" "$lists.list" "$out"/bochs_*
-	# All of the guest's memory at once, instead of 2 GiB of it and a swap file for the rest;
-	# sizes of 4 GiB and more are cut to 32 bits in two places.
-	sed -i 's/^      1, 2048,$/      1, 65536,/' "$out/src/config.cc"
-	sed -i 's/new Bit8u \[(Bit32u)(bytes + test_mask)\]/new Bit8u [bytes + test_mask]/
-		s/(BX_MEM_THIS used_blocks \* BX_MEM_THIS block_size)/((Bit64u)BX_MEM_THIS used_blocks * BX_MEM_THIS block_size)/' \
-		"$out/src/memory/memory_stub.cc"
-	[ "$(grep -c -e 'Bit64u)BX_MEM_THIS used_blocks \*' -e '\[bytes + test_mask\]' \
-		"$out/src/memory/memory_stub.cc")" = 2 ]
-	# A VM entry that leaves IF as it was (0) must look at the interrupt mask all the same: with
-	# external-interrupt exiting IF no longer decides, and a guest that spins with IF clear
-	# would never be interrupted (SDM, External-Interrupt Exiting).
-	sed -i 's/^  BX_CPU_THIS_PTR in_vmx_guest = true;$/&\n  handleInterruptMaskChange();/' \
-		"$out/src/cpu/vmx.cc"
-	grep -q '^  handleInterruptMaskChange();$' "$out/src/cpu/vmx.cc"
 	# shellcheck disable=SC2086
-	in_root "$TOOLS" "$out/src:/build" -- sh -c 'cd /build &&
+	in_root "$TOOLS" "$out/src:/build" "$HOSTS:/run/hosts:ro" -- sh -c 'cd /build &&
+		patch -p1 -i /run/hosts/bochs.patch &&
 		./configure '"$(echo $BOCHS_CONFIGURE)"' CXXFLAGS="-O2 -fno-plt" CFLAGS=-O2 &&
 		make -s -j "$(nproc)" && strip bochs'
 	mv "$out/src/bochs" "$out/bochs"
@@ -266,7 +253,7 @@ need_bochs()
 {
 	need_tools
 	mirror
-	RECIPE_INPUTS=$BOCHS_CONFIGURE cached bochs "building Bochs (about 3 minutes)" \
+	RECIPE_INPUTS=$BOCHS_CONFIGURE$(file_hash "$HOSTS/bochs.patch") cached bochs "building Bochs (about 3 minutes)" \
 		recipe_bochs "$REPLY"
 	BOCHS=$REPLY
 }
