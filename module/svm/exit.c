@@ -155,7 +155,7 @@ static int debug_exit(struct vcpu *vcpu, u8 vector, u64 dr6)
 	run->debug.arch.exception = vector;
 	run->debug.arch.pc = vcpu_linear_rip(vcpu);
 	run->debug.arch.dr6 = dr6;
-	run->debug.arch.dr7 = vcpu->regs.dr7;
+	run->debug.arch.dr7 = vcpu->cpu_state.effective_dr7;
 	return RUN_USER;
 }
 

@@ -320,9 +320,10 @@ static u64 svm_next_rip(struct svm_vcpu *svm)
 }
 
 /*
- * Retire the instruction at RIP: RIP moves, the interrupt shadow ends, and a set TF traps.
+ * Move RIP past the instruction, which ends the interrupt shadow. SVM saves RF as the guest had it: it covers
+ * breakpoints at this instruction only.
  */
-void svm_skip_instruction(struct vcpu *vcpu)
+void svm_advance_rip(struct vcpu *vcpu)
 {
 	struct svm_vcpu *svm = to_svm(vcpu);
 	u64 rip = svm_next_rip(svm);
@@ -334,10 +335,19 @@ void svm_skip_instruction(struct vcpu *vcpu)
 		vcpu->regs.int_shadow = 0;
 		vcpu_dirty(vcpu, REGS_SHADOW);
 	}
-	if (unlikely(vcpu->guest_debug & KVM_GUESTDBG_SINGLESTEP))
-		svm->step_done = true;
-	else if (unlikely(vcpu_rflags(vcpu) & X86_EFLAGS_TF))
-		vcpu_raise_db(vcpu, DR_STEP);
+	if (unlikely(vcpu_rflags(vcpu) & X86_EFLAGS_RF))
+		vcpu_set_rflags(vcpu, vcpu->regs.rflags & ~(u64)X86_EFLAGS_RF);
+}
+
+/*
+ * Retire the instruction at RIP; a set TF, the guest's or user space's, traps behind it.
+ */
+int svm_skip_instruction(struct vcpu *vcpu)
+{
+	svm_advance_rip(vcpu);
+	if (unlikely(vcpu->regs.rflags & X86_EFLAGS_TF || vcpu->guest_debug & KVM_GUESTDBG_SINGLESTEP))
+		return vcpu_debug_trap(vcpu, DR_STEP);
+	return RUN_GUEST;
 }
 
 void svm_write_tsc_offset(struct vcpu *vcpu, u64 offset, u64 ratio)

@@ -331,36 +331,16 @@ void svm_emergency_leave(void)
 		nst_wrmsr_safe(MSR_EFER, efer & ~EFER_SVME);
 }
 
-/*
- * KVM_GUESTDBG_SINGLESTEP. True: a handler retired the instruction, and the #DB exit that the CPU would have
- * made behind it stands in the VMCB.
- */
-static bool svm_step(struct svm_vcpu *svm)
-{
-	struct vcpu *vcpu = &svm->vcpu;
-
-	/* The last step may have loaded RFLAGS. */
-	vcpu_fetch(vcpu, REGS_RFLAGS);
-	vcpu_dirty(vcpu, REGS_RFLAGS);
-	if (!svm->step_done)
-		return false;
-	svm_flush_regs(svm);
-	svm_cancel_injection(vcpu);
-	svm->step_done = false;
-	svm->vmcb->control.exit_code = SVM_EXIT_EXCP_BASE + EXC_DB;
-	svm->vmcb->save.dr6 |= DR_STEP;
-	vcpu->regs.valid &= ~REGS_DR;
-	return true;
-}
-
 void svm_enter(struct vcpu *vcpu)
 {
 	struct svm_vcpu *svm = to_svm(vcpu);
 	struct vmcb_control *ctl = &svm->vmcb->control;
 
-	if (unlikely(vcpu->guest_debug & KVM_GUESTDBG_SINGLESTEP) && svm_step(svm))
-		return;
-	svm->step_done = false;
+	/* The guest may have loaded RFLAGS since the last step: TF is set at every entry. */
+	if (unlikely(vcpu->guest_debug & KVM_GUESTDBG_SINGLESTEP)) {
+		vcpu_fetch(vcpu, REGS_RFLAGS);
+		vcpu_dirty(vcpu, REGS_RFLAGS);
+	}
 	if (vcpu->regs.dirty)
 		svm_flush_regs(svm);
 	svm->vmcb->save.rax = vcpu->regs.gpr[GPR_RAX];

@@ -442,24 +442,13 @@ void vcpu_emulate_cpuid_changed(struct vcpu *vcpu)
 			ctx->features |= emu_features[i].emu;
 }
 
-static int single_step_exit(struct vcpu *vcpu)
-{
-	struct kvm_run *run = vcpu->run;
-
-	run->exit_reason = KVM_EXIT_DEBUG;
-	run->debug.arch.exception = EXC_DB;
-	run->debug.arch.pc = vcpu_linear_rip(vcpu);
-	run->debug.arch.dr6 = DR6_RESERVED | DR_STEP;
-	run->debug.arch.dr7 = vcpu->regs.dr7;
-	return RUN_USER;
-}
-
 /* An instruction was executed: registers, and what comes with it. */
 static int retired(struct vcpu *vcpu)
 {
 	u32 effects = vcpu->emu.effects;
 	u32 shadow = (effects & EMU_FX_SHADOW_STI ? SHADOW_STI : 0) |
 		     (effects & EMU_FX_SHADOW_SS ? SHADOW_MOV_SS : 0);
+	int halted = RUN_GUEST, stepped = RUN_GUEST;
 
 	store_registers(vcpu);
 	vcpu_fetch(vcpu, REGS_SHADOW);
@@ -472,14 +461,12 @@ static int retired(struct vcpu *vcpu)
 		vendor->set_nmi_masked(vcpu, false);
 	if (effects & EMU_FX_TASK_TRAP)
 		vcpu_raise_db(vcpu, BIT(15));
-	if (effects & EMU_FX_STEP && !(effects & EMU_FX_REP)) {
-		if (vcpu->guest_debug & KVM_GUESTDBG_SINGLESTEP)
-			return single_step_exit(vcpu);
-		vcpu_raise_db(vcpu, DR_STEP);
-	}
 	if (effects & EMU_FX_HLT)
-		return vcpu_halt(vcpu);
-	return RUN_GUEST;
+		halted = vcpu_halt(vcpu);
+	/* A step of user space's is no TF that the emulator sees. */
+	if ((effects & EMU_FX_STEP || vcpu->guest_debug & KVM_GUESTDBG_SINGLESTEP) && !(effects & EMU_FX_REP))
+		stepped = vcpu_debug_trap(vcpu, DR_STEP);
+	return halted ?: stepped;
 }
 
 static int raise_fault(struct vcpu *vcpu)
@@ -492,7 +479,7 @@ static int raise_fault(struct vcpu *vcpu)
 	if (f->vector == EXC_PF)
 		vcpu_raise_pf(vcpu, f->address, f->error_code);
 	else if (f->vector == EXC_DB)
-		vcpu_raise_db(vcpu, f->address);
+		return vcpu_debug_trap(vcpu, f->address);
 	else if (f->has_error)
 		vcpu_raise_error(vcpu, f->vector, f->error_code);
 	else

@@ -15,8 +15,30 @@
 /* Finish an instruction that was handled. */
 static int done(struct vcpu *vcpu)
 {
-	vendor->skip_instruction(vcpu);
-	return RUN_GUEST;
+	return vendor->skip_instruction(vcpu);
+}
+
+/*
+ * vcpu_debug_trap - #DB of an instruction that was handled or emulated
+ * @dr6: the DR6 bits that tell why
+ *
+ * User space that steps the guest or has breakpoints of its own gets it, as it gets those that the CPU raises. It is
+ * told at once: a trap that waited for the next entry would hit the guest if user space let go of it meanwhile.
+ */
+int vcpu_debug_trap(struct vcpu *vcpu, u64 dr6)
+{
+	struct kvm_run *run = vcpu->run;
+
+	if (!(vcpu->guest_debug & (KVM_GUESTDBG_SINGLESTEP | KVM_GUESTDBG_USE_HW_BP))) {
+		vcpu_raise_db(vcpu, dr6);
+		return RUN_GUEST;
+	}
+	run->exit_reason = KVM_EXIT_DEBUG;
+	run->debug.arch.exception = EXC_DB;
+	run->debug.arch.pc = vcpu_linear_rip(vcpu);
+	run->debug.arch.dr6 = DR6_RESERVED | dr6;
+	run->debug.arch.dr7 = vcpu->cpu_state.effective_dr7;
+	return RUN_USER;
 }
 
 static int inject_gp(struct vcpu *vcpu)
@@ -115,14 +137,13 @@ int vcpu_handle_io(struct vcpu *vcpu, const struct io_exit *io)
 	} else {
 		/* An OUT to port 0x7e returns to user space behind the instruction: KVM_X86_QUIRK_OUT_7E_INC_RIP. */
 		if (iobus_write(vcpu, IOBUS_PIO, io->port, io->size, &value)) {
-			if (io->port == 0x7e && !(vcpu->vm->caps.disabled_quirks & KVM_X86_QUIRK_OUT_7E_INC_RIP)) {
-				int r = pio_to_user(vcpu, io);
-
-				vcpu->complete = NULL;
-				vendor->skip_instruction(vcpu);
-				return r;
-			}
-			return pio_to_user(vcpu, io);
+			if (io->port != 0x7e || vcpu->vm->caps.disabled_quirks & KVM_X86_QUIRK_OUT_7E_INC_RIP)
+				return pio_to_user(vcpu, io);
+			/* The access goes before a report that the instruction was stepped over. */
+			vendor->skip_instruction(vcpu);
+			pio_to_user(vcpu, io);
+			vcpu->complete = NULL;
+			return RUN_USER;
 		}
 	}
 	vcpu->stats.io_kernel++;

@@ -57,7 +57,7 @@ struct vendor_ops {
 	void (*update_tpr)(struct vcpu *vcpu, int tpr, int max_irr);	/* CR8 intercepts or TPR threshold */
 
 	/* Instructions and translations. */
-	void (*skip_instruction)(struct vcpu *vcpu);	/* RIP past it, shadow cleared, #DB of TF */
+	int (*skip_instruction)(struct vcpu *vcpu);	/* RIP past it, shadow and RF cleared, step trap: enum run_next */
 	void (*tlb_flush)(struct vcpu *vcpu, enum tlb_scope scope);	/* takes effect before the next entry */
 	void (*tlb_flush_address)(struct vcpu *vcpu, u64 gva);
 	void (*root_changed)(struct vcpu *vcpu);	/* vcpu->vm->mmu root pointer: reload EPTP/nCR3 */

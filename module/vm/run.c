@@ -103,7 +103,7 @@ static bool vcpu_has_event(struct vcpu *vcpu)
 {
 	struct events *ev = &vcpu->events;
 
-	if (ev->exception.pending || ev->interrupt.injected || vcpu->guest_debug & KVM_GUESTDBG_SINGLESTEP)
+	if (ev->exception.pending || ev->interrupt.injected)
 		return true;
 	if (test_bit(REQ_UNHALT, &vcpu->requests) || test_bit(REQ_TRIPLE_FAULT, &vcpu->requests) ||
 	    test_bit(REQ_VM_DEAD, &vcpu->requests))

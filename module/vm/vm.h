@@ -269,6 +269,7 @@ int vcpu_handle_pause(struct vcpu *vcpu);
 int vcpu_handle_invpcid(struct vcpu *vcpu, u64 type, u64 gva_of_descriptor);
 int vcpu_handle_ud(struct vcpu *vcpu);			/* #UD intercept: emulate what is emulated, else reflect */
 int vcpu_access_failed(struct vcpu *vcpu, int err, const struct mmu_exception *e);
+int vcpu_debug_trap(struct vcpu *vcpu, u64 dr6);	/* #DB of an instruction that was handled or emulated */
 
 /* vm/emulate.c: the instruction emulator on a vCPU. enum run_next or -errno. */
 int vcpu_emulate(struct vcpu *vcpu);			/* the instruction at RIP */

@@ -14,12 +14,12 @@ static void inject(struct vmx_vcpu *vmx, enum intr_type type, u8 vector)
 
 /*
  * Software events push the address behind their instruction: its length is that of the exit that
- * interrupted them, or of the instruction that the emulator executed.
+ * interrupted them. One that user space asks for is taken to have the usual opcode.
  */
 static void inject_soft(struct vmx_vcpu *vmx, enum intr_type type, u8 vector)
 {
 	inject(vmx, type, vector);
-	vmx->inject_length = vmx->soft_length ?: vmx->vcpu.emu.insn.len ?: 1;
+	vmx->inject_length = vmx->soft_length ?: type == INTR_SOFT_INTERRUPT ? 2 : 1;
 }
 
 void vmx_inject_exception(struct vcpu *vcpu, const struct exception *e)
@@ -115,10 +115,26 @@ void vmx_update_tpr(struct vcpu *vcpu, int tpr, int max_irr)
 }
 
 /*
+ * In an interrupt shadow with TF set, entry wants the step trap pending although the #DB that is injected is that trap
+ * (SDM, Checks on Guest Non-Register State).
+ */
+static void pend_step(struct vmx_vcpu *vmx)
+{
+	struct vcpu *vcpu = &vmx->vcpu;
+
+	vcpu_fetch(vcpu, REGS_SHADOW | REGS_RFLAGS | REGS_DEBUGCTL);
+	if (vcpu->regs.int_shadow && vcpu->regs.rflags & X86_EFLAGS_TF &&
+	    !(vcpu->regs.debugctl & DEBUGCTLMSR_BTF))
+		vmwriten(VMCS_GUEST_PENDING_DEBUG, PENDING_DEBUG_BS);
+}
+
+/*
  * vmx_write_injection - the event in vmx->inject into the VMCS
  */
 void vmx_write_injection(struct vmx_vcpu *vmx)
 {
+	if (vmx->inject == (INTR_VALID | FIELD_PREP(INTR_TYPE, INTR_HARD_EXCEPTION) | EXC_DB))
+		pend_step(vmx);
 	vmwrite32(VMCS_ENTRY_INTR_INFO, vmx->inject);
 	if (vmx->inject & INTR_HAS_ERROR)
 		vmwrite32(VMCS_ENTRY_ERROR_CODE, vmx->inject_error);

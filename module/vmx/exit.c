@@ -109,10 +109,6 @@ static int handle_db(struct vmx_vcpu *vmx)
 	if (FIELD_GET(INTR_TYPE, vmx_exit_intr(vmx)) == INTR_PRIV_EXCEPTION) {
 		/* INT1 is a trap, but exits as a fault does: with RIP at it. */
 		vcpu_set_rip(vcpu, vcpu_rip(vcpu) + vmx_exit_length(vmx));
-	} else if (dr6 & DR_STEP && vcpu_rflags(vcpu) & X86_EFLAGS_TF) {
-		/* In an interrupt shadow entry wants the trap pending, although it is injected. */
-		vcpu_fetch(vcpu, REGS_SHADOW);
-		vmx->pending_bs = vcpu->regs.int_shadow;
 	}
 	vcpu_raise_db(vcpu, dr6);
 	return RUN_GUEST;
@@ -250,8 +246,7 @@ static int vmx_handle_task_switch(struct vcpu *vcpu)
 static int vmx_handle_invlpg(struct vcpu *vcpu)
 {
 	vmx_tlb_flush_address(vcpu, vmx_exit_qualification(to_vmx(vcpu)));
-	vmx_skip_instruction(vcpu);
-	return RUN_GUEST;
+	return vmx_skip_instruction(vcpu);
 }
 
 static int vmx_handle_rdtsc(struct vcpu *vcpu)
@@ -283,8 +278,7 @@ static int handle_cr_read(struct vcpu *vcpu, int cr, int gpr)
 	}
 	vcpu->stats.cr_accesses++;
 	vcpu_set_gpr(vcpu, gpr, value);
-	vmx_skip_instruction(vcpu);
-	return RUN_GUEST;
+	return vmx_skip_instruction(vcpu);
 }
 
 /* LMSW cannot clear PE. */
@@ -300,7 +294,6 @@ static int vmx_handle_cr(struct vcpu *vcpu)
 {
 	u64 qualification = vmx_exit_qualification(to_vmx(vcpu));
 	int cr = FIELD_GET(CR_NUMBER, qualification), gpr = FIELD_GET(CR_GPR, qualification);
-	u64 value;
 
 	switch (FIELD_GET(CR_ACCESS, qualification)) {
 	case CR_MOV_TO:

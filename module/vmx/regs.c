@@ -318,11 +318,10 @@ void vmx_flush_regs(struct vmx_vcpu *vmx)
 }
 
 /*
- * Retire the instruction that exited: RIP moves, the interrupt shadow ends, and a set TF traps. Where user space steps
- * the guest the trap is left to the CPU, as a pending debug exception: it comes back as a #DB exit, which knows whom
- * to tell.
+ * Retire the instruction that exited: RIP moves, the interrupt shadow and RF end, and a set TF, the guest's or user
+ * space's, traps.
  */
-void vmx_skip_instruction(struct vcpu *vcpu)
+int vmx_skip_instruction(struct vcpu *vcpu)
 {
 	struct vmx_vcpu *vmx = to_vmx(vcpu);
 	u64 old, rip;
@@ -344,10 +343,11 @@ void vmx_skip_instruction(struct vcpu *vcpu)
 		vcpu->regs.int_shadow = 0;
 		vcpu_dirty(vcpu, REGS_SHADOW);
 	}
-	if (unlikely(vcpu->guest_debug & KVM_GUESTDBG_SINGLESTEP))
-		vmx->pending_bs = true;
-	else if (unlikely(vcpu->regs.rflags & X86_EFLAGS_TF))
-		vcpu_raise_db(vcpu, DR_STEP);
+	if (unlikely(vcpu->regs.rflags & X86_EFLAGS_RF))
+		vcpu_set_rflags(vcpu, vcpu->regs.rflags & ~(u64)X86_EFLAGS_RF);
+	if (unlikely(vcpu->regs.rflags & X86_EFLAGS_TF || vcpu->guest_debug & KVM_GUESTDBG_SINGLESTEP))
+		return vcpu_debug_trap(vcpu, DR_STEP);
+	return RUN_GUEST;
 }
 
 /* SDM, Restrictions on VMX Operation: CR4 bits that the CPU does not take; VMXE is not the guest's. */

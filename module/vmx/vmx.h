@@ -201,7 +201,7 @@ void vmx_fetch(struct vcpu *vcpu, u32 groups);
 void vmx_fetch_now(struct vmx_vcpu *vmx, u32 groups);
 void vmx_flush_regs(struct vmx_vcpu *vmx);
 u32 vmx_valid_after_exit(struct vmx_vcpu *vmx);
-void vmx_skip_instruction(struct vcpu *vcpu);
+int vmx_skip_instruction(struct vcpu *vcpu);
 bool vmx_cr4_valid(struct vcpu *vcpu, u64 cr4);
 
 /* events.c: injection */
