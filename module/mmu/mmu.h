@@ -42,6 +42,7 @@ struct tdp_format {
 /**
  * struct fault - a second-level fault, as the vendor decoded it
  * @gva_valid: @gva is known (VMX)
+ * @vectoring: the access was part of delivering an event, not of the instruction at RIP
  */
 struct fault {
 	u64 gpa;
@@ -50,6 +51,7 @@ struct fault {
 	bool write, exec, user;
 	bool present;		/* a right was missing, not the mapping */
 	bool in_walk;		/* the access was to a guest page table */
+	bool vectoring;
 };
 
 /* What mmu_handle_fault() found. */

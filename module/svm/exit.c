@@ -70,6 +70,7 @@ static int svm_handle_npf(struct vcpu *vcpu)
 		.user = info & NPF_USER,
 		.present = info & NPF_PRESENT,
 		.in_walk = info & NPF_IN_WALK,
+		.vectoring = ctl->exit_int_info & EVENT_VALID,
 	};
 
 	return vcpu_handle_fault(vcpu, &fault);
@@ -292,7 +293,7 @@ static int svm_handle_invalid(struct vcpu *vcpu)
 			   to_svm(vcpu)->vmcb->save.cr4, to_svm(vcpu)->vmcb->save.efer);
 	run->exit_reason = KVM_EXIT_FAIL_ENTRY;
 	run->fail_entry.hardware_entry_failure_reason = control(vcpu)->exit_code;
-	run->fail_entry.cpu = vcpu->last_cpu;
+	run->fail_entry.cpu = vcpu_entry_cpu(vcpu);
 	return RUN_USER;
 }
 
@@ -393,7 +394,7 @@ int svm_handle_exit(struct vcpu *vcpu)
 	pr_err_ratelimited("vcpu %u: unexpected exit 0x%llx info 0x%llx 0x%llx\n", vcpu->id, code,
 			   control(vcpu)->exit_info_1, control(vcpu)->exit_info_2);
 	return vcpu_internal_error(vcpu, KVM_INTERNAL_ERROR_UNEXPECTED_EXIT_REASON, 2,
-				   (u64[]){ code, vcpu->last_cpu });
+				   (u64[]){ code, vcpu_entry_cpu(vcpu) });
 }
 
 void svm_exit_info(struct vcpu *vcpu, u32 *reason, u64 *info1, u64 *info2, u32 *intr, u32 *error)

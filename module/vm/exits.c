@@ -318,19 +318,29 @@ int vcpu_handle_cr_write(struct vcpu *vcpu, int cr, u64 value)
 		return RUN_SLOW;
 	if (err)
 		return inject_gp(vcpu);
-	/* A lower task priority without an in-kernel APIC: user space decides what follows. */
-	if (cr == 8 && !vcpu->lapic) {
-		vendor->skip_instruction(vcpu);
-		vcpu->run->exit_reason = KVM_EXIT_SET_TPR;
-		return RUN_USER;
-	}
-	return done(vcpu);
+	return cr == 8 ? vcpu_task_priority_set(vcpu, old_cr8, done(vcpu)) : done(vcpu);
 }
 
+/* Stepped over, the vCPU is halted all the same; without an APIC in the kernel the halt is what user space is told. */
 int vcpu_handle_hlt(struct vcpu *vcpu)
 {
-	vendor->skip_instruction(vcpu);
-	return vcpu_halt(vcpu);
+	int stepped = vendor->skip_instruction(vcpu), halted = vcpu_halt(vcpu);
+
+	return halted ?: stepped;
+}
+
+/*
+ * An event could not be delivered, because a descriptor table or the stack is no memory. There is no instruction to be
+ * emulated: user space learns of the guest's mistake, with the event still on its way (KVM_GET_VCPU_EVENTS).
+ */
+static int delivery_failed(struct vcpu *vcpu, const struct fault *fault)
+{
+	u64 info1, info2;
+	u32 reason, intr, error;
+
+	vendor->exit_info(vcpu, &reason, &info1, &info2, &intr, &error);
+	return vcpu_internal_error(vcpu, KVM_INTERNAL_ERROR_DELIVERY_EV, 5,
+				   (u64[]){ info2, reason, info1, fault->gpa, vcpu_entry_cpu(vcpu) });
 }
 
 int vcpu_handle_fault(struct vcpu *vcpu, struct fault *fault)
@@ -347,6 +357,8 @@ int vcpu_handle_fault(struct vcpu *vcpu, struct fault *fault)
 		return RUN_SLOW;
 	case FAULT_MMIO:
 	case FAULT_READONLY:
+		if (fault->vectoring)
+			return delivery_failed(vcpu, fault);
 		return vcpu_emulate_mmio(vcpu, fault);
 	default:
 		return -EFAULT;

@@ -209,6 +209,12 @@ static inline struct vcpu *vm_vcpu(struct vm *vm, int index)
 
 struct vcpu *vm_vcpu_by_id(struct vm *vm, u32 id);
 
+/* The physical CPU of the last VM entry, for reports: in a burst or behind it. */
+static inline int vcpu_entry_cpu(const struct vcpu *vcpu)
+{
+	return vcpu->cpu >= 0 ? vcpu->cpu : vcpu->last_cpu;
+}
+
 extern struct dentry *nestor_debugfs;			/* main.c: debugfs nestor/ */
 
 /* vm/vm.c: lifecycle. */

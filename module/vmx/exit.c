@@ -126,7 +126,7 @@ static int exception_in_delivery(struct vmx_vcpu *vmx)
 {
 	return vcpu_internal_error(&vmx->vcpu, KVM_INTERNAL_ERROR_SIMUL_EX, 4,
 				   (u64[]){ vmx->exit.vectoring, vmx_exit_intr(vmx),
-					    vmx->exit.intr_error, vmx->vcpu.last_cpu });
+					    vmx->exit.intr_error, vcpu_entry_cpu(&vmx->vcpu) });
 }
 
 static int vmx_handle_exception(struct vcpu *vcpu)
@@ -382,6 +382,7 @@ static int vmx_handle_ept_violation(struct vcpu *vcpu)
 		.present = qualification & EPT_QUAL_RIGHTS,
 		.in_walk = (qualification & (EPT_QUAL_GLA_VALID | EPT_QUAL_GLA_TRANSLATED)) ==
 			   EPT_QUAL_GLA_VALID,
+		.vectoring = vmx->exit.vectoring & INTR_VALID,
 	};
 	vmx->flush_l1d = true;
 	return vcpu_handle_fault(vcpu, &fault);
@@ -396,7 +397,7 @@ static int vmx_handle_ept_misconfig(struct vcpu *vcpu)
 	pr_err_ratelimited("vcpu %u: EPT misconfiguration at guest physical address 0x%llx\n",
 			   vcpu->id, vmx->exit.gpa);
 	return vcpu_internal_error(vcpu, KVM_INTERNAL_ERROR_UNEXPECTED_EXIT_REASON, 3,
-				   (u64[]){ vmx->exit.reason, vcpu->last_cpu, vmx->exit.gpa });
+				   (u64[]){ vmx->exit.reason, vcpu_entry_cpu(vcpu), vmx->exit.gpa });
 }
 
 static int (*const vmx_handlers[])(struct vcpu *vcpu) = {
@@ -456,7 +457,7 @@ static int entry_failed(struct vmx_vcpu *vmx)
 	struct kvm_run *run = vcpu->run;
 
 	run->exit_reason = KVM_EXIT_FAIL_ENTRY;
-	run->fail_entry.cpu = vcpu->cpu >= 0 ? vcpu->cpu : vcpu->last_cpu;
+	run->fail_entry.cpu = vcpu_entry_cpu(vcpu);
 	if (vmx->result != VMX_RUN_EXIT) {
 		run->fail_entry.hardware_entry_failure_reason = vmx->entry_error;
 		pr_err_ratelimited("vcpu %u: VM entry failed: %s, VM-instruction error %u\n", vcpu->id,
@@ -478,7 +479,7 @@ static int unexpected_exit(struct vmx_vcpu *vmx)
 	pr_err_ratelimited("vcpu %u: unexpected exit 0x%x, qualification 0x%llx\n", vcpu->id,
 			   vmx->exit.reason, vmx_exit_qualification(vmx));
 	return vcpu_internal_error(vcpu, KVM_INTERNAL_ERROR_UNEXPECTED_EXIT_REASON, 2,
-				   (u64[]){ vmx->exit.reason, vcpu->last_cpu });
+				   (u64[]){ vmx->exit.reason, vcpu_entry_cpu(vcpu) });
 }
 
 int vmx_handle_exit(struct vcpu *vcpu)

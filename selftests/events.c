@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Verify what user space is told of events that cannot be delivered, and of interrupts that it
+ * delivers itself: KVM_INTERNAL_ERROR_DELIVERY_EV, shutdown, the interrupt window, task priority.
+ *
+ * nestor-test: cpu=amd,intel kernel=6.1 cpus=1 timeout=600
+ * nestor-test: cpu=amd kernel=7.3 cpus=1
+ */
+#include <string.h>
+
+#include "flat.h"
+#include "tap.h"
+
+FLAT_CODE_BLOCK(
+	"do_ud2:	ud2\n"
+	"do_int:	int $0x40\n out %al, $0xff\n"
+	"do_push:	pushl %eax\n out %al, $0xff\n"
+	"do_sti:	sti\n nop\n sti_shadow_end: nop\n nop\n out %al, $0xff\n"
+	"do_nops:	nop\n nop\n out %al, $0xff\n"
+	"do_wait:	out %al, $0x70\n sti\n nop\n out %al, $0x71\n cli\n out %al, $0xff\n"
+	".code64\n"
+	"do_cr8:	mov %rax, %cr8\n out %al, $0xff\n"
+	".code32\n"
+);
+extern const char do_ud2[], do_int[], do_push[], do_sti[], sti_shadow_end[], do_nops[], do_wait[], do_cr8[];
+
+static struct flat f;
+
+static void set_idt(uint64_t base, uint16_t limit)
+{
+	struct kvm_sregs s = {};
+
+	KVM(f.vcpu, KVM_GET_SREGS, &s);
+	s.idt.base = base;
+	s.idt.limit = limit;
+	KVM(f.vcpu, KVM_SET_SREGS, &s);
+}
+
+static void clear_events(void)
+{
+	struct kvm_vcpu_events ev = {};
+
+	KVM(f.vcpu, KVM_SET_VCPU_EVENTS, &ev);
+}
+
+/* Upstream's: exit information 2, exit reason, exit information 1, address, CPU. */
+static bool delivery_error(uint64_t gpa)
+{
+	const struct kvm_run *run = f.run;
+
+	if (run->exit_reason == KVM_EXIT_INTERNAL_ERROR &&
+	    run->internal.suberror == KVM_INTERNAL_ERROR_DELIVERY_EV && run->internal.ndata == 5 &&
+	    run->internal.data[1] == (flat_is_amd() ? 0x400 : 48) && run->internal.data[3] == gpa &&
+	    run->internal.data[4] < 4096)
+		return true;
+	tap_note("exit %u, suberror %u, %u words: %#llx %#llx %#llx %#llx %#llx", run->exit_reason,
+		 run->internal.suberror, run->internal.ndata, run->internal.data[0], run->internal.data[1],
+		 run->internal.data[2], run->internal.data[3], run->internal.data[4]);
+	return false;
+}
+
+static void test_delivery_into_mmio(void)
+{
+	struct kvm_vcpu_events ev = {};
+	struct kvm_regs r = {};
+
+	set_idt(FLAT_MMIO, 0x7ff);
+	flat_go(&f, do_ud2, 0, NULL);
+	tap_check(delivery_error(FLAT_MMIO + 6 * 8), "an exception through an IDT that is no memory");
+	tap_check(flat_regs(&f).rip == flat_address(do_ud2), "RIP is where it was");
+	KVM(f.vcpu, KVM_GET_VCPU_EVENTS, &ev);
+	tap_check(ev.exception.injected && ev.exception.nr == 6, "the exception is still on its way");
+	set_idt(FLAT_IDT, 0x7ff);
+	flat_run(&f);
+	tap_check(flat_at_port(&f, 6) && flat_frame(&f, 0) == flat_address(do_ud2),
+		  "and arrives when user space gives the guest an IDT");
+
+	set_idt(FLAT_MMIO, 0x7ff);
+	flat_go(&f, do_int, 0, NULL);
+	tap_check(delivery_error(FLAT_MMIO + 0x40 * 8), "INT n");
+	clear_events();
+	set_idt(FLAT_IDT, 0x7ff);
+	flat_go(&f, do_int, 0, NULL);
+	tap_check(flat_at_port(&f, 0x40) && flat_frame(&f, 0) == flat_address(do_int) + 2, "which runs again as well");
+
+	/* The stack: three words below the end of memory's neighbour. */
+	flat_prepare(&f, do_ud2, 0, NULL);
+	r = flat_regs(&f);
+	r.rsp = FLAT_MMIO + 0x1000;
+	KVM(f.vcpu, KVM_SET_REGS, &r);
+	flat_run(&f);
+	tap_check(f.run->exit_reason == KVM_EXIT_INTERNAL_ERROR &&
+		  f.run->internal.suberror == KVM_INTERNAL_ERROR_DELIVERY_EV, "onto a stack that is none");
+	clear_events();
+	/* An instruction's own access there is no such error. */
+	r.rip = flat_address(do_push);
+	KVM(f.vcpu, KVM_SET_REGS, &r);
+	tap_check(flat_run(&f) == KVM_EXIT_MMIO && f.run->mmio.phys_addr == FLAT_MMIO + 0xffc,
+		  "a PUSH to it is an MMIO exit");
+	flat_run(&f);
+	tap_check(flat_at_port(&f, FLAT_DONE), "that goes on");
+}
+
+static void test_shutdown(void)
+{
+	struct kvm_sregs s = {};
+
+	set_idt(FLAT_IDT, 0);
+	tap_check(flat_go(&f, do_ud2, 0, NULL) == KVM_EXIT_SHUTDOWN, "no IDT at all: shutdown");
+	KVM(f.vcpu, KVM_GET_SREGS, &s);
+	if (flat_is_amd())
+		tap_check(flat_regs(&f).rip == 0xfff0 && s.cs.base == 0xffff0000 && !(s.cr0 & 1),
+			  "the vCPU is as after INIT, because SVM leaves nothing of it");
+	clear_events();
+	flat_set_mode(f.vcpu);
+	flat_go(&f, do_nops, 0, NULL);
+	tap_check(flat_at_port(&f, FLAT_DONE), "it can be used again");
+}
+
+static int run_with_window(bool request)
+{
+	f.run->request_interrupt_window = request;
+	return flat_run(&f);
+}
+
+static void test_interrupt_window(void)
+{
+	struct kvm_interrupt irq = { .irq = 0x50 };
+
+	flat_prepare(&f, do_nops, FL_IF, NULL);
+	tap_check(run_with_window(true) == KVM_EXIT_IRQ_WINDOW_OPEN &&
+		  f.run->ready_for_interrupt_injection && f.run->if_flag, "the window is open at once with IF set");
+	run_with_window(false);
+	tap_check(flat_at_port(&f, FLAT_DONE), "nobody who does not ask is told");
+
+	flat_prepare(&f, do_wait, 0, NULL);
+	run_with_window(true);
+	tap_check(flat_at_port(&f, 0x70) && !f.run->if_flag && !f.run->ready_for_interrupt_injection,
+		  "closed while the guest has interrupts off");
+	tap_check(run_with_window(true) == KVM_EXIT_IRQ_WINDOW_OPEN && f.run->if_flag &&
+		  f.run->ready_for_interrupt_injection &&
+		  flat_regs(&f).rip >= flat_address(do_wait) + 3, "open when it has turned them on");
+	KVM(f.vcpu, KVM_INTERRUPT, &irq);
+	run_with_window(false);
+	tap_check(flat_at_port(&f, 0x50), "the interrupt is taken there");
+	tap_check(!f.run->if_flag && !f.run->ready_for_interrupt_injection, "its handler has them off");
+
+	flat_prepare(&f, do_sti, 0, NULL);
+	tap_check(run_with_window(true) == KVM_EXIT_IRQ_WINDOW_OPEN &&
+		  flat_regs(&f).rip >= flat_address(sti_shadow_end), "the window opens behind STI's shadow");
+
+	flat_prepare(&f, do_nops, FL_IF, NULL);
+	KVM(f.vcpu, KVM_INTERRUPT, &irq);
+	run_with_window(true);
+	tap_check(flat_at_port(&f, 0x50), "a queued interrupt goes before the window");
+	f.run->request_interrupt_window = 0;
+	irq.irq = 256;
+	tap_check(kvm_raw(f.vcpu, KVM_INTERRUPT, &irq) == -22, "vector 256");
+}
+
+/* CR8 exists in 64-bit mode only: identity page tables of 1 GiB would do, 2 MiB are everywhere. */
+static void enter_long_mode(void)
+{
+	struct kvm_segment code = { .limit = ~0u, .type = 11, .s = 1, .present = 1, .l = 1, .g = 1,
+				    .selector = FLAT_CS };
+	uint64_t *tables = (uint64_t *)(f.memory + FLAT_STACK);
+	struct kvm_sregs s = {};
+
+	tables[0] = (FLAT_STACK + 0x1000) | 3;
+	tables[512] = (FLAT_STACK + 0x2000) | 3;
+	tables[1024] = 0x83;
+	KVM(f.vcpu, KVM_GET_SREGS, &s);
+	s.cs = code;
+	s.cr3 = FLAT_STACK;
+	s.cr4 |= 0x20;
+	s.cr0 |= 0x80000001;
+	s.efer |= 0x500;
+	KVM(f.vcpu, KVM_SET_SREGS, &s);
+}
+
+static void test_task_priority(void)
+{
+	enter_long_mode();
+	f.run->cr8 = 3;
+	flat_go(&f, do_cr8, 0, &(struct kvm_regs){ .rax = 5 });
+	tap_check(flat_at_port(&f, FLAT_DONE) && f.run->cr8 == 5, "a higher task priority is nobody's business");
+	tap_check(flat_go(&f, do_cr8, 0, &(struct kvm_regs){ .rax = 2 }) == KVM_EXIT_SET_TPR && f.run->cr8 == 2,
+		  "a lower one is user space's");
+	flat_run(&f);
+	tap_check(flat_at_port(&f, FLAT_DONE), "that goes on behind the instruction");
+}
+
+int main(void)
+{
+	flat_create_vm(&f);
+	flat_create_vcpu(&f);
+	test_delivery_into_mmio();
+	test_interrupt_window();
+	test_shutdown();
+	test_task_priority();
+	return tap_done();
+}
