@@ -91,6 +91,13 @@ static int svm_handle_cr_write(struct vcpu *vcpu)
 	return vcpu_handle_cr_write(vcpu, cr, vcpu_gpr(vcpu, ctl->exit_info_1 & CR_GPR));
 }
 
+static int svm_handle_cr8_write(struct vcpu *vcpu)
+{
+	u64 old = cpu_get_cr8(vcpu);
+
+	return vcpu_task_priority_set(vcpu, old, svm_handle_cr_write(vcpu));
+}
+
 static int svm_handle_cr_read(struct vcpu *vcpu)
 {
 	vcpu->stats.cr_accesses++;
@@ -302,7 +309,7 @@ static int (*const svm_handlers[])(struct vcpu *vcpu) = {
 	[SVM_EXIT_READ_CR8]			= svm_handle_cr_read,
 	[SVM_EXIT_WRITE_CR0]			= svm_handle_cr_write,
 	[SVM_EXIT_WRITE_CR4]			= svm_handle_cr_write,
-	[SVM_EXIT_WRITE_CR8]			= svm_handle_cr_write,
+	[SVM_EXIT_WRITE_CR8]			= svm_handle_cr8_write,
 	[SVM_EXIT_READ_DR0 ... SVM_EXIT_READ_DR0 + 15] = svm_handle_dr,
 	[SVM_EXIT_WRITE_DR0 ... SVM_EXIT_WRITE_DR0 + 15] = svm_handle_dr,
 	[SVM_EXIT_EXCP_BASE + EXC_DB]		= svm_handle_db,

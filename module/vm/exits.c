@@ -293,10 +293,33 @@ int vcpu_handle_hypercall(struct vcpu *vcpu)
 	return done(vcpu);
 }
 
+/* MOV to and from control and debug registers: 32 bits outside 64-bit mode, whatever the upper half holds. */
+static u64 operand(struct vcpu *vcpu, u64 value)
+{
+	return vcpu_is_64bit(vcpu) ? value : (u32)value;
+}
+
+/*
+ * vcpu_task_priority_set - the guest has written CR8
+ * @old: what it was before
+ * @r: what the handler of the instruction answers
+ *
+ * A lower task priority without an in-kernel APIC: user space decides what follows.
+ */
+int vcpu_task_priority_set(struct vcpu *vcpu, u64 old, int r)
+{
+	if (r != RUN_GUEST || vcpu->lapic || cpu_get_cr8(vcpu) >= old)
+		return r;
+	vcpu->run->exit_reason = KVM_EXIT_SET_TPR;
+	return RUN_USER;
+}
+
 int vcpu_handle_cr_write(struct vcpu *vcpu, int cr, u64 value)
 {
+	u64 old_cr8 = 0;
 	int err;
 
+	value = operand(vcpu, value);
 	vcpu->stats.cr_accesses++;
 	switch (cr) {
 	case 0:
@@ -309,6 +332,7 @@ int vcpu_handle_cr_write(struct vcpu *vcpu, int cr, u64 value)
 		err = cpu_set_cr4(vcpu, value);
 		break;
 	case 8:
+		old_cr8 = cpu_get_cr8(vcpu);
 		err = cpu_set_cr8(vcpu, value);
 		break;
 	default:
@@ -379,21 +403,11 @@ int vcpu_handle_dr(struct vcpu *vcpu, int dr, bool write, int gpr)
 		return inject_ud(vcpu);
 	if (vcpu_cpl(vcpu))
 		return inject_gp(vcpu);
-	if (vcpu->cpu_state.effective_dr7 & DR7_GD) {
-		if (vcpu->guest_debug & KVM_GUESTDBG_USE_HW_BP) {
-			vcpu->run->exit_reason = KVM_EXIT_DEBUG;
-			vcpu->run->debug.arch.dr6 = DR6_BD | DR6_RESERVED;
-			vcpu->run->debug.arch.dr7 = vcpu->cpu_state.effective_dr7;
-			vcpu->run->debug.arch.pc = vcpu_linear_rip(vcpu);
-			vcpu->run->debug.arch.exception = EXC_DB;
-			return RUN_USER;
-		}
-		vcpu_raise_db(vcpu, DR6_BD);
-		return RUN_GUEST;
-	}
+	if (vcpu->cpu_state.effective_dr7 & DR7_GD)
+		return vcpu_debug_trap(vcpu, DR6_BD);
 	if (!write)
-		vcpu_set_gpr(vcpu, gpr, cpu_get_dr(vcpu, dr));
-	else if (cpu_set_dr(vcpu, dr, vcpu_gpr(vcpu, gpr)))
+		vcpu_set_gpr(vcpu, gpr, operand(vcpu, cpu_get_dr(vcpu, dr)));
+	else if (cpu_set_dr(vcpu, dr, operand(vcpu, vcpu_gpr(vcpu, gpr))))
 		return inject_gp(vcpu);
 	return done(vcpu);
 }
@@ -476,7 +490,10 @@ int vcpu_handle_invpcid(struct vcpu *vcpu, u64 type, u64 gva)
 		return vcpu_access_failed(vcpu, err, &e);
 	if (desc.pcid & ~0xfffull)
 		return inject_gp(vcpu);
-	if (type == 0 && !__is_canonical_address(desc.address, 57))
+	vcpu_fetch(vcpu, REGS_CR4);
+	if (type < 2 && desc.pcid && !(vcpu->regs.cr4 & X86_CR4_PCIDE))
+		return inject_gp(vcpu);
+	if (type == 0 && !__is_canonical_address(desc.address, vcpu->regs.cr4 & X86_CR4_LA57 ? 57 : 48))
 		return inject_gp(vcpu);
 	/* One address, one PCID, everything: a flush of all of the guest's translations does for each. */
 	vendor->tlb_flush(vcpu, TLB_GUEST);

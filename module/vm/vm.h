@@ -262,6 +262,7 @@ int vcpu_handle_wrmsr(struct vcpu *vcpu);
 int vcpu_handle_xsetbv(struct vcpu *vcpu);
 int vcpu_handle_hypercall(struct vcpu *vcpu);
 int vcpu_handle_cr_write(struct vcpu *vcpu, int cr, u64 value);	/* skips the instruction when it succeeds */
+int vcpu_task_priority_set(struct vcpu *vcpu, u64 old, int r);	/* behind a write to CR8 */
 int vcpu_handle_hlt(struct vcpu *vcpu);
 int vcpu_handle_fault(struct vcpu *vcpu, struct fault *fault);	/* second-level fault: map, or emulate MMIO */
 int vcpu_handle_dr(struct vcpu *vcpu, int dr, bool write, int gpr);

@@ -297,10 +297,7 @@ static int vmx_handle_cr(struct vcpu *vcpu)
 
 	switch (FIELD_GET(CR_ACCESS, qualification)) {
 	case CR_MOV_TO:
-		value = vcpu_gpr(vcpu, gpr);
-		if (!vcpu_is_64bit(vcpu))
-			value = (u32)value;
-		return vcpu_handle_cr_write(vcpu, cr, value);
+		return vcpu_handle_cr_write(vcpu, cr, vcpu_gpr(vcpu, gpr));
 	case CR_MOV_FROM:
 		return handle_cr_read(vcpu, cr, gpr);
 	case CR_CLTS:
