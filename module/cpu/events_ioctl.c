@@ -29,18 +29,13 @@ void cpu_deliver_payload_early(struct vcpu *vcpu)
 		vcpu_deliver_payload(vcpu);
 }
 
-/* INT3 and INTO come again when the instruction does: the ABI has no room for its length. */
-static bool is_software_exception(u8 vector)
-{
-	return vector == EXC_BP || vector == EXC_OF;
-}
-
 static void get_exception(struct vcpu *vcpu, struct kvm_vcpu_events *ev)
 {
 	const struct exception *e = &vcpu->events.exception;
 	bool payload = vcpu->vm->caps.exception_payload;
 
-	if (!is_software_exception(e->vector)) {
+	/* INT3 and INTO come again when the instruction does: the ABI has no room for its length. */
+	if (!exception_is_software(e->vector)) {
 		ev->exception.pending = e->pending;
 		/* Older user space knows no 'pending'. */
 		ev->exception.injected = e->injected || (e->pending && !payload);

@@ -13,9 +13,34 @@ static void svm_inject(struct svm_vcpu *svm, u32 type, u8 vector, bool has_error
 	ctl->event_inj_err = error;
 }
 
+/*
+ * INT3, INTO and INT n push the address behind them, which the CPU takes from next_rip. A CPU without that field pushes RIP: it
+ * moves, and back if the delivery is interrupted, because the instruction then runs again.
+ */
+static void svm_inject_soft(struct svm_vcpu *svm, u32 type, u8 vector)
+{
+	struct vcpu *vcpu = &svm->vcpu;
+	u64 rip = vcpu_rip(vcpu);
+	int len = vcpu_instruction_length(vcpu);
+
+	if (len < 0)
+		len = type == EVENT_TYPE_SOFT ? 2 : 1;
+	svm_inject(svm, type, vector, false, 0);
+	if (svm_features.nrips) {
+		svm->vmcb->control.next_rip = rip + len;
+		return;
+	}
+	svm->soft_moved = true;
+	svm->soft_rip = rip;
+	vcpu_set_rip(vcpu, rip + len);
+}
+
 void svm_inject_exception(struct vcpu *vcpu, const struct exception *e)
 {
-	svm_inject(to_svm(vcpu), EVENT_TYPE_EXCEPTION, e->vector, e->has_error, e->error);
+	if (exception_is_software(e->vector))
+		svm_inject_soft(to_svm(vcpu), EVENT_TYPE_EXCEPTION, e->vector);
+	else
+		svm_inject(to_svm(vcpu), EVENT_TYPE_EXCEPTION, e->vector, e->has_error, e->error);
 }
 
 static void svm_withdraw_virq(struct svm_vcpu *svm)
@@ -50,7 +75,7 @@ void svm_inject_interrupt(struct vcpu *vcpu, u8 vector, bool soft)
 	struct svm_vcpu *svm = to_svm(vcpu);
 
 	if (soft)
-		svm_inject(svm, EVENT_TYPE_SOFT, vector, false, 0);
+		svm_inject_soft(svm, EVENT_TYPE_SOFT, vector);
 	else
 		svm_raise_virq(svm, vector);
 }
@@ -67,6 +92,10 @@ void svm_cancel_injection(struct vcpu *vcpu)
 	struct svm_vcpu *svm = to_svm(vcpu);
 
 	svm->vmcb->control.event_inj = 0;
+	if (svm->soft_moved) {
+		svm->soft_moved = false;
+		vcpu_set_rip(vcpu, svm->soft_rip);
+	}
 	if (svm->virq)
 		svm_withdraw_virq(svm);
 }
@@ -170,7 +199,7 @@ static void svm_requeue(struct vcpu *vcpu, u32 info, u32 error)
 		break;
 	case EVENT_TYPE_EXCEPTION:
 		/* RIP is still at INT3 or INTO: they run again. */
-		if (vector == EXC_BP || vector == EXC_OF)
+		if (exception_is_software(vector))
 			break;
 		ev->exception = (struct exception) {
 			.injected = true, .vector = vector,
@@ -201,6 +230,11 @@ void svm_complete_events(struct svm_vcpu *svm)
 			svm->nmi_masked = false;
 			vcpu_request(&svm->vcpu, REQ_EVENT);
 		}
+	}
+	if (unlikely(svm->soft_moved)) {
+		svm->soft_moved = false;
+		if (ctl->exit_int_info & EVENT_VALID)
+			svm->vmcb->save.rip = svm->soft_rip;
 	}
 	ctl->event_inj = 0;
 	ev->exception.injected = false;

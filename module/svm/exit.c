@@ -232,6 +232,17 @@ static int svm_handle_ud(struct vcpu *vcpu)
 	return RUN_GUEST;
 }
 
+/*
+ * INT1: a #DB that its own intercept stops before the instruction, not behind it as the trap would be. The #DB intercept
+ * does not see it; through a task gate it would save the wrong RIP.
+ */
+static int svm_handle_icebp(struct vcpu *vcpu)
+{
+	svm_advance_rip(vcpu);
+	vcpu_raise(vcpu, EXC_DB);
+	return RUN_GUEST;
+}
+
 static int svm_handle_rsm(struct vcpu *vcpu)
 {
 	vcpu_raise(vcpu, EXC_UD);
@@ -243,6 +254,15 @@ static int svm_handle_shutdown(struct vcpu *vcpu)
 {
 	vcpu->run->exit_reason = KVM_EXIT_SHUTDOWN;
 	return RUN_USER;
+}
+
+/* Did an instruction raise it: INT n, INT3, INTO? */
+static bool is_soft_event(u32 info)
+{
+	u8 vector = info & EVENT_VECTOR, type = FIELD_GET(EVENT_TYPE, info);
+
+	return type == EVENT_TYPE_SOFT ||
+	       (type == EVENT_TYPE_EXCEPTION && exception_is_software(vector));
 }
 
 static int svm_handle_task_switch(struct vcpu *vcpu)
@@ -258,8 +278,9 @@ static int svm_handle_task_switch(struct vcpu *vcpu)
 	/* The gate's event is delivered by the switch itself; what is not an instruction leaves RIP alone. */
 	memset(&vcpu->events.exception, 0, sizeof(vcpu->events.exception));
 	vcpu->events.interrupt.injected = false;
-	if (reason != EMU_TASK_GATE || FIELD_GET(EVENT_TYPE, intr) == EVENT_TYPE_SOFT)
-		svm_skip_instruction(vcpu);
+	vcpu->events.nmi.injected = false;
+	if (reason != EMU_TASK_GATE || is_soft_event(intr))
+		svm_advance_rip(vcpu);
 	return vcpu_handle_task_switch(vcpu, ctl->exit_info_1, reason, info & TASK_HAS_ERROR, info);
 }
 
@@ -343,6 +364,7 @@ static int (*const svm_handlers[])(struct vcpu *vcpu) = {
 	[SVM_EXIT_CLGI]				= svm_handle_ud,
 	[SVM_EXIT_SKINIT]			= svm_handle_ud,
 	[SVM_EXIT_RDTSCP]			= svm_handle_rdtscp,
+	[SVM_EXIT_ICEBP]			= svm_handle_icebp,
 	[SVM_EXIT_WBINVD]			= vcpu_handle_wbinvd,
 	[SVM_EXIT_MONITOR]			= svm_handle_monitor,
 	[SVM_EXIT_MWAIT]			= svm_handle_mwait,

@@ -25,8 +25,8 @@
  * @nmi_iret: the guest's NMI handler is at its IRET; NMIs open when RIP has left @nmi_iret_rip
  * @code_page, @code_cr3, @code_gpa: the page of the last instruction whose length was sought, and where it was
  * @stepping: TF was set by us to see the end of that IRET
+ * @soft_moved: RIP stands behind the instruction at @soft_rip whose software event is injected
  * @forced_tf: TF in the VMCB is KVM_GUESTDBG_SINGLESTEP's, not the guest's
- * @step_done: with KVM_GUESTDBG_SINGLESTEP: an intercepted instruction was retired; report the step
  */
 struct svm_vcpu {
 	struct vcpu vcpu;
@@ -41,7 +41,8 @@ struct svm_vcpu {
 	bool stepping;
 	bool stepping_had_tf;
 	bool forced_tf;
-	bool step_done;
+	bool soft_moved;
+	u64 soft_rip;
 	u64 nmi_iret_rip;
 	u64 code_page, code_cr3, code_gpa;
 	u64 tsc_ratio;

@@ -39,7 +39,7 @@ static const u8 svm_always[] = {
 	ICPT_RDPMC, ICPT_CPUID, ICPT_INVD, ICPT_INVLPGA, ICPT_IOIO, ICPT_MSR,
 	ICPT_TASK_SWITCH, ICPT_SHUTDOWN,
 	ICPT_VMRUN, ICPT_VMMCALL, ICPT_VMLOAD, ICPT_VMSAVE, ICPT_STGI, ICPT_CLGI, ICPT_SKINIT,
-	ICPT_WBINVD, ICPT_XSETBV, ICPT_RDPRU, ICPT_RSM,
+	ICPT_ICEBP, ICPT_WBINVD, ICPT_XSETBV, ICPT_RDPRU, ICPT_RSM,
 };
 
 /* Intercepted unless KVM_CAP_X86_DISABLE_EXITS says otherwise. */
@@ -148,6 +148,7 @@ void svm_vcpu_reset(struct vcpu *vcpu, bool init_event)
 	svm->nmi_masked = false;
 	svm->nmi_iret = false;
 	svm->stepping = false;
+	svm->soft_moved = false;
 
 	memset(ctl->intercepts, 0, sizeof(ctl->intercepts));
 	for (i = 0; i < ARRAY_SIZE(svm_always); i++)

@@ -26,6 +26,12 @@ struct exception {
 	u64 payload;
 };
 
+/* Raised by an instruction that RIP is still at, and whose end is pushed: INT3, INTO. */
+static inline bool exception_is_software(u8 vector)
+{
+	return vector == EXC_BP || vector == EXC_OF;
+}
+
 struct events {
 	struct exception exception;
 	struct {

@@ -26,7 +26,7 @@ void vmx_inject_exception(struct vcpu *vcpu, const struct exception *e)
 {
 	struct vmx_vcpu *vmx = to_vmx(vcpu);
 
-	if (e->vector == EXC_BP || e->vector == EXC_OF) {
+	if (exception_is_software(e->vector)) {
 		inject_soft(vmx, INTR_SOFT_EXCEPTION, e->vector);
 		return;
 	}
