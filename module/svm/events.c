@@ -53,7 +53,8 @@ static void svm_withdraw_virq(struct svm_vcpu *svm)
 /*
  * Hardware interrupts are given to the CPU as its virtual interrupt, which it takes before the guest's first instruction, the
  * conditions having been checked. EVENTINJ would do as well on hardware, but QEMU (up to 10.0 at least) delivers an interrupt
- * injected so once more, as an exception and with IF clear, when its CPU loop is interrupted before the next #VMEXIT.
+ * injected so twice: its VMRUN delivers it and leaves the vector as the exception that its CPU loop has to raise, which an
+ * exit request to that loop does, whatever IF says, unless a #VMEXIT or another interrupt came before.
  */
 static void svm_raise_virq(struct svm_vcpu *svm, u8 vector)
 {
