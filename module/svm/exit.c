@@ -249,9 +249,15 @@ static int svm_handle_rsm(struct vcpu *vcpu)
 	return RUN_GUEST;
 }
 
-/* A shutdown leaves the VMCB undefined (APM): the vCPU is reset by user space, if at all. */
+/*
+ * A shutdown leaves the VMCB undefined (APM volume 2, Shutdown Intercept). INIT makes of it a vCPU that can be looked at and
+ * run: what many machines do to a CPU that shuts down, and upstream does.
+ */
 static int svm_handle_shutdown(struct vcpu *vcpu)
 {
+	if (vcpu->in_burst)
+		return RUN_SLOW;
+	vcpu_reset(vcpu, true);
 	vcpu->run->exit_reason = KVM_EXIT_SHUTDOWN;
 	return RUN_USER;
 }
