@@ -7,6 +7,7 @@
  * is what breaks them: they do not try again when an offered capability refuses.
  */
 #include <linux/cpu.h>
+#include <linux/moduleparam.h>
 #include <linux/overflow.h>
 #include <linux/sched/stat.h>
 #include <asm/cpufeature.h>
@@ -203,6 +204,54 @@ static int enable_manual_dirty_log(struct vm *vm, const struct kvm_enable_cap *c
 	return 0;
 }
 
+/* What two threads of a core share has to be cleaned when one of them halts: HLT and MWAIT have to exit for that. */
+#define EXITS_WITHOUT_IDLE	KVM_X86_DISABLE_EXITS_PAUSE
+
+static bool mitigate_smt_rsb;
+module_param(mitigate_smt_rsb, bool, 0444);
+MODULE_PARM_DESC(mitigate_smt_rsb, "On CPUs whose threads share return predictions keep HLT, MWAIT and C-state exits (default n)");
+
+static bool shares_return_predictions(void)
+{
+#ifdef X86_BUG_SMT_RSB
+	return boot_cpu_has_bug(X86_BUG_SMT_RSB) && cpu_smt_possible();
+#else
+	return false;
+#endif
+}
+
+static long get_disable_exits(struct vm *vm)
+{
+	u32 exits = KVM_X86_DISABLE_EXITS_PAUSE;
+
+	if (mitigate_smt_rsb && shares_return_predictions())
+		return exits;
+	exits |= KVM_X86_DISABLE_EXITS_HLT | KVM_X86_DISABLE_EXITS_CSTATE;
+	/* The host's timer must go on in the C-state that a guest chooses. */
+	if (boot_cpu_has(X86_FEATURE_MWAIT) && !boot_cpu_has_bug(X86_BUG_MONITOR) &&
+	    boot_cpu_has(X86_FEATURE_ARAT))
+		exits |= KVM_X86_DISABLE_EXITS_MWAIT;
+	return exits;
+}
+
+static int enable_disable_exits(struct vm *vm, const struct kvm_enable_cap *cap)
+{
+	u64 exits = cap->args[0];
+	int r = -EINVAL;
+
+	if (exits & ~(u64)get_disable_exits(vm))
+		return -EINVAL;
+	mutex_lock(&vm->lock);
+	if (!vm->created_vcpus) {
+		if (exits & ~(u64)EXITS_WITHOUT_IDLE && shares_return_predictions())
+			pr_warn_once("a guest idles by itself, and this CPU's threads share return predictions: trust it, or disable SMT\n");
+		vm->caps.disabled_exits |= exits;
+		r = 0;
+	}
+	mutex_unlock(&vm->lock);
+	return r;
+}
+
 /* All of the ABI's; <asm/kvm.h> has no name for their sum. */
 #define GUEST_DEBUG_FLAGS	(KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP | \
 				 KVM_GUESTDBG_USE_SW_BP | KVM_GUESTDBG_USE_HW_BP | \
@@ -254,6 +303,7 @@ static const struct capability capabilities[] = {
 	VALUE(SYNC_REGS, KVM_SYNC_X86_VALID_FIELDS),
 	ON(INTERNAL_ERROR_DATA),
 	ENABLE(EXIT_ON_EMULATION_FAILURE, 1, enable_exit_on_emulation_failure),
+	GET_ENABLE(X86_DISABLE_EXITS, get_disable_exits, enable_disable_exits),
 	ENABLE(DISABLE_QUIRKS, 1, enable_disable_quirks),
 	ENABLE(DISABLE_QUIRKS2, QUIRKS, enable_disable_quirks2),
 

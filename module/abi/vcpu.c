@@ -284,6 +284,8 @@ static int vcpu_set_mp_state(struct vcpu *vcpu, void *arg)
 		return -EINVAL;
 	}
 	vcpu->mp_state = state->mp_state;
+	if (state->mp_state != KVM_MP_STATE_HALTED)
+		vcpu_end_halt(vcpu);
 	/* The obsolete state: waiting for a SIPI, and one is there. */
 	if (state->mp_state == KVM_MP_STATE_SIPI_RECEIVED) {
 		vcpu->mp_state = KVM_MP_STATE_INIT_RECEIVED;

@@ -15,6 +15,11 @@ static void svm_cpuid_changed(struct vcpu *vcpu)
 	svm_intercepts_changed(vcpu);
 }
 
+/* VMRUN starts a CPU that runs, and an exit from HLT leaves RIP behind it. */
+static void svm_clear_halt(struct vcpu *vcpu)
+{
+}
+
 /* All CR4 bits that CPUID offers work in an SVM guest. */
 static bool svm_cr4_valid(struct vcpu *vcpu, u64 cr4)
 {
@@ -48,6 +53,7 @@ const struct vendor_ops svm_ops = {
 	.open_nmi_window = svm_open_nmi_window,
 	.nmi_masked = svm_nmi_masked,
 	.set_nmi_masked = svm_set_nmi_masked,
+	.clear_halt = svm_clear_halt,
 	.update_tpr = svm_update_tpr,
 	.skip_instruction = svm_skip_instruction,
 	.tlb_flush = svm_tlb_flush,

@@ -54,6 +54,7 @@ struct vendor_ops {
 	void (*open_nmi_window)(struct vcpu *vcpu, bool open);
 	bool (*nmi_masked)(struct vcpu *vcpu);
 	void (*set_nmi_masked)(struct vcpu *vcpu, bool masked);
+	void (*clear_halt)(struct vcpu *vcpu);		/* a HLT that did not exit is over */
 	void (*update_tpr)(struct vcpu *vcpu, int tpr, int max_irr);	/* CR8 intercepts or TPR threshold */
 
 	/* Instructions and translations. */

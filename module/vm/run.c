@@ -481,6 +481,11 @@ int vcpu_halt(struct vcpu *vcpu)
 	return RUN_GUEST;
 }
 
+void vcpu_end_halt(struct vcpu *vcpu)
+{
+	vendor->clear_halt(vcpu);
+}
+
 void vcpu_reset(struct vcpu *vcpu, bool init_event)
 {
 	struct events *ev = &vcpu->events;

@@ -234,6 +234,7 @@ void vm_kick_all_sync(struct vm *vm);			/* returns when no vCPU is in a burst be
 void vcpu_reset(struct vcpu *vcpu, bool init_event);	/* power-up or INIT state */
 bool vcpu_runnable(struct vcpu *vcpu);
 int vcpu_halt(struct vcpu *vcpu);			/* HLT retired: enum run_next */
+void vcpu_end_halt(struct vcpu *vcpu);			/* user space runs it, halted by the CPU or not */
 bool vcpu_ready_for_interrupt_injection(struct vcpu *vcpu);
 int vcpu_internal_error(struct vcpu *vcpu, u32 suberror, int ndata, const u64 *data); /* RUN_USER */
 int vcpu_emulation_failed(struct vcpu *vcpu);		/* KVM_INTERNAL_ERROR_EMULATION with bytes; RUN_USER */

@@ -109,6 +109,12 @@ void vmx_set_nmi_masked(struct vcpu *vcpu, bool masked)
 	vcpu_dirty(vcpu, REGS_SHADOW);
 }
 
+/* HLT without an exit leaves the VMCS halted until an event ends that, or the vCPU is put elsewhere. */
+void vmx_clear_halt(struct vcpu *vcpu)
+{
+	to_vmx(vcpu)->clear_halt = vcpu->vm->caps.disabled_exits & KVM_X86_DISABLE_EXITS_HLT;
+}
+
 /* CR8 accesses always exit. */
 void vmx_update_tpr(struct vcpu *vcpu, int tpr, int max_irr)
 {
@@ -135,6 +141,8 @@ void vmx_write_injection(struct vmx_vcpu *vmx)
 {
 	if (vmx->inject == (INTR_VALID | FIELD_PREP(INTR_TYPE, INTR_HARD_EXCEPTION) | EXC_DB))
 		pend_step(vmx);
+	/* A guest that halted without an exit runs again. */
+	vmx_clear_halt(&vmx->vcpu);
 	vmwrite32(VMCS_ENTRY_INTR_INFO, vmx->inject);
 	if (vmx->inject & INTR_HAS_ERROR)
 		vmwrite32(VMCS_ENTRY_ERROR_CODE, vmx->inject_error);

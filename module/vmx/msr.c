@@ -38,6 +38,11 @@ static const u32 direct_msrs[] = {
 	MSR_IA32_SYSENTER_CS, MSR_IA32_SYSENTER_ESP, MSR_IA32_SYSENTER_EIP,
 };
 
+/* How long the core slept: for guests that choose its C-states (KVM_X86_DISABLE_EXITS_CSTATE). */
+static const u32 cstate_msrs[] = {
+	MSR_CORE_C1_RES, MSR_CORE_C3_RESIDENCY, MSR_CORE_C6_RESIDENCY, MSR_CORE_C7_RESIDENCY,
+};
+
 /*
  * vmx_update_msr_bitmap - recompute which MSR accesses exit
  *
@@ -52,6 +57,9 @@ void vmx_update_msr_bitmap(struct vmx_vcpu *vmx)
 	for (i = 0; i < ARRAY_SIZE(direct_msrs); i++)
 		vmx_msr_intercept(vcpu, direct_msrs[i], false, false);
 	vmx_msr_intercept(vcpu, MSR_IA32_TSC, false, true);
+	if (vcpu->vm->caps.disabled_exits & KVM_X86_DISABLE_EXITS_CSTATE)
+		for (i = 0; i < ARRAY_SIZE(cstate_msrs); i++)
+			vmx_msr_intercept(vcpu, cstate_msrs[i], false, true);
 	/* Commands: they have no state, and act on the guest's own predictions and cache. */
 	if (guest_has(vcpu, X86_FEATURE_SPEC_CTRL))
 		vmx_msr_intercept(vcpu, MSR_IA32_PRED_CMD, true, false);

@@ -37,6 +37,7 @@ const struct vendor_ops vmx_ops = {
 	.open_nmi_window = vmx_open_nmi_window,
 	.nmi_masked = vmx_nmi_masked,
 	.set_nmi_masked = vmx_set_nmi_masked,
+	.clear_halt = vmx_clear_halt,
 	.update_tpr = vmx_update_tpr,
 	.skip_instruction = vmx_skip_instruction,
 	.tlb_flush = vmx_tlb_flush,

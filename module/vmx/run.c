@@ -150,9 +150,9 @@ static void write_state(struct vmx_vcpu *vmx)
 	vmx_msrs_update(vmx, false);
 	if (unlikely(vmx->inject))
 		vmx_write_injection(vmx);
-	if (unlikely(vmx->pending_bs)) {
-		vmx->pending_bs = false;
-		vmwriten(VMCS_GUEST_PENDING_DEBUG, PENDING_DEBUG_BS);
+	if (unlikely(vmx->clear_halt)) {
+		vmx->clear_halt = false;
+		vmwrite32(VMCS_GUEST_ACTIVITY, ACTIVITY_ACTIVE);
 	}
 	if (unlikely(mmu_needs_flush(vcpu)))
 		vmx->flush |= FLUSH_EPT;

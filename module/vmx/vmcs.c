@@ -403,7 +403,7 @@ void vmx_vcpu_reset(struct vcpu *vcpu, bool init_event)
 	vmx->soft_length = 0;
 	vmx->nmi_blocked = false;
 	vmx->interruptibility = 0;
-	vmx->pending_bs = false;
+	vmx_clear_halt(vcpu);
 	vcpu->regs.int_shadow = 0;
 	vcpu_dirty(vcpu, REGS_SHADOW);
 	vmx_set_bits(vmx, LAZY_CPU, CPU_WINDOWS, false);

@@ -260,6 +260,9 @@ enum intr_type {
 #define INTERRUPTIBILITY_MOV_SS		BIT(1)
 #define INTERRUPTIBILITY_NMI		BIT(3)
 
+/* Activity state */
+#define ACTIVITY_ACTIVE			0
+
 #define PENDING_DEBUG_BS		BIT(14)
 
 /* EPT violations: exit qualification */

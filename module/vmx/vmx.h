@@ -115,7 +115,7 @@ struct vmx_vcpu {
 
 	u32 interruptibility;		/* with REGS_SHADOW: the field's other bits */
 	bool nmi_blocked;		/* with REGS_SHADOW */
-	bool pending_bs;		/* a single-step trap waits for the next entry */
+	bool clear_halt;		/* the VMCS may say 'halted', but the guest is not any more */
 	bool forced_tf;			/* RFLAGS.TF in the VMCS is user space's, not the guest's */
 	bool pass_spec_ctrl;		/* the guest uses IA32_SPEC_CTRL: not intercepted any more */
 	u64 cr4_owned;			/* CR4 bits that the guest changes without an exit */
@@ -215,6 +215,7 @@ void vmx_open_interrupt_window(struct vcpu *vcpu, bool open);
 void vmx_open_nmi_window(struct vcpu *vcpu, bool open);
 bool vmx_nmi_masked(struct vcpu *vcpu);
 void vmx_set_nmi_masked(struct vcpu *vcpu, bool masked);
+void vmx_clear_halt(struct vcpu *vcpu);
 void vmx_update_tpr(struct vcpu *vcpu, int tpr, int max_irr);
 void vmx_write_injection(struct vmx_vcpu *vmx);
 void vmx_complete_events(struct vmx_vcpu *vmx);
