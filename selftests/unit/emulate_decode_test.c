@@ -11,20 +11,11 @@
 #include <unistd.h>
 
 #include "emulate/emulate.h"
+#include "random.h"
 #include "tap.h"
 
 static const char *const mode_names[] = { "real", "v86", "16", "32", "64" };
 
-static u64 rng_state;
-
-static u64 rnd(void)
-{
-	u64 z = rng_state += 0x9e3779b97f4a7c15ULL;
-
-	z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ULL;
-	z = (z ^ (z >> 27)) * 0x94d049bb133111ebULL;
-	return z ^ (z >> 31);
-}
 
 /* Random bytes, with more prefixes and escapes than chance would give. */
 static void random_bytes(u8 *bytes, unsigned int len)

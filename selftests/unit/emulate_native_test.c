@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include "emulate_undefined.h"
+#include "random.h"
 #include "tap.h"
 
 #define BASE		0x20000000UL
@@ -70,29 +71,7 @@ struct test {
 
 static struct test t;
 static u8 shadow[END - BASE];	/* memory as the emulator sees it */
-static u64 rng_state;
 static bool have_ldt;
-
-/* ---- random numbers ---- */
-
-static u64 rnd(void)
-{
-	u64 z = rng_state += 0x9e3779b97f4a7c15ULL;
-
-	z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ULL;
-	z = (z ^ (z >> 27)) * 0x94d049bb133111ebULL;
-	return z ^ (z >> 31);
-}
-
-static unsigned int below(unsigned int n)
-{
-	return rnd() % n;
-}
-
-static bool one_in(unsigned int n)
-{
-	return !below(n);
-}
 
 /* ---- the CPU ---- */
 

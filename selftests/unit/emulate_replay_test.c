@@ -16,29 +16,10 @@
 #include <string.h>
 
 #include "emulate_machine.h"
+#include "random.h"
 #include "tap.h"
 
 static struct machine plain, chaotic;
-static u64 rng_state;
-
-static u64 rnd(void)
-{
-	u64 z = rng_state += 0x9e3779b97f4a7c15ULL;
-
-	z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ULL;
-	z = (z ^ (z >> 27)) * 0x94d049bb133111ebULL;
-	return z ^ (z >> 31);
-}
-
-static unsigned int below(unsigned int n)
-{
-	return rnd() % n;
-}
-
-static bool one_in(unsigned int n)
-{
-	return !below(n);
-}
 
 /* Descriptors that are mostly good, so that transfers get beyond the first check. */
 static void random_gdt(struct machine *m)
