@@ -22,6 +22,37 @@ static char *kvm_node = "auto";
 module_param(kvm_node, charp, 0444);
 MODULE_PARM_DESC(kvm_node, "Offer /dev/kvm too: auto (when nobody holds it; the default), on (or fail), off (to run beside kvm.ko)");
 
+static char *experimental = "";
+module_param(experimental, charp, 0444);
+MODULE_PARM_DESC(experimental, "Features, separated by commas, that no test has shown to work yet: ept5 (5-level EPT)");
+
+static const char *const experimental_names[EXPERIMENTAL_NR] = {
+	[EXPERIMENTAL_EPT5] = "ept5",
+};
+
+unsigned long nestor_experimental;
+
+/* A word that means nothing is refused: whoever wrote it would take the feature to be on. */
+static int parse_experimental(void)
+{
+	const char *word = experimental;
+	size_t len;
+	int i;
+
+	for (; *word; word += len + (word[len] == ',')) {
+		len = strcspn(word, ",");
+		for (i = 0; i < EXPERIMENTAL_NR; i++)
+			if (strlen(experimental_names[i]) == len && !memcmp(experimental_names[i], word, len))
+				break;
+		if (i == EXPERIMENTAL_NR) {
+			pr_err("experimental=%s: '%.*s' is no feature\n", experimental, (int)len, word);
+			return -EINVAL;
+		}
+		__set_bit(i, &nestor_experimental);
+	}
+	return 0;
+}
+
 static struct miscdevice nestor_dev = {
 	.minor = MISC_DYNAMIC_MINOR,
 	.name = "nestor",
@@ -152,6 +183,9 @@ static int __init nestor_init(void)
 	vendor = choose_vendor();
 	if (!vendor)
 		return -EOPNOTSUPP;
+	err = parse_experimental();
+	if (err)
+		return err;
 	err = vendor->probe();
 	if (err)
 		return err;

@@ -95,7 +95,8 @@ int vmx_probe(void)
 static void init_tdp_format(void)
 {
 	u64 cap = vmx_caps.ept_vpid;
-	bool five = cap & EPT_CAP_WALK_5 && native_read_cr4() & X86_CR4_LA57;
+	bool five = cap & EPT_CAP_WALK_5 && native_read_cr4() & X86_CR4_LA57 &&
+		    test_bit(EXPERIMENTAL_EPT5, &nestor_experimental);
 
 	tdp_format = (struct tdp_format) {
 		.levels = five ? 5 : 4,
