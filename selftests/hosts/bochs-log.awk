@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 #
-# Bochs reports every EPT violation and every fault that a guest takes: gigabytes in a long run.
+# Bochs reports every fault that a guest takes: gigabytes in a long run.
 # Keep the first lines of each kind, and show at once the VM entries that the CPU refused, with
 # the check that failed: no other machine names it.
 {
