@@ -12,6 +12,9 @@
 
 #include "emulate.h"
 
+/* Attempts of a locked update against other CPUs before the caller gets a say. */
+#define EMU_MAX_ATTEMPTS	16
+
 /* RFLAGS */
 #define FL_CF		0x000001ULL
 #define FL_FIXED	0x000002ULL

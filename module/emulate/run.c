@@ -5,9 +5,6 @@
  */
 #include "internal.h"
 
-/* Attempts of a locked update against other CPUs before the caller gets a say. */
-#define MAX_ATTEMPTS	16
-
 int emu_raise(struct emu_ctx *ctx, u8 vector, bool has_error, u32 error_code)
 {
 	ctx->fault.vector = vector;
@@ -231,7 +228,7 @@ static int run_attempts(struct emu_ctx *ctx)
 	unsigned int i;
 	int rc;
 
-	for (i = 0; i < MAX_ATTEMPTS; i++) {
+	for (i = 0; i < EMU_MAX_ATTEMPTS; i++) {
 		rc = ctx->op->flags & OPF_STRING ? emu_run_string(ctx) : run_pass(ctx);
 		if (rc != EMU_AGAIN)
 			return rc;
@@ -267,7 +264,7 @@ int emu_task_switch(struct emu_ctx *ctx, u16 selector, enum emu_task_reason reas
 	ctx->tlb[0].access = 0;
 	ctx->tlb[1].access = 0;
 	ctx->pending.kind = EMU_EV_NONE;
-	for (i = 0; i < MAX_ATTEMPTS; i++) {
+	for (i = 0; i < EMU_MAX_ATTEMPTS; i++) {
 		begin_pass(ctx);
 		rc = emu_switch_task(ctx, selector, reason, has_error, error_code);
 		if (rc == EMU_OK)

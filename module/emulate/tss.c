@@ -281,7 +281,9 @@ static int load_control(struct emu_ctx *ctx, const struct tss_layout *l, const u
  * @error_code: error code
  *
  * Once the old state is saved and the new registers are loaded the switch has
- * happened: a fault from there on finds the new task committed.
+ * happened: a fault from there on finds the new task committed, and a descriptor
+ * that another CPU changes under our hands is read again, but not the whole switch:
+ * the new TSS is busy now.
  *
  * Return: enum emu_result or EMU_AGAIN.
  */
@@ -293,6 +295,7 @@ int emu_switch_task(struct emu_ctx *ctx, u16 selector, enum emu_task_reason reas
 	const struct tss_layout *l;
 	struct emu_segment s;
 	struct emu_desc d;
+	unsigned int i;
 	u8 tss[104];
 	int rc;
 
@@ -315,8 +318,13 @@ int emu_switch_task(struct emu_ctx *ctx, u16 selector, enum emu_task_reason reas
 	ctx->effects |= EMU_FX_MODE;
 	if (l->trap && (tss[l->trap] & 1))
 		ctx->effects |= EMU_FX_TASK_TRAP;
-	rc = enter_task(ctx, l, has_error, error_code);
+	for (i = 0; i < EMU_MAX_ATTEMPTS; i++) {
+		rc = enter_task(ctx, l, has_error, error_code);
+		if (rc != EMU_AGAIN)
+			break;
+		emu_log_reset(ctx);
+	}
 	if (rc == EMU_FAULT)
 		emu_commit(ctx);
-	return rc;
+	return rc == EMU_AGAIN ? EMU_UNHANDLED : rc;
 }

@@ -6,6 +6,7 @@
  * on outside, where the emulator's log makes sure that nothing is done twice.
  */
 #include <linux/mm.h>
+#include <linux/sched/signal.h>
 
 #include "irq/irq.h"
 #include "vm/ops.h"
@@ -641,17 +642,30 @@ int vcpu_emulation_failed(struct vcpu *vcpu)
 	return RUN_USER;
 }
 
-/*
- * A task switch. The vendor has moved RIP to what the old task will resume at.
- */
-int vcpu_handle_task_switch(struct vcpu *vcpu, u16 selector, int reason, bool has_error, u32 error)
+static int task_switch(struct vcpu *vcpu);
+
+/* User space has seen the signal, and may have moved the vCPU elsewhere. */
+static int continue_task_switch(struct vcpu *vcpu)
 {
+	return vcpu_rip(vcpu) == vcpu->emu.regs.rip ? task_switch(vcpu) : RUN_GUEST;
+}
+
+/*
+ * The event that calls a task is taken back already, and nothing else would bring it: a switch that loses races against
+ * other CPUs' changes to the descriptors goes on trying, across a signal too.
+ */
+static int task_switch(struct vcpu *vcpu)
+{
+	const struct task_switch *t = &vcpu->task;
 	struct emu_ctx *ctx = &vcpu->emu;
 	int result;
 
 	load_registers(vcpu);
-	emu_start(ctx, NULL, 0);
-	result = emu_task_switch(ctx, selector, reason, has_error, error);
+	do {
+		cond_resched();
+		emu_start(ctx, NULL, 0);
+		result = emu_task_switch(ctx, t->selector, t->reason, t->has_error, t->error);
+	} while (result == EMU_RETRY && !signal_pending(current));
 	/* A fault in the new task's context finds that task's registers. */
 	if (result != EMU_OK && (ctx->effects & EMU_FX_COMMITTED))
 		store_registers(vcpu);
@@ -660,7 +674,23 @@ int vcpu_handle_task_switch(struct vcpu *vcpu, u16 selector, int reason, bool ha
 		return retired(vcpu);
 	case EMU_FAULT:
 		return raise_fault(vcpu);
+	case EMU_RETRY:
+		vcpu->complete = continue_task_switch;
+		vcpu->run->exit_reason = KVM_EXIT_INTR;
+		vcpu->stats.signal_exits++;
+		return -EINTR;
 	default:
 		return vcpu_emulation_failed(vcpu);
 	}
+}
+
+/*
+ * A task switch. The vendor has moved RIP to what the old task will resume at.
+ */
+int vcpu_handle_task_switch(struct vcpu *vcpu, u16 selector, int reason, bool has_error, u32 error)
+{
+	vcpu->task = (struct task_switch) {
+		.selector = selector, .reason = reason, .has_error = has_error, .error = error,
+	};
+	return task_switch(vcpu);
 }

@@ -128,6 +128,12 @@ struct vcpu {
 	bool emu_mmio;				/* [v] emu_mmio_gpa is known to be no memory */
 	u64 emu_mmio_gpa;			/* [v] */
 	int (*complete)(struct vcpu *vcpu);	/* [v] called first by the next KVM_RUN; enum run_next or -errno */
+	struct task_switch {			/* [v] that goes on after a signal */
+		u16 selector;
+		int reason;			/* enum emu_task_reason */
+		bool has_error;
+		u32 error;
+	} task;
 	struct io_exit pio;			/* [v] the port access that user space completes */
 	u64 pio_rip;				/* [v] where it was made */
 

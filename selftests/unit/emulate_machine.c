@@ -154,7 +154,7 @@ static int op_cmpxchg(struct emu_ctx *ctx, u64 gpa, void *old, const void *new, 
 		return op_write(ctx, gpa, new, len);
 	if (retry(m))
 		return EMU_RETRY;
-	if (m->contended) {
+	if (m->contended && (!m->contended_gpa || m->contended_gpa == gpa)) {
 		m->contended--;
 		m->ram[gpa]++;
 	}

@@ -61,6 +61,7 @@ struct machine {
 	u64 invlpg;
 	unsigned int wbinvd;
 	unsigned int contended;		/* that many compare-and-exchanges lose */
+	uint64_t contended_gpa;		/* those at this address only, 0: all */
 	bool (*icpt)(struct machine *m, const struct emu_intercept *info);
 	u8 batch[512];
 };

@@ -494,6 +494,29 @@ static void test_task_switch_exit(void)
 	       "a 16-bit TSS; a jump releases the old one");
 }
 
+/* Another CPU changes a descriptor of the switch between its being read and updated. */
+static void test_task_switch_race(void)
+{
+	int rc;
+
+	two_tasks();
+	m.contended = 1;
+	m.contended_gpa = MACHINE_GDT + 0x34;
+	emu_start(&m.ctx, NULL, 0);
+	rc = emu_task_switch(&m.ctx, 0x30, EMU_TASK_CALL, false, 0);
+	tap_ok(rc != EMU_OK || m.seg[EMU_TR].base != NEW_TSS, "a TSS that moves is read again");
+	two_tasks();
+	machine_write(&m, MACHINE_GDT + 0x15, 0x92, 1);
+	m.contended = 1;
+	m.contended_gpa = MACHINE_GDT + 0x14;
+	emu_start(&m.ctx, NULL, 0);
+	rc = emu_task_switch(&m.ctx, 0x30, EMU_TASK_JMP, false, 0);
+	tap_ok(rc == EMU_OK && RIP == 0x7800 && m.seg[EMU_TR].selector == 0x30 &&
+	       m.seg[EMU_SS].base == 0x10000 && machine_read(&m, MACHINE_GDT + 0x15, 1) == 0x93,
+	       "a segment of the new task that moves is loaded as it is then");
+	m.contended_gpa = 0;
+}
+
 static void test_cet(void)
 {
 	machine_init(&m, EMU_LONG64);
@@ -541,6 +564,7 @@ int main(void)
 	test_effective_addresses();
 	test_task_switch();
 	test_task_switch_exit();
+	test_task_switch_race();
 	test_cet();
 	test_decode_only();
 	return tap_done();
