@@ -5,6 +5,7 @@
  * could have is refused.
  *
  * nestor-test: cpu=amd kernel=6.1,7.3 cpus=2
+ * nestor-test: cpu=intel kernel=6.1 cpus=2 timeout=900
  */
 #include <asm/kvm_para.h>
 #include <errno.h>

@@ -3,8 +3,8 @@
  * Verify what user space is told of events that cannot be delivered, and of interrupts that it
  * delivers itself: KVM_INTERNAL_ERROR_DELIVERY_EV, shutdown, the interrupt window, task priority.
  *
- * nestor-test: cpu=amd,intel kernel=6.1 cpus=1 timeout=600
- * nestor-test: cpu=amd kernel=7.3 cpus=1
+ * nestor-test: cpu=amd kernel=6.1,7.3 cpus=1
+ * nestor-test: cpu=intel kernel=6.1 cpus=2 timeout=900
  */
 #include <string.h>
 

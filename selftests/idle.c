@@ -3,8 +3,9 @@
  * Verify that guests which idle by themselves (KVM_CAP_X86_DISABLE_EXITS) do so without exits and are
  * woken by interrupts, IPIs, NMIs and user space.
  *
- * nestor-test: cpu=amd,intel kernel=6.1 cpus=1 timeout=600
+ * nestor-test: cpu=amd kernel=6.1 cpus=1
  * nestor-test: cpu=amd kernel=7.3 cpus=2
+ * nestor-test: cpu=intel kernel=6.1 cpus=2 timeout=900
  */
 #include <errno.h>
 #include <pthread.h>

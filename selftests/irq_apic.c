@@ -4,6 +4,7 @@
  * KVM_GET_LAPIC and KVM_SET_LAPIC, refuse what cannot be, and that their timers fire.
  *
  * nestor-test: cpu=amd kernel=6.1,7.3
+ * nestor-test: cpu=intel kernel=6.1 cpus=2 timeout=900
  */
 #include <errno.h>
 #include <string.h>

@@ -4,6 +4,7 @@
  * their state over the ioctls, and refuse what cannot be.
  *
  * nestor-test: cpu=amd kernel=6.1,7.3
+ * nestor-test: cpu=intel kernel=6.1 cpus=2 timeout=900
  */
 #include <errno.h>
 #include <stdlib.h>

@@ -5,6 +5,7 @@
  * nothing behind. What is left behind shows in the module's reference count.
  *
  * nestor-test: cpu=amd kernel=6.1 cpus=2
+ * nestor-test: cpu=intel kernel=6.1 cpus=2 timeout=900
  */
 #include <errno.h>
 #include <fcntl.h>

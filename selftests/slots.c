@@ -5,7 +5,7 @@
  * nothing is written to memory that a finished ioctl took away.
  *
  * nestor-test: cpu=amd kernel=6.1,7.3 cpus=2
- * nestor-test: cpu=intel kernel=6.1 cpus=1
+ * nestor-test: cpu=intel kernel=6.1 cpus=2 timeout=900
  */
 #include <errno.h>
 #include <pthread.h>

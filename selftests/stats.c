@@ -4,7 +4,7 @@
  * any offset, and that their counters, and those in debugfs, say what the guest did.
  *
  * nestor-test: cpu=amd kernel=6.1,7.3 cpus=2
- * nestor-test: cpu=intel kernel=6.1 cpus=1
+ * nestor-test: cpu=intel kernel=6.1 cpus=2 timeout=900
  */
 #include <errno.h>
 #include <stdio.h>

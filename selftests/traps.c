@@ -3,8 +3,8 @@
  * Verify that an instruction which exits traps like one that does not: single steps of user space's
  * and of the guest's own, breakpoints behind it, RFLAGS.RF, INT1 and INT3.
  *
- * nestor-test: cpu=amd,intel kernel=6.1 cpus=1 timeout=600
- * nestor-test: cpu=amd kernel=7.3 cpus=1
+ * nestor-test: cpu=amd kernel=6.1,7.3 cpus=1
+ * nestor-test: cpu=intel kernel=6.1 cpus=2 timeout=900
  */
 #include <string.h>
 
