@@ -7,8 +7,7 @@
 
 boot_bochs()
 {
-	local share=${SHARE:-$RUN/share}
-	mkdir -p "$RUN"/{iso/isolinux,trees/nestor,trees/build}
+	mkdir -p "$RUN/iso/isolinux"
 	bochs_config >"$RUN/bochsrc"
 	cat >"$RUN/iso/isolinux/isolinux.cfg" <<-END
 		default linux
@@ -19,12 +18,7 @@ boot_bochs()
 	END
 	touch "$RUN"/iso/{vmlinuz,initrd} "$RUN/root"
 	mkfifo "$RUN/out" "$RUN/log"
-	in_root "$TOOLS" "$RUN:/run/host" "$KERNEL/vmlinuz:/run/host/iso/vmlinuz" \
-		"$INITRD:/run/host/iso/initrd" "$TREE:/run/host/trees/nestor:ro" \
-		"$RUN/build:/run/host/trees/build" "$GUESTS:/run/host/trees/build/boot:ro" \
-		"$share:/run/host/share:ro" "$HOSTS:/run/host/hosts:ro" -- \
-		bash /run/host/hosts/make-disks >"$RUN/emulator.log" 2>&1 ||
-		{ cat "$RUN/emulator.log" >&2; die "cannot make the host's disks"; }
+	make_disks iso trees share
 	exec_in_root "$TOOLS" "$RUN:/run/host" "$HOSTROOT:/run/host/root" "$BOCHS:/run/bochs:ro" \
 		"$HOSTS:/run/hosts:ro" -- bash -c '
 			cat /run/host/out &
@@ -68,14 +62,4 @@ bochs_config()
 		info: action=ignore
 		debug: action=ignore
 	END
-}
-
-# after_bochs: what the host wrote to the shared folder.
-after_bochs()
-{
-	[ -n "$SHARE" ] || return 0
-	in_root "$TOOLS" "$RUN:/run/host" "$SHARE:/run/host/share" -- \
-		bash -c 'e2fsck -fp /run/host/share.img >/dev/null 2>&1
-			cd /run/host/share && debugfs -R "rdump / ." /run/host/share.img >/dev/null 2>&1
-			rm -rf ./lost+found' || say "cannot read the shared folder back"
 }

@@ -13,23 +13,32 @@ AMD_MODEL+=,+wbnoinvd,+erms,+fsrm,-xsavec,-nrip-save,-topoext,-osvw,-misalignsse
 # it, and the host oopses.
 boot_qemu()
 {
-	local args=() share=${SHARE:-$RUN/share}
+	local args=() share=${SHARE:-$RUN/share} tag
 
 	args=(
 		-nodefaults -no-user-config -display none -no-reboot
 		-machine pc -accel tcg,thread=single,tb-size=512
 		-cpu "${MODEL:-$AMD_MODEL}" -smp "$CPUS" -m "$MEMORY"
 		-kernel /run/host/vmlinuz -initrd /run/host/initrd
-		-append "$(kernel_args nestor.trees=9p)"
+		-append "$(kernel_args "nestor.trees=$TREES")"
 		-chardev file,id=console,path=/run/host/console -serial chardev:console
 		-chardev stdio,id=out,signal=off -serial chardev:out
 		-drive file=/run/host/root,format=raw,if=none,id=root,read-only=on,file.locking=off
 		-device virtio-blk-pci,drive=root,serial=nestor-root
-		-virtfs local,path=/run/host/nestor,mount_tag=nestor,security_model=none,readonly=on,multidevs=remap
-		-virtfs local,path=/run/host/build,mount_tag=build,security_model=none,readonly=on,multidevs=remap
-		-virtfs local,path=/run/host/share,mount_tag=share,security_model=none,multidevs=remap
 		-device virtio-rng-pci
 	)
+	if [ "$TREES" = disk ]; then
+		make_disks trees share
+		for tag in trees share; do
+			args+=(-drive "file=/run/host/$tag.img,format=raw,if=none,id=$tag,file.locking=off"
+				-device "virtio-blk-pci,drive=$tag,serial=nestor-$tag")
+		done
+	else
+		for tag in nestor build; do
+			args+=(-virtfs "local,path=/run/host/$tag,mount_tag=$tag,security_model=none,readonly=on,multidevs=remap")
+		done
+		args+=(-virtfs local,path=/run/host/share,mount_tag=share,security_model=none,multidevs=remap)
+	fi
 	[ -z "$COUNT" ] || args+=(-icount shift=0,sleep=off)
 	touch "$RUN"/{vmlinuz,initrd,root}
 	exec_in_root "$TOOLS" "$RUN:/run/host" "$KERNEL/vmlinuz:/run/host/vmlinuz" \
@@ -39,8 +48,6 @@ boot_qemu()
 		-- qemu-system-x86_64 "${args[@]}" 2>"$RUN/emulator.log" <"${TTY:-/dev/null}" &
 	EMULATOR=$!
 }
-
-after_qemu() { :; }
 
 # kernel_args ARG...: what the host's kernel is booted with. A crash ends the run at once
 # instead of leaving a machine that looks like a hang.
