@@ -5,7 +5,6 @@
  * and loaded again, but not unloaded while there is a VM.
  *
  * nestor-test: cpu=amd kernel=6.1,7.3 cpus=2
- * nestor-test: cpu=intel kernel=6.1 cpus=2 timeout=900
  */
 #include <errno.h>
 #include <fcntl.h>
