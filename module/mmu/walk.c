@@ -184,7 +184,7 @@ static enum walk_result set_accessed_dirty(struct walk *w)
 static enum walk_result walk_tables(struct walk *w)
 {
 	const struct paging *p = &w->p;
-	u64 table = w->root, rights = PAGING_W | PAGING_U, entry;
+	u64 table = w->root, rights = PAGING_W | PAGING_U, all = ~0ull, entry;
 	enum walk_result r;
 	u32 error;
 	int level;
@@ -199,6 +199,7 @@ static enum walk_result walk_tables(struct walk *w)
 		if (entry & paging_reserved(p, entry, level))
 			return walk_fault(w, PAGING_E_P | PAGING_E_RSVD);
 		rights = (rights & entry & (PAGING_W | PAGING_U)) | ((rights | entry) & PAGING_NX);
+		all &= entry;
 		if (paging_is_leaf(p, entry, level))
 			break;
 		table = paging_table(p, entry);
@@ -208,6 +209,9 @@ static enum walk_result walk_tables(struct walk *w)
 	if (error)
 		return walk_fault(w, error);
 	w->gpa = paging_address(p, entry, w->gva, level);
+	/* Nearly always the bits are set already. */
+	if (likely(all & PAGING_A && (entry & PAGING_D || !(w->access & PAGING_E_W))))
+		return WALK_DONE;
 	return set_accessed_dirty(w);
 }
 
@@ -282,9 +286,13 @@ static enum walk_result walk(struct vcpu *vcpu, struct walk *w)
  */
 u64 mmu_gva_to_gpa(struct vcpu *vcpu, u64 gva, u64 access, struct mmu_exception *e)
 {
-	struct walk w = { .vm = vcpu->vm, .gva = gva, .access = access };
 	enum walk_result r;
+	struct walk w;
 
+	/* One by one: clearing the arrays, which the walk fills, would cost as much as a level of it. */
+	w.vm = vcpu->vm;
+	w.gva = gva;
+	w.access = access;
 	*e = (struct mmu_exception) { .address = gva };
 	paging_of(vcpu, &w.p);
 	if (!w.p.levels)

@@ -61,6 +61,38 @@ static int access_bring_in(const struct access *a)
 	return left ? -EFAULT : 0;
 }
 
+/*
+ * Registers, entries of tables and instructions, 15 bytes at most, are most of what is read: of constant size, so that
+ * neither the general routine nor a check of the buffer's object is called. Bytes that were not copied.
+ */
+static unsigned long copy_in(void *buf, const void __user *from, size_t len)
+{
+	int err;
+
+	switch (len) {
+	case 1:
+		err = __get_user(*(u8 *)buf, (const u8 __user *)from);
+		break;
+	case 2:
+		err = __get_user(*(u16 *)buf, (const u16 __user *)from);
+		break;
+	case 4:
+		err = __get_user(*(u32 *)buf, (const u32 __user *)from);
+		break;
+	case 8:
+		err = __get_user(*(u64 *)buf, (const u64 __user *)from);
+		break;
+	case 9 ... 16:
+		/* The halves overlap. */
+		err = __get_user(*(u64 *)buf, (const u64 __user *)from) |
+		      __get_user(*(u64 *)(buf + len - 8), (const u64 __user *)(from + len - 8));
+		break;
+	default:
+		return __copy_from_user_inatomic(buf, from, len);
+	}
+	return err ? len : 0;
+}
+
 /* 0, -EFAULT, or -EAGAIN with a->hva to be brought in. */
 static int try_copy(struct access *a, void *buf)
 {
@@ -75,7 +107,7 @@ static int try_copy(struct access *a, void *buf)
 		if (a->write)
 			left = __copy_to_user_inatomic((void __user *)a->hva, buf, a->len);
 		else
-			left = __copy_from_user_inatomic(buf, (void __user *)a->hva, a->len);
+			left = copy_in(buf, (void __user *)a->hva, a->len);
 		pagefault_enable();
 		if (a->write && left != a->len)
 			vm_mark_dirty(vm, a->slot, a->gpa >> PAGE_SHIFT);
