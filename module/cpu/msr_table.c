@@ -164,3 +164,4 @@ const struct msr_desc msr_table[] = {
 };
 
 const unsigned int msr_table_size = ARRAY_SIZE(msr_table);
+static_assert(ARRAY_SIZE(msr_table) <= U8_MAX + 1);	/* row_hint[] of msr.c */
