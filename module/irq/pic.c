@@ -33,7 +33,7 @@ static bool pic_refresh_output(struct pic *pic)
  * What an access set off, without the lock: first tell those who wait for the acknowledge, since they
  * may lower their line, then see what is requested.
  */
-static void pic_finish(struct pic *pic, const struct pic_effect *e)
+static noinline void do_effects(struct pic *pic, const struct pic_effect *e)
 {
 	unsigned long pins = e->acked, flags;
 	bool rose;
@@ -51,6 +51,12 @@ static void pic_finish(struct pic *pic, const struct pic_effect *e)
 	raw_spin_unlock_irqrestore(&pic->lock, flags);
 	if (rose)
 		pic_wake(pic);
+}
+
+static inline void pic_finish(struct pic *pic, const struct pic_effect *e)
+{
+	if (e->acked || e->unmasked || e->refresh)
+		do_effects(pic, e);
 }
 
 int pic_set_pin(struct pic *pic, u32 pin, int source, bool level)
@@ -90,9 +96,10 @@ static int pic_port_read(struct pic *pic, int chip, u64 port, int len, void *val
 	unsigned long flags;
 
 	/* Byte registers; a wider access reads nothing. */
-	memset(val, 0, len);
-	if (len != 1)
+	if (len != 1) {
+		memset(val, 0, len);
 		return 0;
+	}
 	raw_spin_lock_irqsave(&pic->lock, flags);
 	*(u8 *)val = pic_read(&pic->pair, chip, port & 1, &e);
 	raw_spin_unlock_irqrestore(&pic->lock, flags);
