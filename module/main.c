@@ -176,13 +176,26 @@ static int panic_event(struct notifier_block *nb, unsigned long event, void *dat
 static struct notifier_block die_nb = { .notifier_call = die_event };
 static struct notifier_block panic_nb = { .notifier_call = panic_event };
 
+#define X(verb)	DEFINE_STATIC_CALL_NULL(vendor_##verb, *((struct vendor_ops *)NULL)->verb);
+VENDOR_HOT_OPS(X)
+#undef X
+
+static void use_vendor(const struct vendor_ops *ops)
+{
+	vendor = ops;
+#define X(verb)	static_call_update(vendor_##verb, ops->verb);
+	VENDOR_HOT_OPS(X)
+#undef X
+}
+
 static int __init nestor_init(void)
 {
+	const struct vendor_ops *ops = choose_vendor();
 	int err;
 
-	vendor = choose_vendor();
-	if (!vendor)
+	if (!ops)
 		return -EOPNOTSUPP;
+	use_vendor(ops);
 	err = parse_experimental();
 	if (err)
 		return err;

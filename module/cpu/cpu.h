@@ -144,7 +144,7 @@ int cpuid_supported(struct kvm_cpuid_entry2 *entries, u32 *nent);	/* -E2BIG when
 int cpuid_emulated(struct kvm_cpuid_entry2 *entries, u32 *nent);
 int cpuid_set(struct vcpu *vcpu, struct kvm_cpuid_entry2 *entries, u32 nent);	/* takes over the array on success */
 void cpuid_update_runtime(struct vcpu *vcpu);	/* OSXSAVE, OSPKE, APIC bit, XSAVE sizes, MWAIT */
-bool cpuid_faults(struct vcpu *vcpu);		/* CPUID is a #GP: CPUID faulting, CpuidUserDis */
+const struct kvm_cpuid_entry2 *cpuid_entry(struct vcpu *vcpu, u32 function, u32 index);
 /* The guest-visible answer, with the out-of-range redirection of Intel CPUs. */
 void cpuid_query(struct vcpu *vcpu, u32 *eax, u32 *ebx, u32 *ecx, u32 *edx);
 const struct kvm_cpuid_entry2 *cpuid_find(struct vcpu *vcpu, u32 function, u32 index);
@@ -217,6 +217,12 @@ u64 cpu_mce_cap_supported(void);
 void guest_state_enter(struct vcpu *vcpu);
 void guest_state_leave(struct vcpu *vcpu);
 /* Around each single entry: PKRU (handlers read guest memory through the caller's own mappings). */
+static inline bool guest_uses_pkru(const struct cpu_state *c)
+{
+	return c->cr4_pke || c->fpu.xcr0 & BIT_ULL(9);	/* XFEATURE_PKRU */
+}
+
+/* Only for guests that use it. */
 void guest_pkru_enter(struct vcpu *vcpu);
 void guest_pkru_leave(struct vcpu *vcpu);
 

@@ -45,19 +45,18 @@ static void index_entries(struct cpu_state *c)
 		c->cpuid_first[bucket(c->cpuid[i].function)] = i + 1;
 }
 
-static struct kvm_cpuid_entry2 *find(const struct cpu_state *c, u32 function, u32 index)
+static __always_inline struct kvm_cpuid_entry2 *find(const struct cpu_state *c, u32 function, u32 index)
 {
-	u32 i = c->cpuid_first[bucket(function)];
+	u32 first = c->cpuid_first[bucket(function)];
+	struct kvm_cpuid_entry2 *e, *end;
 
-	if (!i)
+	if (!first)
 		return NULL;
-	for (i--; i < c->nr_cpuid; i++) {
-		struct kvm_cpuid_entry2 *e = &c->cpuid[i];
-
+	end = c->cpuid + c->nr_cpuid;
+	for (e = c->cpuid + first - 1; e < end; e++)
 		if (e->function == function &&
 		    (!(e->flags & KVM_CPUID_FLAG_SIGNIFCANT_INDEX) || e->index == index))
 			return e;
-	}
 	return NULL;
 }
 
@@ -129,10 +128,24 @@ void cpuid_mark_stale(struct vcpu *vcpu)
 	vcpu->cpu_state.cpuid_stale = true;
 }
 
-static inline void refresh(struct vcpu *vcpu)
+static __always_inline void refresh(struct vcpu *vcpu)
 {
 	if (unlikely(vcpu->cpu_state.cpuid_stale))
 		cpuid_update_runtime(vcpu);
+}
+
+/**
+ * cpuid_entry - the entry of a leaf, as the CPUID instruction shows it
+ * @vcpu: the vCPU
+ * @function: the leaf
+ * @index: the subleaf
+ *
+ * NULL when there is none; what the instruction answers then, cpuid_query() knows.
+ */
+const struct kvm_cpuid_entry2 *cpuid_entry(struct vcpu *vcpu, u32 function, u32 index)
+{
+	refresh(vcpu);
+	return find(&vcpu->cpu_state, function, index);
 }
 
 /* The base of KVM's hypervisor leaves: beside another hypervisor's they are at 40000100h and so on. */
@@ -356,23 +369,6 @@ void cpuid_query(struct vcpu *vcpu, u32 *eax, u32 *ebx, u32 *ecx, u32 *edx)
 		*ecx = index & 0xff;
 		*edx = e->edx;
 	}
-}
-
-/**
- * cpuid_faults - is CPUID a #GP here?
- * @vcpu: the vCPU
- *
- * CPUID faulting (SDM, MISC_FEATURES_ENABLES) and CpuidUserDis (APM, HWCR): above CPL 0, outside
- * system-management mode.
- */
-bool cpuid_faults(struct vcpu *vcpu)
-{
-	const struct cpu_state *c = &vcpu->cpu_state;
-
-	if (likely(!(c->misc_features & MSR_MISC_FEATURES_ENABLES_CPUID_FAULT) &&
-		   !(c->hwcr & HWCR_CPUID_USER_DIS)))
-		return false;
-	return vcpu_cpl(vcpu) > 0;
 }
 
 void cpuid_vcpu_init(struct vcpu *vcpu)

@@ -171,16 +171,11 @@ static void dr_leave(struct vcpu *vcpu)
 	}
 }
 
-static inline bool guest_uses_pkru(const struct cpu_state *c)
-{
-	return c->cr4_pke || c->fpu.xcr0 & XCOMP_PKRU;
-}
-
 void guest_pkru_enter(struct vcpu *vcpu)
 {
 	struct cpu_state *c = &vcpu->cpu_state;
 
-	if (guest_uses_pkru(c) && c->fpu.pkru != c->host.pkru)
+	if (c->fpu.pkru != c->host.pkru)
 		wrpkru(c->fpu.pkru);
 }
 
@@ -188,8 +183,6 @@ void guest_pkru_leave(struct vcpu *vcpu)
 {
 	struct cpu_state *c = &vcpu->cpu_state;
 
-	if (!guest_uses_pkru(c))
-		return;
 	c->fpu.pkru = rdpkru();
 	if (c->fpu.pkru != c->host.pkru)
 		wrpkru(c->host.pkru);

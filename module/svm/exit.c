@@ -48,10 +48,9 @@ static int svm_handle_io(struct vcpu *vcpu)
 		.in = info & IOIO_IN,
 		.string = info & IOIO_STRING,
 		.rep = info & IOIO_REP,
-		.count = 1,
 	};
 
-	return vcpu_handle_io(vcpu, &io);
+	return vcpu_handle_io(vcpu, io);
 }
 
 static int svm_handle_msr(struct vcpu *vcpu)
@@ -404,6 +403,18 @@ const struct exit_name svm_exit_names[] = {
 };
 #undef X
 
+/* Exits whose code is no number of the table. */
+static noinline int svm_handle_odd_exit(struct vcpu *vcpu, u64 code)
+{
+	/* VMEXIT_INVALID is -1; some CPUs write only the lower half. */
+	if ((u32)code == (u32)SVM_EXIT_ERR)
+		return svm_handle_invalid(vcpu);
+	pr_err_ratelimited("vcpu %u: unexpected exit 0x%llx info 0x%llx 0x%llx\n", vcpu->id, code,
+			   control(vcpu)->exit_info_1, control(vcpu)->exit_info_2);
+	return vcpu_internal_error(vcpu, KVM_INTERNAL_ERROR_UNEXPECTED_EXIT_REASON, 2,
+				   (u64[]){ code, vcpu_entry_cpu(vcpu) });
+}
+
 /*
  * Interrupts and NMIs need no handler of their own once the burst is over; everything else is called again there when
  * it asked for it.
@@ -412,24 +423,20 @@ int svm_handle_exit(struct vcpu *vcpu)
 {
 	u64 code = control(vcpu)->exit_code;
 
-	if (!vcpu->in_burst && code == SVM_EXIT_INTR)
-		return RUN_GUEST;
-	if (vcpu->in_burst)
+	if (!vcpu->in_burst) {
+		if (code == SVM_EXIT_INTR)
+			return RUN_GUEST;
+	} else {
 		vcpu->stats.by_reason[stats_exit_slot(code)]++;
+	}
 	if (code == SVM_EXIT_NPF)
 		return svm_handle_npf(vcpu);
-	if (code < ARRAY_SIZE(svm_handlers)) {
-		code = array_index_nospec(code, ARRAY_SIZE(svm_handlers));
-		if (svm_handlers[code])
-			return svm_handlers[code](vcpu);
-	}
-	/* VMEXIT_INVALID is -1; some CPUs write only the lower half. */
-	if ((u32)code == (u32)SVM_EXIT_ERR)
-		return svm_handle_invalid(vcpu);
-	pr_err_ratelimited("vcpu %u: unexpected exit 0x%llx info 0x%llx 0x%llx\n", vcpu->id, code,
-			   control(vcpu)->exit_info_1, control(vcpu)->exit_info_2);
-	return vcpu_internal_error(vcpu, KVM_INTERNAL_ERROR_UNEXPECTED_EXIT_REASON, 2,
-				   (u64[]){ code, vcpu_entry_cpu(vcpu) });
+	if (unlikely(code >= ARRAY_SIZE(svm_handlers)))
+		return svm_handle_odd_exit(vcpu, code);
+	code = array_index_nospec(code, ARRAY_SIZE(svm_handlers));
+	if (unlikely(!svm_handlers[code]))
+		return svm_handle_odd_exit(vcpu, code);
+	return svm_handlers[code](vcpu);
 }
 
 void svm_exit_info(struct vcpu *vcpu, u32 *reason, u64 *info1, u64 *info2, u32 *intr, u32 *error)

@@ -62,37 +62,14 @@ static void svm_fetch_segs(struct regs *regs, struct vmcb_save *save)
 	regs->cpl = save->cpl;
 }
 
-void svm_fetch(struct vcpu *vcpu, u32 groups)
+/* Groups that few handlers ask for. */
+static noinline void svm_fetch_rare(struct vcpu *vcpu, u32 groups)
 {
-	struct vmcb *vmcb = to_svm(vcpu)->vmcb;
-	struct vmcb_save *save = &vmcb->save;
+	struct vmcb_save *save = &to_svm(vcpu)->vmcb->save;
 	struct regs *regs = &vcpu->regs;
 
-	if (groups & REGS_RIP)
-		regs->rip = save->rip;
-	if (groups & REGS_RSP)
-		regs->gpr[GPR_RSP] = save->rsp;
-	if (groups & REGS_RFLAGS) {
-		regs->rflags = save->rflags;
-		if (to_svm(vcpu)->forced_tf ||
-		    (to_svm(vcpu)->stepping && !to_svm(vcpu)->stepping_had_tf))
-			regs->rflags &= ~X86_EFLAGS_TF;
-	}
-	/* The guest's CR0 is the VMCB's but for the cache bits, which it changes only through us. */
-	if (groups & REGS_CR0)
-		regs->cr0 = (save->cr0 & ~(X86_CR0_CD | X86_CR0_NW)) |
-			    (regs->cr0 & (X86_CR0_CD | X86_CR0_NW));
-	if (groups & REGS_CR3)
-		regs->cr3 = save->cr3;
-	if (groups & REGS_CR4)
-		regs->cr4 = save->cr4;
 	if (groups & REGS_SEGS)
 		svm_fetch_segs(regs, save);
-	else if (groups & REGS_CS) {
-		svm_get_seg(&regs->seg[SEG_CS], &save->cs);
-		svm_fix_granularity(&regs->seg[SEG_CS]);
-		regs->cpl = save->cpl;
-	}
 	if (groups & REGS_DTABLES) {
 		regs->gdt = (struct dtable) { save->gdtr.base, save->gdtr.limit };
 		regs->idt = (struct dtable) { save->idtr.base, save->idtr.limit };
@@ -109,9 +86,6 @@ void svm_fetch(struct vcpu *vcpu, u32 groups)
 	}
 	if (groups & REGS_DR)
 		regs->dr6 = save->dr6;
-	if (groups & REGS_SHADOW)
-		regs->int_shadow = vmcb->control.int_state & INT_STATE_SHADOW ?
-				   SHADOW_STI | SHADOW_MOV_SS : 0;
 	if (groups & REGS_PAT)
 		regs->pat = save->g_pat;
 	if (groups & REGS_DEBUGCTL)
@@ -119,6 +93,45 @@ void svm_fetch(struct vcpu *vcpu, u32 groups)
 	/* REGS_PDPTRS: with nested paging the CPU reads the PDPTEs from memory at every use. */
 	if (groups & REGS_PDPTRS)
 		mmu_load_pdptrs(vcpu, save->cr3);
+}
+
+#define REGS_COMMON	(REGS_RIP | REGS_RSP | REGS_RFLAGS | REGS_CS | REGS_MODE | REGS_CR0 | REGS_CR3 | \
+			 REGS_CR4 | REGS_SHADOW)
+
+void svm_fetch(struct vcpu *vcpu, u32 groups)
+{
+	struct vmcb *vmcb = to_svm(vcpu)->vmcb;
+	struct vmcb_save *save = &vmcb->save;
+	struct regs *regs = &vcpu->regs;
+
+	if (groups & REGS_RIP)
+		regs->rip = save->rip;
+	if (groups & REGS_RSP)
+		regs->gpr[GPR_RSP] = save->rsp;
+	if (groups & REGS_RFLAGS) {
+		regs->rflags = save->rflags;
+		if (to_svm(vcpu)->forced_tf ||
+		    (to_svm(vcpu)->stepping && !to_svm(vcpu)->stepping_had_tf))
+			regs->rflags &= ~X86_EFLAGS_TF;
+	}
+	if (groups & (REGS_CS | REGS_MODE) && !(groups & REGS_SEGS)) {
+		svm_get_seg(&regs->seg[SEG_CS], &save->cs);
+		svm_fix_granularity(&regs->seg[SEG_CS]);
+		regs->cpl = save->cpl;
+	}
+	/* The guest's CR0 is the VMCB's but for the cache bits, which it changes only through us. */
+	if (groups & REGS_CR0)
+		regs->cr0 = (save->cr0 & ~(X86_CR0_CD | X86_CR0_NW)) |
+			    (regs->cr0 & (X86_CR0_CD | X86_CR0_NW));
+	if (groups & REGS_CR3)
+		regs->cr3 = save->cr3;
+	if (groups & REGS_CR4)
+		regs->cr4 = save->cr4;
+	if (groups & REGS_SHADOW)
+		regs->int_shadow = vmcb->control.int_state & INT_STATE_SHADOW ?
+				   SHADOW_STI | SHADOW_MOV_SS : 0;
+	if (groups & ~REGS_COMMON)
+		svm_fetch_rare(vcpu, groups);
 }
 
 static void svm_flush_segs(struct svm_vcpu *svm)
@@ -219,10 +232,6 @@ void svm_flush_regs(struct svm_vcpu *svm)
 		save->dbgctl = regs->debugctl;
 		svm_dirty(svm, CLEAN_LBR);
 	}
-	if (save->dr7 != svm->vcpu.cpu_state.effective_dr7) {
-		save->dr7 = svm->vcpu.cpu_state.effective_dr7;
-		svm_dirty(svm, CLEAN_DR);
-	}
 	regs->dirty = 0;
 }
 
@@ -319,6 +328,20 @@ static u64 svm_next_rip(struct svm_vcpu *svm)
 	return vcpu_rip(vcpu) + len;
 }
 
+static noinline void svm_end_shadow_and_rf(struct vcpu *vcpu)
+{
+	vcpu->regs.int_shadow = 0;
+	vcpu_dirty(vcpu, REGS_SHADOW);
+	if (vcpu_rflags(vcpu) & X86_EFLAGS_RF)
+		vcpu_set_rflags(vcpu, vcpu->regs.rflags & ~(u64)X86_EFLAGS_RF);
+}
+
+/* RFLAGS as they are at hand; TF and RF may be there for our own stepping. */
+static u64 svm_peek_rflags(struct svm_vcpu *svm)
+{
+	return svm->vcpu.regs.valid & REGS_RFLAGS ? svm->vcpu.regs.rflags : svm->vmcb->save.rflags;
+}
+
 /*
  * Move RIP past the instruction, which ends the interrupt shadow. SVM saves RF as the guest had it: it covers
  * breakpoints at this instruction only.
@@ -326,17 +349,15 @@ static u64 svm_next_rip(struct svm_vcpu *svm)
 void svm_advance_rip(struct vcpu *vcpu)
 {
 	struct svm_vcpu *svm = to_svm(vcpu);
-	u64 rip = svm_next_rip(svm);
+	u64 old = vcpu_rip(vcpu), rip = svm_next_rip(svm);
 
-	if (!vcpu_is_64bit(vcpu))
+	/* Only where bit 31 becomes 0 the code may have wrapped, outside 64-bit mode. */
+	if (unlikely((old ^ rip) & ~rip & BIT(31)) && !vcpu_is_64bit(vcpu))
 		rip = (u32)rip;
 	vcpu_set_rip(vcpu, rip);
-	if (svm->vmcb->control.int_state & INT_STATE_SHADOW || vcpu->regs.dirty & REGS_SHADOW) {
-		vcpu->regs.int_shadow = 0;
-		vcpu_dirty(vcpu, REGS_SHADOW);
-	}
-	if (unlikely(vcpu_rflags(vcpu) & X86_EFLAGS_RF))
-		vcpu_set_rflags(vcpu, vcpu->regs.rflags & ~(u64)X86_EFLAGS_RF);
+	if (unlikely(svm->vmcb->control.int_state & INT_STATE_SHADOW || vcpu->regs.dirty & REGS_SHADOW ||
+		     svm_peek_rflags(svm) & X86_EFLAGS_RF))
+		svm_end_shadow_and_rf(vcpu);
 }
 
 /*
@@ -345,7 +366,10 @@ void svm_advance_rip(struct vcpu *vcpu)
 int svm_skip_instruction(struct vcpu *vcpu)
 {
 	svm_advance_rip(vcpu);
-	if (unlikely(vcpu->regs.rflags & X86_EFLAGS_TF || vcpu->guest_debug & KVM_GUESTDBG_SINGLESTEP))
+	if (likely(!(svm_peek_rflags(to_svm(vcpu)) & X86_EFLAGS_TF ||
+		     vcpu->guest_debug & KVM_GUESTDBG_SINGLESTEP)))
+		return RUN_GUEST;
+	if (vcpu_rflags(vcpu) & X86_EFLAGS_TF || vcpu->guest_debug & KVM_GUESTDBG_SINGLESTEP)
 		return vcpu_debug_trap(vcpu, DR_STEP);
 	return RUN_GUEST;
 }

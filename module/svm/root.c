@@ -341,8 +341,16 @@ void svm_enter(struct vcpu *vcpu)
 		vcpu_fetch(vcpu, REGS_RFLAGS);
 		vcpu_dirty(vcpu, REGS_RFLAGS);
 	}
-	if (vcpu->regs.dirty)
+	if (likely(vcpu->regs.dirty == REGS_RIP)) {
+		svm->vmcb->save.rip = vcpu->regs.rip;
+		vcpu->regs.dirty = 0;
+	} else if (vcpu->regs.dirty) {
 		svm_flush_regs(svm);
+	}
+	if (svm->vmcb->save.dr7 != vcpu->cpu_state.effective_dr7) {
+		svm->vmcb->save.dr7 = vcpu->cpu_state.effective_dr7;
+		svm_dirty(svm, CLEAN_DR);
+	}
 	svm->vmcb->save.rax = vcpu->regs.gpr[GPR_RAX];
 	if (svm->vmcb->save.cr2 != vcpu->regs.cr2) {
 		svm->vmcb->save.cr2 = vcpu->regs.cr2;
@@ -356,7 +364,9 @@ void svm_enter(struct vcpu *vcpu)
 
 	vcpu->regs.gpr[GPR_RAX] = svm->vmcb->save.rax;
 	vcpu->regs.cr2 = svm->vmcb->save.cr2;
-	vcpu->regs.valid = REGS_EFER;
+	/* RIP is in memory already, and nearly every handler looks at it. */
+	vcpu->regs.rip = svm->vmcb->save.rip;
+	vcpu->regs.valid = REGS_EFER | REGS_RIP;
 	ctl->tlb_control = TLB_CTL_NOTHING;
 	ctl->clean = svm_features.clean_bits ? CLEAN_ALL : 0;
 	svm_complete_events(svm);

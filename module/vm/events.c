@@ -247,12 +247,12 @@ void vcpu_inject_events(struct vcpu *vcpu)
 			vendor->open_nmi_window(vcpu, true);
 	}
 	if (irq_pending(vcpu) >= 0) {
-		if (!busy && vendor->interrupt_allowed(vcpu))
+		if (!busy && vendor_call(interrupt_allowed)(vcpu))
 			take_interrupt(vcpu);
 		/* Another one, or the same still: be told when it can go. */
 		if (irq_pending(vcpu) >= 0)
 			vendor->open_interrupt_window(vcpu, true);
-	} else if (vcpu->request_interrupt_window && !vendor->interrupt_allowed(vcpu)) {
+	} else if (vcpu->request_interrupt_window && !vendor_call(interrupt_allowed)(vcpu)) {
 		vendor->open_interrupt_window(vcpu, true);
 	}
 out:

@@ -3,6 +3,9 @@
  * What a guest's exits mean, whatever the vendor: the vendor decodes, these act. All return enum run_next
  * or -errno, and run inside a burst unless they answer RUN_SLOW.
  */
+#include <asm/msr-index.h>
+
+#include "cpu/cpuid.h"
 #include "irq/irq.h"
 #include "vm/ops.h"
 #include "trace/trace.h"
@@ -15,7 +18,7 @@
 /* Finish an instruction that was handled. */
 static int done(struct vcpu *vcpu)
 {
-	return vendor->skip_instruction(vcpu);
+	return vendor_call(skip_instruction)(vcpu);
 }
 
 /*
@@ -53,20 +56,44 @@ static int inject_ud(struct vcpu *vcpu)
 	return RUN_GUEST;
 }
 
-int vcpu_handle_cpuid(struct vcpu *vcpu)
+/* CPUID faulting (SDM, MISC_FEATURES_ENABLES) and CpuidUserDis (APM, HWCR): #GP above CPL 0. */
+static inline bool cpuid_may_fault(const struct cpu_state *c)
+{
+	return c->misc_features & MSR_MISC_FEATURES_ENABLES_CPUID_FAULT || c->hwcr & HWCR_CPUID_USER_DIS;
+}
+
+static void set_cpuid_answer(struct vcpu *vcpu, u32 eax, u32 ebx, u32 ecx, u32 edx)
 {
 	u64 *gpr = vcpu->regs.gpr;
-	u32 eax = gpr[GPR_RAX], ecx = gpr[GPR_RCX], ebx, edx;
 
-	vcpu->stats.cpuid_exits++;
-	if (cpuid_faults(vcpu))
-		return inject_gp(vcpu);
-	cpuid_query(vcpu, &eax, &ebx, &ecx, &edx);
 	trace_cpuid(vcpu->id, gpr[GPR_RAX], gpr[GPR_RCX], eax, ebx, ecx, edx);
 	gpr[GPR_RAX] = eax;
 	gpr[GPR_RBX] = ebx;
 	gpr[GPR_RCX] = ecx;
 	gpr[GPR_RDX] = edx;
+}
+
+/* A leaf that has no entry. */
+static noinline void answer_unknown_leaf(struct vcpu *vcpu)
+{
+	u32 eax = vcpu->regs.gpr[GPR_RAX], ecx = vcpu->regs.gpr[GPR_RCX], ebx, edx;
+
+	cpuid_query(vcpu, &eax, &ebx, &ecx, &edx);
+	set_cpuid_answer(vcpu, eax, ebx, ecx, edx);
+}
+
+int vcpu_handle_cpuid(struct vcpu *vcpu)
+{
+	const struct kvm_cpuid_entry2 *e;
+
+	vcpu->stats.cpuid_exits++;
+	if (unlikely(cpuid_may_fault(&vcpu->cpu_state)) && vcpu_cpl(vcpu))
+		return inject_gp(vcpu);
+	e = cpuid_entry(vcpu, vcpu->regs.gpr[GPR_RAX], vcpu->regs.gpr[GPR_RCX]);
+	if (likely(e))
+		set_cpuid_answer(vcpu, e->eax, e->ebx, e->ecx, e->edx);
+	else
+		answer_unknown_leaf(vcpu);
 	return done(vcpu);
 }
 
@@ -102,52 +129,52 @@ static int complete_pio(struct vcpu *vcpu)
 	return done(vcpu);
 }
 
-static int pio_to_user(struct vcpu *vcpu, const struct io_exit *io)
+static int pio_to_user(struct vcpu *vcpu, struct io_exit io)
 {
 	struct kvm_run *run = vcpu->run;
 	u32 value = vcpu->regs.gpr[GPR_RAX];
 
 	run->exit_reason = KVM_EXIT_IO;
-	run->io.direction = io->in ? KVM_EXIT_IO_IN : KVM_EXIT_IO_OUT;
-	run->io.size = io->size;
-	run->io.port = io->port;
+	run->io.direction = io.in ? KVM_EXIT_IO_IN : KVM_EXIT_IO_OUT;
+	run->io.size = io.size;
+	run->io.port = io.port;
 	run->io.count = 1;
 	run->io.data_offset = KVM_PIO_PAGE_OFFSET * PAGE_SIZE;
-	if (!io->in)
-		memcpy(pio_data(vcpu), &value, io->size);
-	vcpu->pio = *io;
+	if (!io.in)
+		memcpy(pio_data(vcpu), &value, io.size);
+	vcpu->pio = io;
 	vcpu->pio_rip = vcpu_rip(vcpu);
 	vcpu->complete = complete_pio;
 	return RUN_USER;
 }
 
-int vcpu_handle_io(struct vcpu *vcpu, const struct io_exit *io)
+int vcpu_handle_io(struct vcpu *vcpu, struct io_exit io)
 {
 	u32 value = vcpu->regs.gpr[GPR_RAX];
 
 	vcpu->stats.io_exits++;
-	if (io->string)
+	if (io.string)
 		return vcpu_emulate(vcpu);
 
-	if (io->in) {
+	if (io.in) {
 		value = 0;
-		if (iobus_read(vcpu, IOBUS_PIO, io->port, io->size, &value))
+		if (iobus_read(vcpu, IOBUS_PIO, io.port, io.size, &value))
 			return pio_to_user(vcpu, io);
-		set_in_value(vcpu, io->size, value);
+		set_in_value(vcpu, io.size, value);
 	} else {
 		/* An OUT to port 0x7e returns to user space behind the instruction: KVM_X86_QUIRK_OUT_7E_INC_RIP. */
-		if (iobus_write(vcpu, IOBUS_PIO, io->port, io->size, &value)) {
-			if (io->port != 0x7e || vcpu->vm->caps.disabled_quirks & KVM_X86_QUIRK_OUT_7E_INC_RIP)
+		if (iobus_write(vcpu, IOBUS_PIO, io.port, io.size, &value)) {
+			if (io.port != 0x7e || vcpu->vm->caps.disabled_quirks & KVM_X86_QUIRK_OUT_7E_INC_RIP)
 				return pio_to_user(vcpu, io);
 			/* The access goes before a report that the instruction was stepped over. */
-			vendor->skip_instruction(vcpu);
+			vendor_call(skip_instruction)(vcpu);
 			pio_to_user(vcpu, io);
 			vcpu->complete = NULL;
 			return RUN_USER;
 		}
 	}
 	vcpu->stats.io_kernel++;
-	trace_pio(vcpu->id, !io->in, io->port, io->size, 1, value);
+	trace_pio(vcpu->id, !io.in, io.port, io.size, 1, value);
 	return done(vcpu);
 }
 
@@ -205,6 +232,12 @@ static int msr_refused(struct vcpu *vcpu, u32 msr, u64 value, bool write, int er
 	return inject_gp(vcpu);
 }
 
+/* Few VMs have a filter. */
+static inline bool msr_allowed(struct vcpu *vcpu, u32 msr, bool write)
+{
+	return likely(!rcu_access_pointer(vcpu->vm->msr_filter)) || msr_filter_allows(vcpu, msr, write);
+}
+
 int vcpu_handle_rdmsr(struct vcpu *vcpu)
 {
 	u32 msr = vcpu->regs.gpr[GPR_RCX];
@@ -212,7 +245,7 @@ int vcpu_handle_rdmsr(struct vcpu *vcpu)
 	int err;
 
 	vcpu->stats.msr_reads++;
-	err = msr_filter_allows(vcpu, msr, false) ? msr_get(vcpu, msr, &value, false) : -EPERM;
+	err = msr_allowed(vcpu, msr, false) ? msr_get(vcpu, msr, &value, false) : -EPERM;
 	if (err == -EAGAIN)
 		return RUN_SLOW;
 	if (unlikely(err))
@@ -230,7 +263,7 @@ int vcpu_handle_wrmsr(struct vcpu *vcpu)
 	int err;
 
 	vcpu->stats.msr_writes++;
-	err = msr_filter_allows(vcpu, msr, true) ? msr_set(vcpu, msr, value, false) : -EPERM;
+	err = msr_allowed(vcpu, msr, true) ? msr_set(vcpu, msr, value, false) : -EPERM;
 	if (err == -EAGAIN)
 		return RUN_SLOW;
 	if (unlikely(err))
@@ -348,7 +381,7 @@ int vcpu_handle_cr_write(struct vcpu *vcpu, int cr, u64 value)
 /* Stepped over, the vCPU is halted all the same; without an APIC in the kernel the halt is what user space is told. */
 int vcpu_handle_hlt(struct vcpu *vcpu)
 {
-	int stepped = vendor->skip_instruction(vcpu), halted = vcpu_halt(vcpu);
+	int stepped = vendor_call(skip_instruction)(vcpu), halted = vcpu_halt(vcpu);
 
 	return halted ?: stepped;
 }

@@ -20,12 +20,14 @@
  * @len: 0: any access that begins at @addr
  * @max_end: the largest end of this and all earlier ranges, exclusive, so that a search for what may
  *	contain an address knows where to begin
+ * @alone: no other range overlaps it, so nobody else is to be asked
  * @dev: NULL when it was removed
  */
 struct iobus_range {
 	u64 addr;
 	u64 len;
 	u64 max_end;
+	bool alone;
 	struct iodev *dev;
 };
 
@@ -51,6 +53,9 @@ static void append(struct iobus *bus, const struct iobus_range *r)
 		end = ~0ull;
 	*to = *r;
 	to->max_end = bus->nr ? max(end, to[-1].max_end) : end;
+	to->alone = !bus->nr || to[-1].max_end <= r->addr;
+	if (!to->alone)
+		to[-1].alone = false;
 	bus->nr++;
 }
 
@@ -157,30 +162,58 @@ static bool range_has(const struct iobus_range *r, u64 addr, int len)
 	return addr - r->addr <= r->len && len <= r->len - (addr - r->addr);
 }
 
-static int iobus_access(struct vcpu *vcpu, int bus, u64 addr, int len, void *val, bool write)
+static __always_inline int dev_access(struct vcpu *vcpu, struct iodev *dev, u64 addr, int len, void *val,
+				      bool write)
 {
-	struct vm *vm = vcpu->vm;
-	const struct iobus *b;
-	const struct iodev_ops *ops;
+	const struct iodev_ops *ops = dev->ops;
+
+	if (write)
+		return ops->write ? ops->write(vcpu, dev, addr, len, val) : -EOPNOTSUPP;
+	return ops->read ? ops->read(vcpu, dev, addr, len, val) : -EOPNOTSUPP;
+}
+
+/* Ask whoever may be listening, in their order. */
+static int search(struct vcpu *vcpu, const struct iobus *b, int bus, u64 addr, int len, void *val,
+		  bool write)
+{
 	struct iodev *dev;
-	int idx, r = -EOPNOTSUPP;
+	int r;
 	u32 i;
 
-	idx = srcu_read_lock(&vm->srcu);
-	b = iobus_of(vm, bus);
-	for (i = b ? first_candidate(b, addr) : 0; b && i < b->nr; i++) {
-		if (b->range[i].addr > addr)
-			break;
+	for (i = first_candidate(b, addr); i < b->nr && b->range[i].addr <= addr; i++) {
 		dev = READ_ONCE(b->range[i].dev);
 		if (!dev || !range_has(&b->range[i], addr, len))
 			continue;
-		ops = dev->ops;
-		if (write && ops->write)
-			r = ops->write(vcpu, dev, addr, len, val);
-		else if (!write && ops->read)
-			r = ops->read(vcpu, dev, addr, len, val);
-		if (r != -EOPNOTSUPP)
-			break;
+		r = dev_access(vcpu, dev, addr, len, val, write);
+		if (r != -EOPNOTSUPP) {
+			vcpu->iobus_hint[bus] = i;
+			return r;
+		}
+	}
+	return -EOPNOTSUPP;
+}
+
+/* A guest often goes on with the device that it used last: look there first. */
+static __always_inline int iobus_access(struct vcpu *vcpu, int bus, u64 addr, int len, void *val,
+					bool write)
+{
+	u32 hint = vcpu->iobus_hint[bus];
+	const struct iobus_range *range;
+	struct vm *vm = vcpu->vm;
+	const struct iobus *b;
+	struct iodev *dev;
+	int idx, r = -EOPNOTSUPP;
+
+	idx = srcu_read_lock(&vm->srcu);
+	b = iobus_of(vm, bus);
+	if (b) {
+		/* The hint may be of another array. */
+		range = &b->range[hint < b->nr ? hint : 0];
+		dev = b->nr && range->alone && range_has(range, addr, len) ? READ_ONCE(range->dev) : NULL;
+		if (dev)
+			r = dev_access(vcpu, dev, addr, len, val, write);
+		else
+			r = search(vcpu, b, bus, addr, len, val, write);
 	}
 	srcu_read_unlock(&vm->srcu, idx);
 	return r;

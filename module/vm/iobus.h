@@ -46,17 +46,13 @@ void iobus_destroy(struct vm *vm);
 int iobus_read(struct vcpu *vcpu, int bus, u64 addr, int len, void *val);
 int iobus_write(struct vcpu *vcpu, int bus, u64 addr, int len, const void *val);
 
-/**
- * struct io_exit - a port access, as the vendor decoded it
- * @count: repetitions of a string access that goes to user space, else 1
- */
+/* A port access, as the vendor decoded it. Passed by value: it fits into a register. */
 struct io_exit {
 	u16 port;
 	u8 size;		/* 1, 2, 4 */
 	bool in;
 	bool string;
 	bool rep;
-	u32 count;
 };
 
 #endif

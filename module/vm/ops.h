@@ -5,6 +5,8 @@
 #ifndef NESTOR_OPS_H
 #define NESTOR_OPS_H
 
+#include <linux/static_call.h>
+
 #include "vm/vm.h"
 
 /* How far a flush of guest-virtual translations reaches. */
@@ -93,5 +95,18 @@ enum experimental {
 	EXPERIMENTAL_NR
 };
 extern unsigned long nestor_experimental;		/* main.c: bits by enum experimental */
+
+/*
+ * Verbs of every exit: vendor_call(verb)(arguments) is a direct call, patched when the module loads. Through the
+ * table it would be an indirect one, which costs a retpoline.
+ */
+#define VENDOR_HOT_OPS(X)		\
+	X(burst_enter) X(burst_leave) X(enter) X(handle_exit) X(fetch) X(skip_instruction)	\
+	X(interrupt_allowed)
+
+#define X(verb)	DECLARE_STATIC_CALL(vendor_##verb, *((struct vendor_ops *)NULL)->verb);
+VENDOR_HOT_OPS(X)
+#undef X
+#define vendor_call(verb)	static_call(vendor_##verb)
 
 #endif

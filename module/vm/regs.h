@@ -39,7 +39,8 @@ enum { SEG_ES, SEG_CS, SEG_SS, SEG_DS, SEG_FS, SEG_GS, SEG_LDTR, SEG_TR, SEG_NR 
 #define REGS_SHADOW	BIT(13)	/* interrupt shadow: regs.int_shadow */
 #define REGS_PAT	BIT(14)
 #define REGS_DEBUGCTL	BIT(15)
-#define REGS_ALL	GENMASK(15, 0)
+#define REGS_MODE	BIT(16)	/* seg[SEG_CS].attr and cpl only; part of REGS_CS */
+#define REGS_ALL	GENMASK(16, 0)
 
 /**
  * struct segment - a segment register with its hidden part
@@ -89,7 +90,7 @@ struct regs {
 	u64 efer;
 	u64 pdptr[4];
 	struct segment seg[SEG_NR];
-	u8 cpl;			/* with REGS_CS, and with REGS_SEGS: set together with the segments */
+	u8 cpl;			/* with REGS_MODE, REGS_CS and REGS_SEGS: set together with the segments */
 	struct dtable gdt, idt;
 	u64 dr[4], dr6, dr7;
 	u64 star, lstar, cstar, sfmask, kernel_gs_base;
@@ -118,19 +119,5 @@ void vcpu_fetch_slow(struct vcpu *vcpu, u32 groups);	/* vm/regs.c */
 		(vcpu)->regs.valid |= (groups);					\
 		(vcpu)->regs.dirty |= (groups);					\
 	} while (0)
-
-/* Mode questions; each fetches what it needs. vm/regs.c */
-bool vcpu_is_long_mode(struct vcpu *vcpu);		/* EFER.LMA */
-bool vcpu_is_64bit(struct vcpu *vcpu);			/* EFER.LMA and CS.L */
-bool vcpu_is_protected(struct vcpu *vcpu);		/* CR0.PE */
-bool vcpu_is_paging(struct vcpu *vcpu);
-int vcpu_cpl(struct vcpu *vcpu);
-u64 vcpu_rip(struct vcpu *vcpu);
-u64 vcpu_linear_rip(struct vcpu *vcpu);
-u64 vcpu_rflags(struct vcpu *vcpu);
-void vcpu_set_rip(struct vcpu *vcpu, u64 rip);
-void vcpu_set_rflags(struct vcpu *vcpu, u64 rflags);
-u64 vcpu_gpr(struct vcpu *vcpu, int gpr);		/* any of GPR_*, RSP fetched */
-void vcpu_set_gpr(struct vcpu *vcpu, int gpr, u64 value);
 
 #endif

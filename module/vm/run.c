@@ -94,7 +94,7 @@ bool vcpu_ready_for_interrupt_injection(struct vcpu *vcpu)
 	if (irqchip_mode(vcpu->vm) == IRQCHIP_KERNEL)
 		return true;
 	/* A queued interrupt or exception comes first: user space must not overwrite it. */
-	return vendor->interrupt_allowed(vcpu) && !ev->interrupt.injected &&
+	return vendor_call(interrupt_allowed)(vcpu) && !ev->interrupt.injected &&
 	       !ev->exception.pending && irq_pending(vcpu) < 0;
 }
 
@@ -110,7 +110,7 @@ static bool vcpu_has_event(struct vcpu *vcpu)
 		return true;
 	if ((ev->nmi.pending || atomic_read(&ev->nmi.queued)) && vendor->nmi_allowed(vcpu))
 		return true;
-	return irq_pending(vcpu) >= 0 && vendor->interrupt_allowed(vcpu);
+	return irq_pending(vcpu) >= 0 && vendor_call(interrupt_allowed)(vcpu);
 }
 
 bool vcpu_runnable(struct vcpu *vcpu)
@@ -242,6 +242,7 @@ static void trace_exit_info(struct vcpu *vcpu)
 /* Enter, handle, enter again. enum run_next or -errno; interrupts off. */
 static int burst_loop(struct vcpu *vcpu)
 {
+	bool pkru;
 	int r;
 
 	do {
@@ -257,14 +258,17 @@ static int burst_loop(struct vcpu *vcpu)
 		if (trace_enter_enabled())
 			trace_enter(vcpu->id, vcpu_rip(vcpu));
 
-		guest_pkru_enter(vcpu);
-		vendor->enter(vcpu);
-		guest_pkru_leave(vcpu);
+		pkru = guest_uses_pkru(&vcpu->cpu_state);
+		if (unlikely(pkru))
+			guest_pkru_enter(vcpu);
+		vendor_call(enter)(vcpu);
+		if (unlikely(pkru))
+			guest_pkru_leave(vcpu);
 
 		vcpu->stats.exits++;
 		if (trace_exit_enabled())
 			trace_exit_info(vcpu);
-		r = vendor->handle_exit(vcpu);
+		r = vendor_call(handle_exit)(vcpu);
 	} while (r == RUN_GUEST && !burst_must_end(vcpu));
 	return r;
 }
@@ -285,7 +289,7 @@ static int vcpu_burst(struct vcpu *vcpu)
 		goto out;
 
 	kernel_fpu_begin_mask(0);
-	r = vendor->burst_enter(vcpu);
+	r = vendor_call(burst_enter)(vcpu);
 	if (likely(!r)) {
 		compat_rcu_note_guest();
 		vtime_account_guest_enter();
@@ -300,7 +304,7 @@ static int vcpu_burst(struct vcpu *vcpu)
 		vcpu->in_burst = false;
 		compat_guest_ran();
 		guest_state_leave(vcpu);
-		vendor->burst_leave(vcpu);
+		vendor_call(burst_leave)(vcpu);
 		vcpu->last_cpu = vcpu->cpu;
 	}
 	kernel_fpu_end();
@@ -335,7 +339,7 @@ static int vcpu_enter_guest(struct vcpu *vcpu)
 	r = vcpu_burst(vcpu);
 	if (r == RUN_SLOW) {
 		vcpu->stats.slow_exits++;
-		r = vendor->handle_exit(vcpu);
+		r = vendor_call(handle_exit)(vcpu);
 	}
 	return r;
 }

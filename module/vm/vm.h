@@ -134,6 +134,7 @@ struct vcpu {
 		bool has_error;
 		u32 error;
 	} task;
+	u32 iobus_hint[IOBUS_NR];		/* [v] position of the device that it used last */
 	struct io_exit pio;			/* [v] the port access that user space completes */
 	u64 pio_rip;				/* [v] where it was made */
 
@@ -261,9 +262,93 @@ static inline bool vcpu_take_request(struct vcpu *vcpu, enum vcpu_req req)
 	return true;
 }
 
+/*
+ * Registers and mode questions; each fetches what it needs. Inline, because every exit asks: a call costs
+ * more than the answer, most of all where returns are mitigated.
+ */
+static inline u64 vcpu_rip(struct vcpu *vcpu)
+{
+	vcpu_fetch(vcpu, REGS_RIP);
+	return vcpu->regs.rip;
+}
+
+static inline u64 vcpu_rflags(struct vcpu *vcpu)
+{
+	vcpu_fetch(vcpu, REGS_RFLAGS);
+	return vcpu->regs.rflags;
+}
+
+static inline void vcpu_set_rip(struct vcpu *vcpu, u64 rip)
+{
+	vcpu->regs.rip = rip;
+	vcpu_dirty(vcpu, REGS_RIP);
+}
+
+static inline void vcpu_set_rflags(struct vcpu *vcpu, u64 rflags)
+{
+	vcpu->regs.rflags = rflags | X86_EFLAGS_FIXED;
+	vcpu_dirty(vcpu, REGS_RFLAGS);
+}
+
+/* Any of GPR_*. */
+static inline u64 vcpu_gpr(struct vcpu *vcpu, int gpr)
+{
+	if (gpr == GPR_RSP)
+		vcpu_fetch(vcpu, REGS_RSP);
+	return vcpu->regs.gpr[gpr];
+}
+
+static inline void vcpu_set_gpr(struct vcpu *vcpu, int gpr, u64 value)
+{
+	vcpu->regs.gpr[gpr] = value;
+	if (gpr == GPR_RSP)
+		vcpu_dirty(vcpu, REGS_RSP);
+}
+
+/* Segments that are here, dirty ones above all, are not read again for the mode. */
+static inline void vcpu_fetch_mode(struct vcpu *vcpu)
+{
+	if (!(vcpu->regs.valid & (REGS_MODE | REGS_CS | REGS_SEGS)))
+		vcpu_fetch_slow(vcpu, REGS_MODE);
+}
+
+static inline bool vcpu_is_long_mode(struct vcpu *vcpu)
+{
+	return vcpu->regs.efer & EFER_LMA;
+}
+
+static inline bool vcpu_is_64bit(struct vcpu *vcpu)
+{
+	if (!vcpu_is_long_mode(vcpu))
+		return false;
+	vcpu_fetch_mode(vcpu);
+	return vcpu->regs.seg[SEG_CS].attr & SEG_ATTR_L;
+}
+
+/* The DPL of SS on both vendors; real mode is 0 and virtual-8086 mode 3. */
+static inline int vcpu_cpl(struct vcpu *vcpu)
+{
+	vcpu_fetch_mode(vcpu);
+	return vcpu->regs.cpl;
+}
+
+static inline bool vcpu_is_protected(struct vcpu *vcpu)
+{
+	vcpu_fetch(vcpu, REGS_CR0);
+	return vcpu->regs.cr0 & X86_CR0_PE;
+}
+
+static inline bool vcpu_is_paging(struct vcpu *vcpu)
+{
+	vcpu_fetch(vcpu, REGS_CR0);
+	return vcpu->regs.cr0 & X86_CR0_PG;
+}
+
+u64 vcpu_linear_rip(struct vcpu *vcpu);
+
 /* Common exit handlers (vm/exits.c): the vendor decodes, these act. All: enum run_next or -errno. */
 int vcpu_handle_cpuid(struct vcpu *vcpu);
-int vcpu_handle_io(struct vcpu *vcpu, const struct io_exit *io);
+int vcpu_handle_io(struct vcpu *vcpu, struct io_exit io);
 int vcpu_handle_rdmsr(struct vcpu *vcpu);		/* ECX, EDX:EAX; injects #GP itself */
 int vcpu_handle_wrmsr(struct vcpu *vcpu);
 int vcpu_handle_xsetbv(struct vcpu *vcpu);

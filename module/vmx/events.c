@@ -150,20 +150,6 @@ void vmx_write_injection(struct vmx_vcpu *vmx)
 		vmwrite32(VMCS_ENTRY_INSN_LENGTH, vmx->inject_length);
 }
 
-/* Exits that can happen while an event is delivered; all others leave IDT-vectoring information invalid. */
-static bool may_interrupt_delivery(u16 reason)
-{
-	switch (reason) {
-	case EXIT_REASON_EXCEPTION_NMI:
-	case EXIT_REASON_TASK_SWITCH:
-	case EXIT_REASON_EPT_VIOLATION:
-	case EXIT_REASON_EPT_MISCONFIG:
-		return true;
-	default:
-		return false;
-	}
-}
-
 /*
  * IRET ends NMI blocking before it accesses the stack; when that access then exits, NMIs are open
  * though the handler will run its IRET again: block them again (SDM, Information About NMI Unblocking
@@ -225,22 +211,10 @@ static void requeue(struct vmx_vcpu *vmx, u32 info)
 }
 
 /*
- * vmx_complete_events - after an exit: what was injected has been delivered, or comes back
+ * vmx_check_delivery - after an exit that can come while an event is delivered
  */
-void vmx_complete_events(struct vmx_vcpu *vmx)
+void vmx_check_delivery(struct vmx_vcpu *vmx)
 {
-	struct events *ev = &vmx->vcpu.events;
-
-	if (vmx->inject) {
-		vmx->inject = 0;
-		ev->exception.injected = false;
-		ev->nmi.injected = false;
-		ev->interrupt.injected = false;
-	}
-	vmx->soft_length = 0;
-	vmx->exit.vectoring = 0;
-	if (!may_interrupt_delivery(vmx_basic_reason(vmx)))
-		return;
 	vmx->exit.vectoring = vmread32(VMCS_VECTORING_INFO);
 	if (unlikely(vmx->exit.vectoring & INTR_VALID))
 		requeue(vmx, vmx->exit.vectoring);

@@ -30,17 +30,6 @@ enum { CR_MOV_TO, CR_MOV_FROM, CR_CLTS, CR_LMSW };
 #define TASK_SELECTOR	GENMASK(15, 0)
 #define TASK_SOURCE	GENMASK(31, 30)
 
-u64 vmx_exit_qualification(struct vmx_vcpu *vmx)
-{
-	struct vmx_exit *e = &vmx->exit;
-
-	if (!(e->have & EXIT_HAVE_QUALIFICATION)) {
-		e->qualification = vmreadn(VMCS_EXIT_QUALIFICATION);
-		e->have |= EXIT_HAVE_QUALIFICATION;
-	}
-	return e->qualification;
-}
-
 u32 vmx_exit_intr(struct vmx_vcpu *vmx)
 {
 	struct vmx_exit *e = &vmx->exit;
@@ -55,17 +44,6 @@ u32 vmx_exit_intr(struct vmx_vcpu *vmx)
 	return e->intr;
 }
 
-u32 vmx_exit_length(struct vmx_vcpu *vmx)
-{
-	struct vmx_exit *e = &vmx->exit;
-
-	if (!(e->have & EXIT_HAVE_LENGTH)) {
-		e->length = vmread32(VMCS_EXIT_INSN_LENGTH);
-		e->have |= EXIT_HAVE_LENGTH;
-	}
-	return e->length;
-}
-
 static void read_addresses(struct vmx_vcpu *vmx)
 {
 	struct vmx_exit *e = &vmx->exit;
@@ -77,7 +55,7 @@ static void read_addresses(struct vmx_vcpu *vmx)
 	e->have |= EXIT_HAVE_ADDRESSES;
 }
 
-static void read_exit_info(struct vmx_vcpu *vmx)
+static noinline void read_exit_info(struct vmx_vcpu *vmx)
 {
 	vmx_exit_qualification(vmx);
 	vmx_exit_intr(vmx);
@@ -326,11 +304,10 @@ static int vmx_handle_io(struct vcpu *vcpu)
 		.in = qualification & IO_IN,
 		.string = qualification & IO_STRING,
 		.rep = qualification & IO_REP,
-		.count = 1,
 	};
 
 	vmx->flush_l1d |= io.string;
-	return vcpu_handle_io(vcpu, &io);
+	return vcpu_handle_io(vcpu, io);
 }
 
 /*
@@ -448,7 +425,7 @@ static int (*const vmx_handlers[])(struct vcpu *vcpu) = {
 const struct exit_name vmx_exit_names[] = { VMX_EXIT_REASONS, {} };
 
 /* Upstream's convention: VMfail shows the VM-instruction error, a failed load of state the exit reason. */
-static int entry_failed(struct vmx_vcpu *vmx)
+static noinline int entry_failed(struct vmx_vcpu *vmx)
 {
 	struct vcpu *vcpu = &vmx->vcpu;
 	struct kvm_run *run = vcpu->run;
@@ -469,7 +446,7 @@ static int entry_failed(struct vmx_vcpu *vmx)
 	return RUN_USER;
 }
 
-static int unexpected_exit(struct vmx_vcpu *vmx)
+static noinline int unexpected_exit(struct vmx_vcpu *vmx)
 {
 	struct vcpu *vcpu = &vmx->vcpu;
 
@@ -479,30 +456,52 @@ static int unexpected_exit(struct vmx_vcpu *vmx)
 				   (u64[]){ vmx->exit.reason, vcpu_entry_cpu(vcpu) });
 }
 
+/*
+ * Outside the burst only what is cached can be known: all of it where the handler runs again, the length where user
+ * space completes the instruction. Interrupts have nothing to be known.
+ */
+static noinline void keep_exit_info(struct vmx_vcpu *vmx, int next)
+{
+	if (!vmx->vcpu.in_burst || vmx_basic_reason(vmx) == EXIT_REASON_EXTERNAL_INTERRUPT)
+		return;
+	if (next == RUN_SLOW)
+		read_exit_info(vmx);
+	else
+		vmx_exit_length(vmx);
+}
+
+/* The upper half of the reason has flags: of failed entries, and of others that change nothing here. */
+static noinline int handle_odd_exit(struct vmx_vcpu *vmx)
+{
+	if (!(vmx->exit.reason & VMX_EXIT_REASONS_FAILED_VMENTRY)) {
+		if (vmx_basic_reason(vmx) >= ARRAY_SIZE(vmx_handlers))
+			return unexpected_exit(vmx);
+		vmx->exit.reason = vmx_basic_reason(vmx);
+		return vmx_handle_exit(&vmx->vcpu);
+	}
+	/* A machine check during entry was the host's; the entry is simply made again. */
+	if (vmx->result == VMX_RUN_EXIT && vmx_basic_reason(vmx) == EXIT_REASON_MCE_DURING_VMENTRY)
+		return RUN_GUEST;
+	return entry_failed(vmx);
+}
+
 int vmx_handle_exit(struct vcpu *vcpu)
 {
 	struct vmx_vcpu *vmx = to_vmx(vcpu);
-	u16 reason = vmx_basic_reason(vmx);
+	u32 reason = vmx->exit.reason;
 	int r;
 
-	if (unlikely(vmx->exit.reason & VMX_EXIT_REASONS_FAILED_VMENTRY)) {
-		/* A machine check during entry was the host's; the entry is simply made again. */
-		if (vmx->result == VMX_RUN_EXIT && reason == EXIT_REASON_MCE_DURING_VMENTRY)
-			return RUN_GUEST;
-		return entry_failed(vmx);
-	}
+	static_assert(ARRAY_SIZE(vmx_handlers) <= NR_EXIT_COUNTERS);
+	if (unlikely(reason >= ARRAY_SIZE(vmx_handlers)))
+		return handle_odd_exit(vmx);
+	reason = array_index_nospec(reason, ARRAY_SIZE(vmx_handlers));
 	if (vcpu->in_burst)
-		vcpu->stats.by_reason[min_t(u16, reason, NR_EXIT_COUNTERS - 1)]++;
-
-	if (likely(reason < ARRAY_SIZE(vmx_handlers))) {
-		reason = array_index_nospec(reason, ARRAY_SIZE(vmx_handlers));
-		r = vmx_handlers[reason] ? vmx_handlers[reason](vcpu) : unexpected_exit(vmx);
-	} else {
-		r = unexpected_exit(vmx);
-	}
-	/* Outside the burst only what is cached can be known. Interrupts have nothing to be known. */
-	if (r != RUN_GUEST && vcpu->in_burst && reason != EXIT_REASON_EXTERNAL_INTERRUPT)
-		read_exit_info(vmx);
+		vcpu->stats.by_reason[reason]++;
+	if (unlikely(!vmx_handlers[reason]))
+		return unexpected_exit(vmx);
+	r = vmx_handlers[reason](vcpu);
+	if (unlikely(r != RUN_GUEST))
+		keep_exit_info(vmx, r);
 	return r;
 }
 

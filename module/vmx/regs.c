@@ -66,13 +66,24 @@ static void fetch_crs(struct vmx_vcpu *vmx, u32 groups)
 			    (regs->cr4 & ~vmx->cr4_owned);
 }
 
-static void fetch_shadow(struct vmx_vcpu *vmx)
+static __always_inline void fetch_rflags(struct vmx_vcpu *vmx)
+{
+	struct regs *regs = &vmx->vcpu.regs;
+
+	regs->rflags = vmreadn(VMCS_GUEST_RFLAGS);
+	if (unlikely(vmx->forced_tf))
+		regs->rflags &= ~(u64)X86_EFLAGS_TF;
+}
+
+static __always_inline void fetch_shadow(struct vmx_vcpu *vmx)
 {
 	u32 state = vmread32(VMCS_GUEST_INTERRUPTIBILITY);
 
-	vmx->vcpu.regs.int_shadow = (state & INTERRUPTIBILITY_STI ? SHADOW_STI : 0) |
-				    (state & INTERRUPTIBILITY_MOV_SS ? SHADOW_MOV_SS : 0);
+	vmx->vcpu.regs.int_shadow = 0;
 	vmx->nmi_blocked = state & INTERRUPTIBILITY_NMI;
+	if (unlikely(state & (INTERRUPTIBILITY_STI | INTERRUPTIBILITY_MOV_SS)))
+		vmx->vcpu.regs.int_shadow = (state & INTERRUPTIBILITY_STI ? SHADOW_STI : 0) |
+					    (state & INTERRUPTIBILITY_MOV_SS ? SHADOW_MOV_SS : 0);
 }
 
 /* IA32_KERNEL_GS_BASE is in the CPU during a burst, and in struct regs otherwise. */
@@ -96,8 +107,11 @@ static void fetch_rare(struct vmx_vcpu *vmx, u32 groups)
 		fetch_crs(vmx, groups);
 	if (groups & REGS_SEGS) {
 		fetch_segs(regs);
-	} else if (groups & REGS_CS) {
-		fetch_seg(regs, SEG_CS);
+	} else if (groups & (REGS_CS | REGS_MODE)) {
+		if (groups & REGS_CS)
+			fetch_seg(regs, SEG_CS);
+		else
+			regs->seg[SEG_CS].attr = vmread32(VMCS_GUEST_CS_AR);
 		set_cpl(regs, vmread32(VMCS_GUEST_SS_AR));
 	}
 	if (groups & REGS_DTABLES) {
@@ -133,11 +147,8 @@ void vmx_fetch_now(struct vmx_vcpu *vmx, u32 groups)
 		regs->rip = vmreadn(VMCS_GUEST_RIP);
 	if (groups & REGS_RSP)
 		regs->gpr[GPR_RSP] = vmreadn(VMCS_GUEST_RSP);
-	if (groups & REGS_RFLAGS) {
-		regs->rflags = vmreadn(VMCS_GUEST_RFLAGS);
-		if (unlikely(vmx->forced_tf))
-			regs->rflags &= ~(u64)X86_EFLAGS_TF;
-	}
+	if (groups & REGS_RFLAGS)
+		fetch_rflags(vmx);
 	if (groups & REGS_SHADOW)
 		fetch_shadow(vmx);
 	if (groups & ~REGS_COMMON)
@@ -160,16 +171,6 @@ void vmx_fetch(struct vcpu *vcpu, u32 groups)
 	}
 	vmx_fetch_now(vmx, groups);
 	vmx_visit_end(vmx, flags);
-}
-
-/*
- * vmx_valid_after_exit - groups that an exit leaves valid
- *
- * IA32_DEBUGCTL: its writes exit, but the CPU clears bits in it by itself, if any are set.
- */
-u32 vmx_valid_after_exit(struct vmx_vcpu *vmx)
-{
-	return REGS_EFER | REGS_PAT | REGS_DR | (vmx->vcpu.regs.debugctl ? 0 : REGS_DEBUGCTL);
 }
 
 /*
@@ -222,6 +223,7 @@ static void flush_crs(struct vmx_vcpu *vmx, u32 groups)
 	if (groups & REGS_EFER) {
 		vmwrite64(VMCS_GUEST_EFER, regs->efer);
 		vmx_set_bits(vmx, LAZY_ENTRY, ENTRY_IA32E, regs->efer & EFER_LMA);
+		vmx_msrs_update(vmx, false);
 	}
 }
 
@@ -317,6 +319,22 @@ void vmx_flush_regs(struct vmx_vcpu *vmx)
 		flush_rare(vmx, dirty);
 }
 
+/* What retiring an instruction reads. */
+#define REGS_RETIRED	(REGS_RIP | REGS_RFLAGS | REGS_SHADOW)
+
+static noinline int retired_specially(struct vcpu *vcpu)
+{
+	if (vcpu->regs.int_shadow) {
+		vcpu->regs.int_shadow = 0;
+		vcpu_dirty(vcpu, REGS_SHADOW);
+	}
+	if (vcpu->regs.rflags & X86_EFLAGS_RF)
+		vcpu_set_rflags(vcpu, vcpu->regs.rflags & ~(u64)X86_EFLAGS_RF);
+	if (vcpu->regs.rflags & X86_EFLAGS_TF || vcpu->guest_debug & KVM_GUESTDBG_SINGLESTEP)
+		return vcpu_debug_trap(vcpu, DR_STEP);
+	return RUN_GUEST;
+}
+
 /*
  * Retire the instruction that exited: RIP moves, the interrupt shadow and RF end, and a set TF, the guest's or user
  * space's, traps.
@@ -324,14 +342,17 @@ void vmx_flush_regs(struct vmx_vcpu *vmx)
 int vmx_skip_instruction(struct vcpu *vcpu)
 {
 	struct vmx_vcpu *vmx = to_vmx(vcpu);
+	u32 missing = REGS_RETIRED & ~vcpu->regs.valid;
 	u64 old, rip;
-	u32 missing;
 
-	/* On every exit of a hot path: the detour over the table of operations costs as much as the VMREADs. */
-	missing = (REGS_RIP | REGS_RFLAGS | REGS_SHADOW) & ~vcpu->regs.valid;
-	if (missing) {
-		vmx_fetch(vcpu, missing);
-		vcpu->regs.valid |= missing;
+	if (likely(missing == REGS_RETIRED && vcpu->in_burst)) {
+		/* Nearly every exit of an instruction: read without a look at each group. */
+		vcpu->regs.rip = vmreadn(VMCS_GUEST_RIP);
+		fetch_rflags(vmx);
+		fetch_shadow(vmx);
+		vcpu->regs.valid |= REGS_RETIRED;
+	} else if (missing) {
+		vcpu_fetch_slow(vcpu, missing);
 	}
 	old = vcpu->regs.rip;
 	rip = old + vmx_exit_length(vmx);
@@ -339,14 +360,9 @@ int vmx_skip_instruction(struct vcpu *vcpu)
 	if (unlikely((old ^ rip) & ~rip & BIT(31)) && !vcpu_is_64bit(vcpu))
 		rip = (u32)rip;
 	vcpu_set_rip(vcpu, rip);
-	if (unlikely(vcpu->regs.int_shadow)) {
-		vcpu->regs.int_shadow = 0;
-		vcpu_dirty(vcpu, REGS_SHADOW);
-	}
-	if (unlikely(vcpu->regs.rflags & X86_EFLAGS_RF))
-		vcpu_set_rflags(vcpu, vcpu->regs.rflags & ~(u64)X86_EFLAGS_RF);
-	if (unlikely(vcpu->regs.rflags & X86_EFLAGS_TF || vcpu->guest_debug & KVM_GUESTDBG_SINGLESTEP))
-		return vcpu_debug_trap(vcpu, DR_STEP);
+	if (unlikely(vcpu->regs.int_shadow || vcpu->regs.rflags & (X86_EFLAGS_TF | X86_EFLAGS_RF) ||
+		     vcpu->guest_debug & KVM_GUESTDBG_SINGLESTEP))
+		return retired_specially(vcpu);
 	return RUN_GUEST;
 }
 

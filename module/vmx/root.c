@@ -390,6 +390,14 @@ int vmx_burst_enter(struct vcpu *vcpu)
 	 */
 	if (vcpu->last_cpu != vcpu->cpu)
 		vmx->flush |= FLUSH_VPID;
+	/*
+	 * The answer is given once per CPU, whoever asks: flush now, for this burst may end without an entry. Whoever
+	 * takes rights away later waits until the burst is over.
+	 */
+	if (mmu_needs_flush(vcpu)) {
+		vmx->flush |= FLUSH_EPT;
+		vmx_flush_tlb(vmx);
+	}
 	vmx->flush_l1d = true;
 	return 0;
 }

@@ -107,7 +107,7 @@ u32 vmx_run_flags(void)
  * INVVPID and INVEPT: of the context where the CPU can, else of all. Linear and combined translations carry the VPID,
  * guest-physical and combined ones the root, so a flush of the root covers what a changed second-level entry reached.
  */
-static void flush_tlb(struct vmx_vcpu *vmx)
+void vmx_flush_tlb(struct vmx_vcpu *vmx)
 {
 	u32 flush = vmx->flush;
 
@@ -148,22 +148,23 @@ static void write_state(struct vmx_vcpu *vmx)
 
 	if (unlikely(vcpu->guest_debug & KVM_GUESTDBG_SINGLESTEP))
 		prepare_stepping(vmx);
-	if (vcpu->regs.dirty)
+	if (likely(vcpu->regs.dirty == REGS_RIP)) {
+		vmwriten(VMCS_GUEST_RIP, vcpu->regs.rip);
+		vcpu->regs.dirty = 0;
+	} else if (vcpu->regs.dirty) {
 		vmx_flush_regs(vmx);
+	}
 	vmx_set(vmx, LAZY_DR7, vcpu->cpu_state.effective_dr7);
 	if (unlikely(vmx->lazy_stale))
 		vmx_write_lazy(vmx);
-	vmx_msrs_update(vmx, false);
 	if (unlikely(vmx->inject))
 		vmx_write_injection(vmx);
 	if (unlikely(vmx->clear_halt)) {
 		vmx->clear_halt = false;
 		vmwrite32(VMCS_GUEST_ACTIVITY, ACTIVITY_ACTIVE);
 	}
-	if (unlikely(mmu_needs_flush(vcpu)))
-		vmx->flush |= FLUSH_EPT;
 	if (unlikely(vmx->flush))
-		flush_tlb(vmx);
+		vmx_flush_tlb(vmx);
 }
 
 /* SDM, Machine-Check Architecture and VMX: the handler sees a trap from user mode, which it may kill. */

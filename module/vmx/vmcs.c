@@ -510,4 +510,6 @@ void vmx_write_lazy(struct vmx_vcpu *vmx)
 		__clear_bit(LAZY_TSC_MULTIPLIER, &stale);
 	for_each_set_bit(i, &stale, LAZY_NR)
 		__vmwrite(lazy_fields[i], vmx->lazy[i]);
+	if (stale & BIT(LAZY_CPU2))
+		vmx_msrs_update(vmx, false);
 }

@@ -179,6 +179,7 @@ void vmx_enter(struct vcpu *vcpu);
 enum vmx_run_result vmx_run(struct vmx_vcpu *vmx, u32 flags);
 void vmx_run_exit(void);
 u32 vmx_run_flags(void);
+void vmx_flush_tlb(struct vmx_vcpu *vmx);
 void vmx_tlb_flush(struct vcpu *vcpu, enum tlb_scope scope);
 void vmx_tlb_flush_address(struct vcpu *vcpu, u64 gva);
 
@@ -200,7 +201,6 @@ void vmx_vpid_cleanup(void);
 void vmx_fetch(struct vcpu *vcpu, u32 groups);
 void vmx_fetch_now(struct vmx_vcpu *vmx, u32 groups);
 void vmx_flush_regs(struct vmx_vcpu *vmx);
-u32 vmx_valid_after_exit(struct vmx_vcpu *vmx);
 int vmx_skip_instruction(struct vcpu *vcpu);
 bool vmx_cr4_valid(struct vcpu *vcpu, u64 cr4);
 
@@ -218,7 +218,7 @@ void vmx_set_nmi_masked(struct vcpu *vcpu, bool masked);
 void vmx_clear_halt(struct vcpu *vcpu);
 void vmx_update_tpr(struct vcpu *vcpu, int tpr, int max_irr);
 void vmx_write_injection(struct vmx_vcpu *vmx);
-void vmx_complete_events(struct vmx_vcpu *vmx);
+void vmx_check_delivery(struct vmx_vcpu *vmx);
 
 /* msr.c: MSR bitmap, MSRs that are the guest's during a burst */
 void vmx_msr_intercept(struct vcpu *vcpu, u32 msr, bool read, bool write);
@@ -233,13 +233,67 @@ int vmx_set_msr(struct vcpu *vcpu, u32 msr, u64 value, bool host);
 extern const struct exit_name vmx_exit_names[];
 int vmx_handle_exit(struct vcpu *vcpu);
 void vmx_exit_info(struct vcpu *vcpu, u32 *reason, u64 *info1, u64 *info2, u32 *intr, u32 *error);
-u64 vmx_exit_qualification(struct vmx_vcpu *vmx);
 u32 vmx_exit_intr(struct vmx_vcpu *vmx);
-u32 vmx_exit_length(struct vmx_vcpu *vmx);
 
 static inline u16 vmx_basic_reason(const struct vmx_vcpu *vmx)
 {
 	return vmx->exit.reason;
+}
+
+static inline u64 vmx_exit_qualification(struct vmx_vcpu *vmx)
+{
+	struct vmx_exit *e = &vmx->exit;
+
+	if (!(e->have & EXIT_HAVE_QUALIFICATION)) {
+		e->qualification = vmreadn(VMCS_EXIT_QUALIFICATION);
+		e->have |= EXIT_HAVE_QUALIFICATION;
+	}
+	return e->qualification;
+}
+
+static inline u32 vmx_exit_length(struct vmx_vcpu *vmx)
+{
+	struct vmx_exit *e = &vmx->exit;
+
+	if (!(e->have & EXIT_HAVE_LENGTH)) {
+		e->length = vmread32(VMCS_EXIT_INSN_LENGTH);
+		e->have |= EXIT_HAVE_LENGTH;
+	}
+	return e->length;
+}
+
+/*
+ * vmx_valid_after_exit - groups that an exit leaves valid
+ *
+ * IA32_DEBUGCTL: its writes exit, but the CPU clears bits in it by itself, if any are set.
+ */
+static inline u32 vmx_valid_after_exit(const struct vmx_vcpu *vmx)
+{
+	return REGS_EFER | REGS_PAT | REGS_DR | (vmx->vcpu.regs.debugctl ? 0 : REGS_DEBUGCTL);
+}
+
+/* Exits that can come while an event is delivered; all others leave IDT-vectoring information invalid. */
+#define DELIVERY_EXITS	(BIT_ULL(EXIT_REASON_EXCEPTION_NMI) | BIT_ULL(EXIT_REASON_TASK_SWITCH) | \
+			 BIT_ULL(EXIT_REASON_EPT_VIOLATION) | BIT_ULL(EXIT_REASON_EPT_MISCONFIG))
+
+/*
+ * vmx_complete_events - after an exit: what was injected has been delivered, or comes back
+ */
+static inline void vmx_complete_events(struct vmx_vcpu *vmx)
+{
+	struct events *ev = &vmx->vcpu.events;
+	u16 reason = vmx_basic_reason(vmx);
+
+	if (vmx->inject) {
+		vmx->inject = 0;
+		ev->exception.injected = false;
+		ev->nmi.injected = false;
+		ev->interrupt.injected = false;
+	}
+	vmx->soft_length = 0;
+	vmx->exit.vectoring = 0;
+	if (reason < 64 && DELIVERY_EXITS & BIT_ULL(reason))
+		vmx_check_delivery(vmx);
 }
 
 #endif
