@@ -150,20 +150,22 @@ static int pio_to_user(struct vcpu *vcpu, struct io_exit io)
 
 int vcpu_handle_io(struct vcpu *vcpu, struct io_exit io)
 {
-	u32 value = vcpu->regs.gpr[GPR_RAX];
+	/* Not on the stack, where its address would bring in the stack protector. */
+	u32 *value = &vcpu->pio_value;
 
 	vcpu->stats.io_exits++;
 	if (io.string)
 		return vcpu_emulate(vcpu);
 
 	if (io.in) {
-		value = 0;
-		if (iobus_read(vcpu, IOBUS_PIO, io.port, io.size, &value))
+		*value = 0;
+		if (iobus_read(vcpu, IOBUS_PIO, io.port, io.size, value))
 			return pio_to_user(vcpu, io);
-		set_in_value(vcpu, io.size, value);
+		set_in_value(vcpu, io.size, *value);
 	} else {
+		*value = vcpu->regs.gpr[GPR_RAX];
 		/* An OUT to port 0x7e returns to user space behind the instruction: KVM_X86_QUIRK_OUT_7E_INC_RIP. */
-		if (iobus_write(vcpu, IOBUS_PIO, io.port, io.size, &value)) {
+		if (iobus_write(vcpu, IOBUS_PIO, io.port, io.size, value)) {
 			if (io.port != 0x7e || vcpu->vm->caps.disabled_quirks & KVM_X86_QUIRK_OUT_7E_INC_RIP)
 				return pio_to_user(vcpu, io);
 			/* The access goes before a report that the instruction was stepped over. */
@@ -174,7 +176,7 @@ int vcpu_handle_io(struct vcpu *vcpu, struct io_exit io)
 		}
 	}
 	vcpu->stats.io_kernel++;
-	trace_pio(vcpu->id, !io.in, io.port, io.size, 1, value);
+	trace_pio(vcpu->id, !io.in, io.port, io.size, 1, *value);
 	return done(vcpu);
 }
 

@@ -137,6 +137,7 @@ struct vcpu {
 	u32 iobus_hint[IOBUS_NR];		/* [v] position of the device that it used last */
 	struct io_exit pio;			/* [v] the port access that user space completes */
 	u64 pio_rip;				/* [v] where it was made */
+	u32 pio_value;				/* [v] what goes through a port of a device in the kernel */
 
 	sigset_t sigset;			/* [v] KVM_SET_SIGNAL_MASK */
 	bool sigset_active;			/* [v] */
