@@ -32,9 +32,17 @@ static void fetch_seg(struct regs *regs, int seg)
 }
 
 /* SDM, Guest Register State: the DPL of SS is the CPL, in every mode. */
-static void set_cpl(struct regs *regs, u32 ss_ar)
+static void set_cpl(struct regs *regs, u32 ar)
 {
-	regs->cpl = FIELD_GET(SEG_ATTR_DPL, ss_ar);
+	regs->cpl = FIELD_GET(SEG_ATTR_DPL, ar);
+}
+
+/* A code segment that is not conforming has the DPL of SS, in every mode: VM entries check it. */
+static bool cs_has_cpl(u32 cs_ar)
+{
+	const u32 code = 8, conforming = 4;
+
+	return (cs_ar & (SEG_ATTR_S | code | conforming)) == (SEG_ATTR_S | code);
 }
 
 static void fetch_segs(struct regs *regs)
@@ -102,6 +110,7 @@ static void fetch_syscall(struct vmx_vcpu *vmx)
 static void fetch_rare(struct vmx_vcpu *vmx, u32 groups)
 {
 	struct regs *regs = &vmx->vcpu.regs;
+	u32 cs_ar;
 
 	if (groups & (REGS_CR0 | REGS_CR3 | REGS_CR4))
 		fetch_crs(vmx, groups);
@@ -112,7 +121,8 @@ static void fetch_rare(struct vmx_vcpu *vmx, u32 groups)
 			fetch_seg(regs, SEG_CS);
 		else
 			regs->seg[SEG_CS].attr = vmread32(VMCS_GUEST_CS_AR);
-		set_cpl(regs, vmread32(VMCS_GUEST_SS_AR));
+		cs_ar = regs->seg[SEG_CS].attr;
+		set_cpl(regs, cs_has_cpl(cs_ar) ? cs_ar : vmread32(VMCS_GUEST_SS_AR));
 	}
 	if (groups & REGS_DTABLES) {
 		regs->gdt.base = vmreadn(VMCS_GUEST_GDTR_BASE);
