@@ -6,7 +6,6 @@
 # guests are some bytes of code each. The same on upstream KVM.
 #
 # nestor-test: cpu=amd kernel=6.1 cpus=2 module=nestor,kvm
-# nestor-test: cpu=intel kernel=6.1 cpus=1
 set -u
 
 # shellcheck source=SCRIPTDIR/../lib/tap.sh
@@ -133,7 +132,7 @@ fi
 # linux STATUS END: a Linux guest that ends so.
 linux()
 {
-	timeout 200 nestor run --device "$device" --kernel /boot/vmlinuz-6.1 --initrd /boot/initrd-6.1 \
+	timeout 500 nestor run --device "$device" --kernel /boot/vmlinuz-6.1 --initrd /boot/initrd-6.1 \
 		--memory 256 --append "console=ttyS0 quiet panic=1 nestor.end=$2" >out 2>err </dev/null
 	status "$1" "a Linux guest's $2"
 }
