@@ -250,12 +250,13 @@ static int svm_handle_rsm(struct vcpu *vcpu)
 
 /*
  * A shutdown leaves the VMCB undefined (APM volume 2, Shutdown Intercept). INIT makes of it a vCPU that can be looked at and
- * run: what many machines do to a CPU that shuts down, and upstream does.
+ * run: what many machines do to a CPU that shuts down, and upstream does. Where it was is told in the log.
  */
 static int svm_handle_shutdown(struct vcpu *vcpu)
 {
 	if (vcpu->in_burst)
 		return RUN_SLOW;
+	pr_info_ratelimited("vcpu %u: shutdown (triple fault) at rip 0x%llx\n", vcpu->id, vcpu_rip(vcpu));
 	vcpu_reset(vcpu, true);
 	vcpu->run->exit_reason = KVM_EXIT_SHUTDOWN;
 	return RUN_USER;
