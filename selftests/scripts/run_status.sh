@@ -131,11 +131,13 @@ fi
 # linux STATUS END: a Linux guest that ends so.
 linux()
 {
-	timeout 500 nestor run --device "$device" --kernel /boot/vmlinuz-6.1 --initrd /boot/initrd-6.1 \
+	timeout 200 nestor run --device "$device" --kernel /boot/vmlinuz-6.1 --initrd /boot/initrd-6.1 \
 		--memory 256 --append "console=ttyS0 quiet panic=1 nestor.end=$2" >out 2>err </dev/null
 	status "$1" "a Linux guest's $2"
 }
-if [ "${NESTOR_HOST_CPU:-amd}" = amd ]; then
+# On upstream KVM Linux guests hung here at times, on an emulated AMD host with two CPUs: QEMU may
+# deliver an interrupt twice that was injected by EVENTINJ (see module/svm/events.c).
+if [ "${NESTOR_HOST_CPU:-amd}" = amd ] && [ "$device" != /dev/kvm ]; then
 	linux 0 poweroff
 	linux 3 reboot
 	linux 3 panic
