@@ -19,12 +19,10 @@ set -u
 
 vcpus=4 guests="6.1 7.3"
 [ "$(nproc)" != 1 ] || vcpus=1 guests=6.1
-if grep -q GenuineIntel /proc/cpuinfo; then
-	case $(uname -r) in
-	6.1.*) guests=7.3 ;;
-	*) guests=6.1 ;;
-	esac
-fi
+case ${NESTOR_HOST_CPU:-amd}-${NESTOR_HOST_KERNEL:-} in
+intel-6.1) guests=7.3 ;;
+intel-*) guests=6.1 ;;
+esac
 
 said() { grep -qE "^guest: $1" "$log"; }
 word() { sed -n "s/^guest: $1 \([0-9a-f]*\).*/\1/p" "$log" | tr -d '\r'; }
