@@ -6,6 +6,7 @@
 # guests are some bytes of code each. The same on upstream KVM.
 #
 # nestor-test: cpu=amd kernel=6.1 cpus=2 module=nestor,kvm
+# nestor-test: cpu=intel kernel=6.1 cpus=2 timeout=900
 set -u
 
 # shellcheck source=SCRIPTDIR/../lib/tap.sh
@@ -21,7 +22,7 @@ printf '\xba\x04\x06\xb8\x00\x20\xef\xf4' >poweroff	# mov dx,0x604; mov ax,0x200
 printf '\xba\xf9\x0c\xb0\x06\xee\xf4' >reset	# mov dx,0xcf9; mov al,6; out dx,al
 printf '\xb0\xfe\xe6\x64\xf4' >i8042		# mov al,0xfe; out 0x64,al
 printf '\x0f\x01\x1e\x00\x00\xcc' >triple	# lidt [0]; int3, with a limit of 0
-printf '\xeb\xfe' >spin				# jmp $
+printf '\xba\xf8\x03\xb0\x73\xee\xeb\xfe' >spin	# print 's': mov dx,0x3f8; mov al,'s'; out dx,al; jmp $
 # Print 'r', then echo what is typed: wait for LSR.DR, in al,0x3f8; out.
 printf '\xba\xf8\x03\xb0\x72\xee\xba\xfd\x03\xec\xa8\x01\x74\xfb\xba\xf8\x03\xec\xee\xeb\xf1' >echo
 # 64-bit: mov edx,0x3f8; mov al,'L'; out dx,al; push rax; mov edx,0x604; mov ax,0x2000; out dx,ax
@@ -82,12 +83,24 @@ case $device in
 *nestor) check "what the module said" said '^  nestor: ' ;;
 esac
 
+# wait_for TEXT: until the guest has printed it. Time is dear while a guest spins on an emulated host.
+wait_for()
+{
+	local i
+
+	for ((i = 0; i < 300; i++)); do
+		grep -qaF "$1" out && return
+		sleep 0.1
+	done
+}
+
 # ended SIGNAL STATUS
 ended()
 {
+	: >out
 	nestor run --device "$device" --flat spin --entry 0x7c00 --memory 16 >out 2>err </dev/null &
 	local pid=$!
-	sleep 2
+	wait_for s
 	kill -"$1" $pid
 	wait $pid
 	status "$2" "SIG$1"
@@ -106,13 +119,15 @@ typed()
 {
 	local want=$1 what=$2
 	shift 2
+	: >out
 	{
-		sleep 3
+		wait_for r
 		for key; do
 			printf "$key"
-			sleep 0.5
+			sleep 0.2
 		done
-		sleep 2
+		# A closed terminal would be an end, too.
+		sleep 1
 	} | timeout 30 script -qe -c "stty rows 24; nestor run --device $device --flat echo --entry 0x7c00 --memory 16" \
 		/dev/null >out 2>err
 	status "$want" "$what"
