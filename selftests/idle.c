@@ -52,27 +52,6 @@ static int disable(int vm, uint64_t exits)
 	return kvm_raw(vm, KVM_ENABLE_CAP, &cap);
 }
 
-static uint64_t exits_of(int vcpu, const char *name)
-{
-	char buf[8192];
-	int fd = kvm_raw(vcpu, KVM_GET_STATS_FD, NULL);
-	struct kvm_stats_header *h = (void *)buf;
-	ssize_t n = fd < 0 ? -1 : pread(fd, buf, sizeof(buf), 0);
-	uint64_t value = ~0ull;
-	unsigned int i;
-
-	if (n < (ssize_t)sizeof(*h))
-		return ~0ull;
-	for (i = 0; i < h->num_desc; i++) {
-		struct kvm_stats_desc *d = (void *)(buf + h->desc_offset + i * (sizeof(*d) + h->name_size));
-
-		if (!strcmp(d->name, name) && pread(fd, &value, 8, h->data_offset + d->offset) != 8)
-			value = ~0ull;
-	}
-	close(fd);
-	return value;
-}
-
 static void test_errors(int allowed)
 {
 	int vm = KVM_VALUE(f.sys, KVM_CREATE_VM, 0);
@@ -106,11 +85,11 @@ static int run_for_a_while(void)
 static void test_halt(void)
 {
 	struct kvm_mp_state mp = { .mp_state = KVM_MP_STATE_RUNNABLE };
-	uint64_t before = exits_of(f.vcpu, "halt_exits");
+	int64_t before = kvm_counter(f.vcpu, "halt_exits");
 
 	flat_go(&f, halt_for_timer, 0, &(struct kvm_regs){ .rbx = 100000000 });
 	tap_check(flat_at_port(&f, TIMER_VECTOR), "a halted vCPU is woken by its timer");
-	tap_check(exits_of(f.vcpu, "halt_exits") == before, "and did not exit for the HLT");
+	tap_check(kvm_counter(f.vcpu, "halt_exits") == before, "and did not exit for the HLT");
 
 	flat_prepare(&f, halt_alone, 0, NULL);
 	memset(f.memory + FLAT_DATA, 0, 4);

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -118,24 +117,5 @@ uint32_t guest_say(struct guest *g, int cpu)
 
 int64_t guest_counter(struct guest *g, int cpu, const char *name)
 {
-	int fd = KVM(cpu < 0 ? g->fd : g->cpu[cpu], KVM_GET_STATS_FD, NULL);
-	struct kvm_stats_header header;
-	struct kvm_stats_desc *desc;
-	int64_t value = -1;
-	size_t stride;
-
-	if (pread(fd, &header, sizeof(header), 0) != sizeof(header))
-		tap_fail("statistics have no header");
-	stride = sizeof(*desc) + header.name_size;
-	desc = calloc(1, stride);
-	for (uint32_t i = 0; i < header.num_desc && value < 0; i++) {
-		if (pread(fd, desc, stride, header.desc_offset + i * stride) != (ssize_t)stride)
-			tap_fail("descriptor %u cannot be read", i);
-		if (!strcmp(desc->name, name) &&
-		    pread(fd, &value, sizeof(value), header.data_offset + desc->offset) != sizeof(value))
-			tap_fail("counter %s cannot be read", name);
-	}
-	free(desc);
-	close(fd);
-	return value;
+	return kvm_counter(cpu < 0 ? g->fd : g->cpu[cpu], name);
 }

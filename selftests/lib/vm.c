@@ -62,3 +62,27 @@ void *guarded(size_t size)
 		tap_fail("no memory");
 	return p + body - size;
 }
+
+int64_t kvm_counter(int of, const char *name)
+{
+	int fd = KVM(of, KVM_GET_STATS_FD, NULL);
+	struct kvm_stats_header header;
+	struct kvm_stats_desc *desc;
+	int64_t value = -1;
+	size_t stride;
+
+	if (pread(fd, &header, sizeof(header), 0) != sizeof(header))
+		tap_fail("statistics have no header");
+	stride = sizeof(*desc) + header.name_size;
+	desc = calloc(1, stride);
+	for (uint32_t i = 0; i < header.num_desc && value < 0; i++) {
+		if (pread(fd, desc, stride, header.desc_offset + i * stride) != (ssize_t)stride)
+			tap_fail("descriptor %u cannot be read", i);
+		if (!strcmp(desc->name, name) &&
+		    pread(fd, &value, sizeof(value), header.data_offset + desc->offset) != sizeof(value))
+			tap_fail("counter %s cannot be read", name);
+	}
+	free(desc);
+	close(fd);
+	return value;
+}

@@ -33,6 +33,9 @@ int kvm_cap(int fd, int cap);			/* KVM_CHECK_EXTENSION */
 			tap_skip_all("%s lacks " #cap, device_path());	\
 	} while (0)
 
+/* A counter of the VM or vCPU whose fd is @of; -1 when there is none of that name. */
+int64_t kvm_counter(int of, const char *name);
+
 /**
  * guarded() - memory of @size bytes that ends where nothing is mapped
  *
