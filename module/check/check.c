@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Walking the rules over a state.
+ */
+#include "check/check.h"
+
+/**
+ * check_init() - begin a state of which nothing is known
+ */
+void check_init(struct check_state *state, const struct check_table *table)
+{
+	memset(state, 0, sizeof(*state));
+	state->table = table;
+}
+
+/**
+ * check_known() - whether a value was given
+ */
+bool check_known(const struct check_state *state, unsigned int field)
+{
+	return state->known[field / 64] >> field % 64 & 1;
+}
+
+/**
+ * check_set() - give a value
+ *
+ * It is cut to the field's width: hardware has no more of it.
+ */
+void check_set(struct check_state *state, unsigned int field, u64 value)
+{
+	u8 bytes = state->table->fields[field].bytes;
+
+	state->values[field] = bytes < 8 ? value & ((1ull << bytes * 8) - 1) : value;
+	state->known[field / 64] |= 1ull << field % 64;
+}
+
+/**
+ * check_find() - the index of a name in a table of fields or capabilities, -1 when it has none
+ */
+int check_find(const struct check_field *fields, unsigned int nr, const char *name)
+{
+	unsigned int i;
+
+	for (i = 0; i < nr; i++)
+		if (fields[i].name && !strcmp(fields[i].name, name))
+			return i;
+	return -1;
+}
+
+/**
+ * check_applies() - whether all is known that a rule's verdict depends on
+ */
+bool check_applies(const struct check_state *state, const struct check_rule *rule)
+{
+	unsigned int i;
+
+	for (i = 0; i < CHECK_RULE_FIELDS && rule->fields[i]; i++)
+		if (!check_known(state, rule->fields[i]))
+			return false;
+	return true;
+}
+
+/**
+ * check_next() - the next broken rule, in the manual's order
+ * @state: the state
+ * @result: zeroed before the first call
+ *
+ * Return: false when there are no more.
+ */
+bool check_next(const struct check_state *state, struct check_result *result)
+{
+	const struct check_table *table = state->table;
+
+	while (result->next < table->nr_rules) {
+		const struct check_rule *rule = &table->rules[result->next++];
+
+		if (!check_applies(state, rule))
+			continue;
+		result->bits = rule->broken(state->values, state->caps);
+		if (result->bits) {
+			result->rule = rule;
+			return true;
+		}
+	}
+	return false;
+}
+
+/**
+ * check_verdict() - the rule that decides what the CPU does, NULL when it enters the guest
+ *
+ * The first broken one that is enforced: the table has the groups in the order in which the manual makes them take
+ * effect.
+ */
+const struct check_rule *check_verdict(const struct check_state *state)
+{
+	struct check_result result = {};
+
+	while (check_next(state, &result))
+		if (result.rule->effect != CHECK_ADVICE)
+			return result.rule;
+	return NULL;
+}

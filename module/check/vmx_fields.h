@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The fields of a VMCS (SDM, Field Encoding in VMCS), and what else a VM entry looks at. Included with
+ * VMX_FIELD(name, encoding) and VMX_MEMORY(name) defined, more than once.
+ */
+/* 16-bit controls */
+VMX_FIELD(vpid, 0x0000)
+VMX_FIELD(posted_vector, 0x0002)
+VMX_FIELD(eptp_index, 0x0004)
+VMX_FIELD(last_pid_index, 0x0008)
+
+/* 16-bit guest state */
+VMX_FIELD(guest_es_selector, 0x0800)
+VMX_FIELD(guest_cs_selector, 0x0802)
+VMX_FIELD(guest_ss_selector, 0x0804)
+VMX_FIELD(guest_ds_selector, 0x0806)
+VMX_FIELD(guest_fs_selector, 0x0808)
+VMX_FIELD(guest_gs_selector, 0x080a)
+VMX_FIELD(guest_ldtr_selector, 0x080c)
+VMX_FIELD(guest_tr_selector, 0x080e)
+VMX_FIELD(guest_intr_status, 0x0810)
+VMX_FIELD(pml_index, 0x0812)
+VMX_FIELD(guest_uinv, 0x0814)
+
+/* 16-bit host state */
+VMX_FIELD(host_es_selector, 0x0c00)
+VMX_FIELD(host_cs_selector, 0x0c02)
+VMX_FIELD(host_ss_selector, 0x0c04)
+VMX_FIELD(host_ds_selector, 0x0c06)
+VMX_FIELD(host_fs_selector, 0x0c08)
+VMX_FIELD(host_gs_selector, 0x0c0a)
+VMX_FIELD(host_tr_selector, 0x0c0c)
+
+/* 64-bit controls */
+VMX_FIELD(io_bitmap_a, 0x2000)
+VMX_FIELD(io_bitmap_b, 0x2002)
+VMX_FIELD(msr_bitmap, 0x2004)
+VMX_FIELD(exit_msr_store, 0x2006)
+VMX_FIELD(exit_msr_load, 0x2008)
+VMX_FIELD(entry_msr_load, 0x200a)
+VMX_FIELD(pml_address, 0x200e)
+VMX_FIELD(tsc_offset, 0x2010)
+VMX_FIELD(virtual_apic, 0x2012)
+VMX_FIELD(apic_access, 0x2014)
+VMX_FIELD(posted_descriptor, 0x2016)
+VMX_FIELD(vmfunc_controls, 0x2018)
+VMX_FIELD(eptp, 0x201a)
+VMX_FIELD(eptp_list, 0x2024)
+VMX_FIELD(vmread_bitmap, 0x2026)
+VMX_FIELD(vmwrite_bitmap, 0x2028)
+VMX_FIELD(ve_info, 0x202a)
+VMX_FIELD(spptp, 0x2030)
+VMX_FIELD(tsc_multiplier, 0x2032)
+VMX_FIELD(cpu3_controls, 0x2034)
+VMX_FIELD(low_pasid, 0x2038)
+VMX_FIELD(high_pasid, 0x203a)
+VMX_FIELD(hlatp, 0x2040)
+VMX_FIELD(pid_table, 0x2042)
+VMX_FIELD(exit2_controls, 0x2044)
+
+/* 64-bit guest state */
+VMX_FIELD(link_pointer, 0x2800)
+VMX_FIELD(guest_debugctl, 0x2802)
+VMX_FIELD(guest_pat, 0x2804)
+VMX_FIELD(guest_efer, 0x2806)
+VMX_FIELD(guest_perf_global, 0x2808)
+VMX_FIELD(guest_pdpte0, 0x280a)
+VMX_FIELD(guest_pdpte1, 0x280c)
+VMX_FIELD(guest_pdpte2, 0x280e)
+VMX_FIELD(guest_pdpte3, 0x2810)
+VMX_FIELD(guest_bndcfgs, 0x2812)
+VMX_FIELD(guest_rtit_ctl, 0x2814)
+VMX_FIELD(guest_lbr_ctl, 0x2816)
+VMX_FIELD(guest_pkrs, 0x2818)
+VMX_FIELD(guest_fred_config, 0x281a)
+VMX_FIELD(guest_fred_rsp1, 0x281c)
+VMX_FIELD(guest_fred_rsp2, 0x281e)
+VMX_FIELD(guest_fred_rsp3, 0x2820)
+VMX_FIELD(guest_fred_ssp1, 0x2824)
+VMX_FIELD(guest_fred_ssp2, 0x2826)
+VMX_FIELD(guest_fred_ssp3, 0x2828)
+
+/* 64-bit host state */
+VMX_FIELD(host_pat, 0x2c00)
+VMX_FIELD(host_efer, 0x2c02)
+VMX_FIELD(host_perf_global, 0x2c04)
+VMX_FIELD(host_pkrs, 0x2c06)
+VMX_FIELD(host_fred_config, 0x2c08)
+VMX_FIELD(host_fred_rsp1, 0x2c0a)
+VMX_FIELD(host_fred_rsp2, 0x2c0c)
+VMX_FIELD(host_fred_rsp3, 0x2c0e)
+VMX_FIELD(host_fred_ssp1, 0x2c12)
+VMX_FIELD(host_fred_ssp2, 0x2c14)
+VMX_FIELD(host_fred_ssp3, 0x2c16)
+
+/* 32-bit controls */
+VMX_FIELD(pin_controls, 0x4000)
+VMX_FIELD(cpu_controls, 0x4002)
+VMX_FIELD(exception_bitmap, 0x4004)
+VMX_FIELD(pf_error_mask, 0x4006)
+VMX_FIELD(pf_error_match, 0x4008)
+VMX_FIELD(cr3_target_count, 0x400a)
+VMX_FIELD(exit_controls, 0x400c)
+VMX_FIELD(exit_msr_store_count, 0x400e)
+VMX_FIELD(exit_msr_load_count, 0x4010)
+VMX_FIELD(entry_controls, 0x4012)
+VMX_FIELD(entry_msr_load_count, 0x4014)
+VMX_FIELD(entry_intr_info, 0x4016)
+VMX_FIELD(entry_error_code, 0x4018)
+VMX_FIELD(entry_insn_length, 0x401a)
+VMX_FIELD(tpr_threshold, 0x401c)
+VMX_FIELD(cpu2_controls, 0x401e)
+
+/* 32-bit guest state */
+VMX_FIELD(guest_es_limit, 0x4800)
+VMX_FIELD(guest_cs_limit, 0x4802)
+VMX_FIELD(guest_ss_limit, 0x4804)
+VMX_FIELD(guest_ds_limit, 0x4806)
+VMX_FIELD(guest_fs_limit, 0x4808)
+VMX_FIELD(guest_gs_limit, 0x480a)
+VMX_FIELD(guest_ldtr_limit, 0x480c)
+VMX_FIELD(guest_tr_limit, 0x480e)
+VMX_FIELD(guest_gdtr_limit, 0x4810)
+VMX_FIELD(guest_idtr_limit, 0x4812)
+VMX_FIELD(guest_es_ar, 0x4814)
+VMX_FIELD(guest_cs_ar, 0x4816)
+VMX_FIELD(guest_ss_ar, 0x4818)
+VMX_FIELD(guest_ds_ar, 0x481a)
+VMX_FIELD(guest_fs_ar, 0x481c)
+VMX_FIELD(guest_gs_ar, 0x481e)
+VMX_FIELD(guest_ldtr_ar, 0x4820)
+VMX_FIELD(guest_tr_ar, 0x4822)
+VMX_FIELD(guest_interruptibility, 0x4824)
+VMX_FIELD(guest_activity, 0x4826)
+VMX_FIELD(guest_sysenter_cs, 0x482a)
+
+/* 32-bit host state */
+VMX_FIELD(host_sysenter_cs, 0x4c00)
+
+/* Natural-width controls */
+VMX_FIELD(cr0_mask, 0x6000)
+VMX_FIELD(cr4_mask, 0x6002)
+VMX_FIELD(cr0_shadow, 0x6004)
+VMX_FIELD(cr4_shadow, 0x6006)
+
+/* Natural-width guest state */
+VMX_FIELD(guest_cr0, 0x6800)
+VMX_FIELD(guest_cr3, 0x6802)
+VMX_FIELD(guest_cr4, 0x6804)
+VMX_FIELD(guest_es_base, 0x6806)
+VMX_FIELD(guest_cs_base, 0x6808)
+VMX_FIELD(guest_ss_base, 0x680a)
+VMX_FIELD(guest_ds_base, 0x680c)
+VMX_FIELD(guest_fs_base, 0x680e)
+VMX_FIELD(guest_gs_base, 0x6810)
+VMX_FIELD(guest_ldtr_base, 0x6812)
+VMX_FIELD(guest_tr_base, 0x6814)
+VMX_FIELD(guest_gdtr_base, 0x6816)
+VMX_FIELD(guest_idtr_base, 0x6818)
+VMX_FIELD(guest_dr7, 0x681a)
+VMX_FIELD(guest_rsp, 0x681c)
+VMX_FIELD(guest_rip, 0x681e)
+VMX_FIELD(guest_rflags, 0x6820)
+VMX_FIELD(guest_pending_debug, 0x6822)
+VMX_FIELD(guest_sysenter_esp, 0x6824)
+VMX_FIELD(guest_sysenter_eip, 0x6826)
+VMX_FIELD(guest_s_cet, 0x6828)
+VMX_FIELD(guest_ssp, 0x682a)
+VMX_FIELD(guest_ssp_table, 0x682c)
+
+/* Natural-width host state */
+VMX_FIELD(host_cr0, 0x6c00)
+VMX_FIELD(host_cr3, 0x6c02)
+VMX_FIELD(host_cr4, 0x6c04)
+VMX_FIELD(host_fs_base, 0x6c06)
+VMX_FIELD(host_gs_base, 0x6c08)
+VMX_FIELD(host_tr_base, 0x6c0a)
+VMX_FIELD(host_gdtr_base, 0x6c0c)
+VMX_FIELD(host_idtr_base, 0x6c0e)
+VMX_FIELD(host_sysenter_esp, 0x6c10)
+VMX_FIELD(host_sysenter_eip, 0x6c12)
+VMX_FIELD(host_rsp, 0x6c14)
+VMX_FIELD(host_rip, 0x6c16)
+VMX_FIELD(host_s_cet, 0x6c18)
+VMX_FIELD(host_ssp, 0x6c1a)
+VMX_FIELD(host_ssp_table, 0x6c1c)
+
+/* In the instruction, in the VMCS's hidden part, in memory. */
+VMX_MEMORY(vmresume)		/* the instruction is VMRESUME, not VMLAUNCH */
+VMX_MEMORY(launched)		/* the VMCS's launch state */
+VMX_MEMORY(mov_ss_blocking)	/* of the CPU that enters */
+VMX_MEMORY(vmcs_pointer)	/* the current VMCS's address */
+VMX_MEMORY(link_revision)	/* the first 4 bytes of the VMCS that the link pointer points to */
+VMX_MEMORY(virtual_tpr)		/* VTPR, of the virtual-APIC page */
+VMX_MEMORY(msr_index)		/* an entry of the VM-entry MSR-load area */
+VMX_MEMORY(msr_reserved)	/* its bits 63:32 */

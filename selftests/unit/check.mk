@@ -1,0 +1,3 @@
+# SPDX-License-Identifier: GPL-2.0
+check-lib := $(patsubst $(TOP)/%,%,$(sort $(wildcard $(TOP)/module/check/*.c))) userspace/check/caps.c
+check_test-src := $(check-lib) selftests/unit/check_states.c
