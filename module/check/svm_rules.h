@@ -23,7 +23,8 @@ ZERO(efer_reserved, S_CHECKS, INVALID, (efer), "bits of EFER that must be zero a
      f->efer & ~(c->efer_settable | EFER_SVME | EFER_LME | EFER_LMA))
 ZERO(efer_long_mode, S_CHECKS, INVALID, (efer), "EFER.LMA and LME are 0 on a CPU without long mode",
      c->long_mode ? 0 : f->efer & (EFER_LMA | EFER_LME))
-MUST(long_pae, S_CHECKS, INVALID, (cr4, cr0, efer), "CR4.PAE is 1 with EFER.LME and CR0.PG", !long_paging(f) || f->cr4 & CR4_PAE)
+MUST(long_pae, S_CHECKS, INVALID, (cr4, cr0, efer),
+     "CR4.PAE is 1 with EFER.LME and CR0.PG", !long_paging(f) || f->cr4 & CR4_PAE)
 MUST(long_pe, S_CHECKS, INVALID, (cr0, efer), "CR0.PE is 1 with EFER.LME and CR0.PG", !long_paging(f) || f->cr0 & CR0_PE)
 MUST(cs_l_and_d, S_CHECKS, INVALID, (cs_attrib, cr4, cr0, efer), "CS.L and CS.D are not both 1 in long mode",
      !long_paging(f) || !(f->cr4 & CR4_PAE) || (f->cs_attrib & (SEG_L | SEG_D)) != (SEG_L | SEG_D))
@@ -48,12 +49,14 @@ MUST(event_bound, S_EVENT, INVALID, (event_inj, efer, cr0, cs_attrib),
      "#OF and #BR are not injected in 64-bit mode, where no instruction raises them",
      !event(f) || event_type(f) != EVENT_EXCEPTION || !(long_paging(f) && f->cs_attrib & SEG_L) ||
      (event_vector(f) != 4 && event_vector(f) != 5))
-ZERO(event_reserved, S_EVENT, ADVICE, (event_inj), "bits 30:12 of EVENTINJ are 0", event(f) ? f->event_inj & BITS(30, 12) : 0)
+ZERO(event_reserved, S_EVENT, ADVICE, (event_inj),
+     "bits 30:12 of EVENTINJ are 0", event(f) ? f->event_inj & BITS(30, 12) : 0)
 MUST(event_error_missing, S_EVENT, ADVICE, (event_inj, cr0),
      "an exception that pushes an error code is injected with one",
      !event(f) || event_type(f) != EVENT_EXCEPTION || !(f->cr0 & CR0_PE) || f->event_inj & EVENT_HAS_ERROR ||
      !vector_pushes_error(event_vector(f)))
-MUST(event_error_present, S_EVENT, ADVICE, (event_inj), "only an exception that pushes an error code is injected with one",
+MUST(event_error_present, S_EVENT, ADVICE, (event_inj),
+     "only an exception that pushes an error code is injected with one",
      !event(f) || !(f->event_inj & EVENT_HAS_ERROR) ||
      (event_type(f) == EVENT_EXCEPTION && vector_pushes_error(event_vector(f))))
 MUST(event_nmi_vector, S_EVENT, ADVICE, (event_inj), "the vector of an injected NMI is ignored: 2 is meant",
@@ -88,7 +91,8 @@ MUST(avic_needs_np, S_AVIC, INVALID, (int_ctl, nested_ctl), "AVIC needs nested p
      !(f->int_ctl & INT_AVIC) || f->nested_ctl & NESTED_NP)
 MUST(x2avic_unsupported, S_AVIC, INVALID, (int_ctl), "x2AVIC is enabled only on a CPU that has it",
      !(f->int_ctl & INT_X2AVIC) || c->features & FEATURE_X2AVIC)
-MUST(x2avic_needs_avic, S_AVIC, INVALID, (int_ctl), "x2AVIC needs AVIC", !(f->int_ctl & INT_X2AVIC) || f->int_ctl & INT_AVIC)
+MUST(x2avic_needs_avic, S_AVIC, INVALID, (int_ctl),
+     "x2AVIC needs AVIC", !(f->int_ctl & INT_X2AVIC) || f->int_ctl & INT_AVIC)
 #define AVIC_PAGE(id, what)											\
 	ZERO(id, S_AVIC, INVALID, (id, int_ctl), what " is within the physical-address width",		\
 	     f->int_ctl & INT_AVIC ? beyond(f->id & ~c->cbit, c->physical_bits) << c->physical_bits : 0)
@@ -118,7 +122,8 @@ ZERO(int_state_reserved, S_VINTR, ADVICE, (int_state), "bits 31:2 of the interru
 /* Extensions that a CPU without them ignores */
 MUST(lbr_unsupported, S_LBR, ADVICE, (virt_ext), "LBR virtualization is ignored on a CPU that lacks it",
      !(f->virt_ext & EXT_LBR) || c->features & FEATURE_LBR)
-MUST(vmload_unsupported, S_VLS, ADVICE, (virt_ext), "virtualized VMLOAD and VMSAVE are ignored on a CPU that lacks them",
+MUST(vmload_unsupported, S_VLS, ADVICE, (virt_ext),
+     "virtualized VMLOAD and VMSAVE are ignored on a CPU that lacks them",
      !(f->virt_ext & EXT_VLS) || c->features & FEATURE_VLS)
 MUST(vmload_needs_np, S_VLS, ADVICE, (virt_ext, nested_ctl), "virtualized VMLOAD and VMSAVE need nested paging",
      !(f->virt_ext & EXT_VLS) || f->nested_ctl & NESTED_NP)
@@ -136,11 +141,13 @@ MUST(clean_unsupported, S_CLEAN, ADVICE, (clean), "VMCB clean bits are ignored o
 ZERO(clean_reserved, S_CLEAN, ADVICE, (clean), "bits 31:13 of the clean field are 0", f->clean & BITS(31, 13))
 
 /* Intercepts without which the host loses the CPU */
-MUST(intr_intercept, S_INTERCEPTS, ADVICE, (intercept_3), "without the INTR intercept the host's interrupts are the guest's",
+MUST(intr_intercept, S_INTERCEPTS, ADVICE, (intercept_3),
+     "without the INTR intercept the host's interrupts are the guest's",
      f->intercept_3 & ICPT_INTR)
 MUST(nmi_intercept, S_INTERCEPTS, ADVICE, (intercept_3), "without the NMI intercept the host's NMIs are the guest's",
      f->intercept_3 & ICPT_NMI)
-MUST(shutdown_intercept, S_INTERCEPTS, ADVICE, (intercept_3), "without the shutdown intercept a triple fault resets the machine",
+MUST(shutdown_intercept, S_INTERCEPTS, ADVICE, (intercept_3),
+     "without the shutdown intercept a triple fault resets the machine",
      f->intercept_3 & ICPT_SHUTDOWN)
 MUST(vmload_intercept, S_INTERCEPTS, ADVICE, (intercept_4, virt_ext),
      "without intercepts of VMLOAD and VMSAVE the guest reads and writes the host's memory",

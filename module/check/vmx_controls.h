@@ -49,7 +49,7 @@ ZERO(tpr_threshold, S_EXEC, CONTROL, (tpr_threshold, cpu_controls, cpu2_controls
      "bits 31:4 of the TPR threshold are 0 without virtual-interrupt delivery",
      f->cpu_controls & CPU_TPR_SHADOW && !(cpu2(f) & CPU2_VINTR_DELIVERY) ? f->tpr_threshold & BITS(31, 4) : 0)
 MUST(tpr_threshold_vtpr, S_EXEC, CONTROL, (tpr_threshold, virtual_tpr, cpu_controls, cpu2_controls),
-     "bits 3:0 of the TPR threshold are not above bits 7:4 of VTPR, when neither APIC accesses nor interrupt delivery are virtualized",
+     "bits 3:0 of the TPR threshold are not above bits 7:4 of VTPR, without virtualized APIC accesses or delivery",
      !(f->cpu_controls & CPU_TPR_SHADOW) || cpu2(f) & (CPU2_VINTR_DELIVERY | CPU2_APIC_ACCESSES) ||
      (f->tpr_threshold & 15) <= (f->virtual_tpr >> 4 & 15))
 MUST(virtual_nmis, S_EXEC, CONTROL, (pin_controls),
@@ -137,7 +137,8 @@ MUST(pt_gpa_needs_entry_load, S_EXEC, CONTROL, (cpu2_controls, cpu_controls, ent
 MUST(pt_gpa_needs_exit_clear, S_EXEC, CONTROL, (cpu2_controls, cpu_controls, exit_controls),
      "Intel PT uses guest physical addresses needs clear IA32_RTIT_CTL on exit",
      !(cpu2(f) & CPU2_PT_GPA) || f->exit_controls & EXIT_CLEAR_RTIT)
-PAGE(low_pasid, S_EXEC, "the low PASID directory address", (low_pasid, cpu2_controls, cpu_controls), cpu2(f) & CPU2_PASID)
+PAGE(low_pasid, S_EXEC, "the low PASID directory address", (low_pasid, cpu2_controls, cpu_controls),
+     cpu2(f) & CPU2_PASID)
 PAGE(high_pasid, S_EXEC, "the high PASID directory address", (high_pasid, cpu2_controls, cpu_controls),
      cpu2(f) & CPU2_PASID)
 MUST(tsc_multiplier, S_EXEC, CONTROL, (tsc_multiplier, cpu2_controls, cpu_controls),

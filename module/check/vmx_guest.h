@@ -228,7 +228,8 @@ MUST(guest_activity, S_GUEST_OTHER, GUEST, (guest_activity),
 MUST(guest_activity_hlt, S_GUEST_OTHER, GUEST, (guest_activity, guest_ss_ar),
      "the activity state is not HLT unless SS's DPL is 0", f->guest_activity != ACTIVITY_HLT || !DPL(ss))
 MUST(guest_activity_blocking, S_GUEST_OTHER, GUEST, (guest_activity, guest_interruptibility),
-     "the activity state is active with blocking by STI or by MOV SS", !f->guest_activity || !(f->guest_interruptibility & 3))
+     "the activity state is active with blocking by STI or by MOV SS",
+     !f->guest_activity || !(f->guest_interruptibility & 3))
 MUST(guest_activity_event, S_GUEST_OTHER, GUEST, (guest_activity, entry_intr_info),
      "the injected event is one that ends the activity state", !event(f) || event_wakes(f))
 MUST(guest_activity_smm, S_GUEST_OTHER, GUEST, (guest_activity, entry_controls),
@@ -265,7 +266,7 @@ MUST(guest_enclave, S_GUEST_OTHER, GUEST, (guest_interruptibility),
 
 /* Pending debug exceptions */
 ZERO(guest_pending_debug, S_GUEST_OTHER, GUEST, (guest_pending_debug),
-     "reserved bits of the pending debug exceptions are 0: 63:17, 15, 13, 10:4, and 16 and 11 where the CPU has no RTM or bus-lock detection",
+     "bits 63:17, 15, 13 and 10:4 of the pending debug exceptions are 0; 16 without RTM, 11 without bus locks",
      f->guest_pending_debug & (BITS(63, 17) | BIT64(15) | BIT64(13) | BITS(10, 4) |
 			       (c->rtm ? 0 : BIT64(16)) | (c->bus_lock ? 0 : BIT64(11))))
 MUST(guest_pending_bs_one, S_GUEST_OTHER, GUEST,

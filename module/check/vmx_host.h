@@ -4,10 +4,12 @@
  * Related to Address-Space Size. Included by vmx.c with MUST() and ZERO() defined, twice.
  */
 
-ZERO(host_cr0_one, S_HOST, HOST, (host_cr0), "bits that are 1 in IA32_VMX_CR0_FIXED0 are 1", c->cr0_fixed0 & ~f->host_cr0)
+ZERO(host_cr0_one, S_HOST, HOST, (host_cr0),
+     "bits that are 1 in IA32_VMX_CR0_FIXED0 are 1", c->cr0_fixed0 & ~f->host_cr0)
 ZERO(host_cr0_zero, S_HOST, HOST, (host_cr0),
      "bits that are 0 in IA32_VMX_CR0_FIXED1 are 0", f->host_cr0 & ~c->cr0_fixed1)
-ZERO(host_cr4_one, S_HOST, HOST, (host_cr4), "bits that are 1 in IA32_VMX_CR4_FIXED0 are 1", c->cr4_fixed0 & ~f->host_cr4)
+ZERO(host_cr4_one, S_HOST, HOST, (host_cr4),
+     "bits that are 1 in IA32_VMX_CR4_FIXED0 are 1", c->cr4_fixed0 & ~f->host_cr4)
 ZERO(host_cr4_zero, S_HOST, HOST, (host_cr4),
      "bits that are 0 in IA32_VMX_CR4_FIXED1 are 0", f->host_cr4 & ~c->cr4_fixed1)
 MUST(host_cr4_cet, S_HOST, HOST, (host_cr4, host_cr0),

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Broken rules in words.
+ */
+#include <inttypes.h>
+
+#include "dump.h"
+
+/** report__effect() - what the CPU does when a rule is broken */
+void report__effect(char *buf, size_t size, const struct check_rule *rule)
+{
+	switch (rule->effect) {
+	case CHECK_VMFAIL:
+		snprintf(buf, size, "VMfail, VM-instruction error %u: %s", rule->code, check_vmx_error(rule->code));
+		break;
+	case CHECK_ENTRY_FAILURE:
+		snprintf(buf, size, "VM-entry failure, exit reason %u: %s; qualification %u", rule->code,
+			 rule->code == 34 ? "MSR loading" : "invalid guest state", rule->qualification);
+		break;
+	case CHECK_VMEXIT_INVALID:
+		snprintf(buf, size, "VMEXIT_INVALID");
+		break;
+	case CHECK_GP:
+		snprintf(buf, size, "#GP");
+		break;
+	default:
+		snprintf(buf, size, "accepted");
+	}
+}
+
+static void print_rule(FILE *out, const struct check_state *state, const struct check_result *result)
+{
+	const struct check_table *table = state->table;
+	const struct check_rule *rule = result->rule;
+	char effect[128];
+
+	fprintf(out, "%s %s: %s\n ", rule->effect == CHECK_ADVICE ? "advice" : "broken", rule->id, rule->text);
+	for (unsigned int i = 0; i < CHECK_RULE_FIELDS && rule->fields[i]; i++)
+		fprintf(out, " %s 0x%" PRIx64, table->fields[rule->fields[i]].name, state->values[rule->fields[i]]);
+	if (rule->bits)
+		fprintf(out, "; bits 0x%" PRIx64, result->bits);
+	report__effect(effect, sizeof(effect), rule);
+	fprintf(out, "\n  %s, %s; %s\n", table->manual, table->sections[rule->section], effect);
+}
+
+/** report__unjudged() - the enforced rules of which some value is not known */
+unsigned int report__unjudged(const struct check_state *state)
+{
+	unsigned int unjudged = 0;
+
+	for (unsigned int i = 0; i < state->table->nr_rules; i++)
+		unjudged += state->table->rules[i].effect != CHECK_ADVICE &&
+			    !check_applies(state, &state->table->rules[i]);
+	return unjudged;
+}
+
+/**
+ * report__print() - print every rule that a state breaks
+ *
+ * Return: how many enforced ones.
+ */
+unsigned int report__print(FILE *out, const struct check_state *state)
+{
+	struct check_result result = {};
+	unsigned int enforced = 0, unjudged = report__unjudged(state);
+
+	while (check_next(state, &result)) {
+		enforced += result.rule->effect != CHECK_ADVICE;
+		print_rule(out, state, &result);
+	}
+	fprintf(out, "%s: %u rules broken", state->table->vendor, enforced);
+	if (unjudged)
+		fprintf(out, ", %u could not be judged by what is known", unjudged);
+	fprintf(out, "\n");
+	return enforced;
+}
+
+/** report__print_rules() - print the whole table */
+void report__print_rules(FILE *out, const struct check_table *table)
+{
+	int section = -1;
+	char effect[128];
+
+	for (unsigned int i = 0; i < table->nr_rules; i++) {
+		const struct check_rule *rule = &table->rules[i];
+
+		if (rule->section != section)
+			fprintf(out, "%s%s, %s\n", i ? "\n" : "", table->manual, table->sections[rule->section]);
+		section = rule->section;
+		report__effect(effect, sizeof(effect), rule);
+		fprintf(out, "  %s: %s\n    %s\n   ", rule->id, rule->text, effect);
+		for (unsigned int f = 0; f < CHECK_RULE_FIELDS && rule->fields[f]; f++)
+			fprintf(out, " %s", table->fields[rule->fields[f]].name);
+		fprintf(out, "\n");
+	}
+}
