@@ -19,14 +19,16 @@ struct options {
 	const char *file;
 	bool json;
 	bool list;
+	bool man;
 };
 
-enum { OPT_VENDOR = 256, OPT_JSON, OPT_LIST };
+enum { OPT_VENDOR = 256, OPT_JSON, OPT_LIST, OPT_MAN };
 
 static const struct argp_option option_table[] = {
 	{ "vendor", OPT_VENDOR, "intel|amd", 0, "whose VM entry, where the dump does not tell", 0 },
 	{ "json", OPT_JSON, NULL, 0, "report in JSON", 0 },
 	{ "list", OPT_LIST, NULL, 0, "print the rules instead", 0 },
+	{ "man", OPT_MAN, NULL, 0, "print them as the manual page nestor-rules(7)", 0 },
 	{ 0 },
 };
 
@@ -49,13 +51,16 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 	case OPT_LIST:
 		o->list = true;
 		return 0;
+	case OPT_MAN:
+		o->man = true;
+		return 0;
 	case ARGP_KEY_ARG:
 		if (o->file)
 			option__fail(state, "one file only");
 		o->file = arg;
 		return 0;
 	case ARGP_KEY_END:
-		if (!o->file && !o->list)
+		if (!o->file && !o->list && !o->man)
 			option__fail(state, "no file given (- is the standard input)");
 		return 0;
 	case ARGP_KEY_INIT:
@@ -136,6 +141,10 @@ int check__main(int argc, char **argv)
 	int status;
 
 	option__parse(&argp, argc, argv, &o);
+	if (o.man) {
+		report__print_man(stdout);
+		return STATUS_OK;
+	}
 	if (o.list) {
 		if (o.vendor != &check_svm)
 			report__print_rules(stdout, &check_vmx);

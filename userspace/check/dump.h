@@ -45,6 +45,7 @@ bool text__read_qemu(struct dump *dump, char *text, const struct check_table *ve
 /* report.c, json.c */
 unsigned int report__print(FILE *out, const struct check_state *state);
 void report__print_rules(FILE *out, const struct check_table *table);
+void report__print_man(FILE *out);
 unsigned int json__print(FILE *out, const struct check_state *state);
 void json__print_state(FILE *out, const struct check_state *state);
 

@@ -75,6 +75,63 @@ unsigned int report__print(FILE *out, const struct check_state *state)
 	return enforced;
 }
 
+/* Text for mdoc: no line begins with a control character, no backslash is an escape. */
+static void print_mdoc(FILE *out, const char *s)
+{
+	if (*s == '.' || *s == '\'')
+		fputs("\\&", out);
+	for (; *s; s++)
+		fputs(*s == '\\' ? "\\e" : (char[]){ *s, 0 }, out);
+	fputc('\n', out);
+}
+
+static void print_man_rule(FILE *out, const struct check_table *table, const struct check_rule *rule)
+{
+	char effect[128];
+
+	report__effect(effect, sizeof(effect), rule);
+	fprintf(out, ".It Li %s\n", rule->id);
+	print_mdoc(out, rule->text);
+	fprintf(out, ".br\n");
+	print_mdoc(out, effect);
+	fprintf(out, ".br\n.Em");
+	for (unsigned int f = 0; f < CHECK_RULE_FIELDS && rule->fields[f]; f++)
+		fprintf(out, " %s", table->fields[rule->fields[f]].name);
+	fprintf(out, "\n");
+}
+
+static void print_man_table(FILE *out, const struct check_table *table, const char *title)
+{
+	int section = -1;
+
+	fprintf(out, ".Sh %s\n", title);
+	for (unsigned int i = 0; i < table->nr_rules; i++) {
+		const struct check_rule *rule = &table->rules[i];
+
+		if (rule->section != section)
+			fprintf(out, "%s.Ss %s\n.Bl -tag -width Ds\n", section < 0 ? "" : ".El\n",
+				table->sections[rule->section]);
+		section = rule->section;
+		print_man_rule(out, table, rule);
+	}
+	fprintf(out, ".El\n");
+}
+
+/** report__print_man() - print both tables as a manual page */
+void report__print_man(FILE *out)
+{
+	fprintf(out, ".Dd November 24, 2026\n.Dt NESTOR-RULES 7\n.Os\n"
+		".Sh NAME\n.Nm nestor-rules\n.Nd what the CPU checks before it enters a guest\n"
+		".Sh DESCRIPTION\n"
+		"The rules that\n.Ql nestor check\njudges a VMCS or VMCB by, under the titles of the manuals'\n"
+		"sections and in their order: name, what has to hold, what the CPU does otherwise, and the\n"
+		"fields that the verdict depends on, the one to look at first.\n"
+		"A rule whose breach is accepted is advice.\n");
+	print_man_table(out, &check_vmx, "INTEL");
+	print_man_table(out, &check_svm, "AMD");
+	fprintf(out, ".Sh SEE ALSO\n.Xr nestor 1\n");
+}
+
 /** report__print_rules() - print the whole table */
 void report__print_rules(FILE *out, const struct check_table *table)
 {
