@@ -204,6 +204,11 @@ static int enable_manual_dirty_log(struct vm *vm, const struct kvm_enable_cap *c
 	return 0;
 }
 
+static int enable_dirty_ring(struct vm *vm, const struct kvm_enable_cap *cap)
+{
+	return dirty_ring_enable(vm, cap->args[0]);
+}
+
 /* What two threads of a core share has to be cleaned when one of them halts: HLT and MWAIT have to exit for that. */
 #define EXITS_WITHOUT_IDLE	KVM_X86_DISABLE_EXITS_PAUSE
 
@@ -288,6 +293,8 @@ static const struct capability capabilities[] = {
 	ON(SYNC_MMU),
 	ON(MEMORY_FAULT_INFO),
 	ENABLE(MANUAL_DIRTY_LOG_PROTECT2, DIRTY_LOG_MANUAL_CAPS, enable_manual_dirty_log),
+	ENABLE(DIRTY_LOG_RING, DIRTY_RING_MAX_BYTES, enable_dirty_ring),
+	ENABLE(DIRTY_LOG_RING_ACQ_REL, DIRTY_RING_MAX_BYTES, enable_dirty_ring),
 	ON(MMU_SHADOW_CACHE_CONTROL),
 	ON(SET_TSS_ADDR),
 	ON(SET_IDENTITY_MAP_ADDR),

@@ -29,7 +29,9 @@ static vm_fault_t vcpu_fault(struct vm_fault *vmf)
 		page = vcpu->vm->coalesced_page;
 		break;
 	default:
-		return VM_FAULT_SIGBUS;
+		page = dirty_ring_page(vcpu, vmf->pgoff);
+		if (!page)
+			return VM_FAULT_SIGBUS;
 	}
 	get_page(page);
 	vmf->page = page;
@@ -42,6 +44,13 @@ static const struct vm_operations_struct vcpu_vm_ops = {
 
 static int vcpu_mmap(struct file *file, struct vm_area_struct *vma)
 {
+	const struct vcpu *vcpu = file->private_data;
+	unsigned long last = vma->vm_pgoff + vma_pages(vma) - 1;
+
+	/* A private copy of the ring would never tell anything. */
+	if ((dirty_ring_has_pgoff(vcpu->vm, vma->vm_pgoff) || dirty_ring_has_pgoff(vcpu->vm, last)) &&
+	    (vma->vm_flags & VM_EXEC || !(vma->vm_flags & VM_SHARED)))
+		return -EINVAL;
 	vma->vm_ops = &vcpu_vm_ops;
 	return 0;
 }

@@ -366,6 +366,8 @@ static long vm_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 		return set_boot_cpu_id(vm, arg);
 	case KVM_SET_GSI_ROUTING:
 		return set_gsi_routing(vm, argp);
+	case KVM_RESET_DIRTY_RINGS:
+		return dirty_rings_reset(vm);
 	case KVM_SET_TSC_KHZ:
 		return set_default_tsc_khz(vm, arg);
 	case KVM_GET_TSC_KHZ:

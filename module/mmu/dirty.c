@@ -48,7 +48,7 @@ void mmu_write_protect(struct vm *vm, u64 start, u64 end)
 }
 
 /* See mmu.h. */
-void mmu_write_protect_mask(struct vm *vm, u64 gfn, unsigned long mask)
+void mmu_write_protect_mask(struct vm *vm, const struct slot *slot, u64 gfn, unsigned long mask)
 {
 	struct tdp_iter it = { .vm = vm };
 	bool changed = false;

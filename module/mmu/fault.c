@@ -199,7 +199,7 @@ static void mark_dirty(struct vcpu *vcpu, const struct mapping *m, u64 leaf)
 			SetPageDirty(page);
 	}
 	if (leaf & tdp_format.write)
-		vm_mark_dirty(vcpu->vm, m->slot, m->gfn);
+		vm_mark_dirty(vcpu->vm, vcpu, m->slot, m->gfn);
 }
 
 /* Under mmu.lock for reading, the page not invalidated. FAULT_SLOW: tables or the place are missing. */
@@ -248,7 +248,7 @@ static enum fault_result grant_right(struct vcpu *vcpu, struct mapping *m)
 	if (!fault->write || !(e & TDP_HOST_WRITABLE) || (level > 1 && logged(m)) ||
 	    (fault->exec && !tdp_executable(e)))
 		return FAULT_SLOW;
-	vm_mark_dirty(vcpu->vm, m->slot, m->gfn);
+	vm_mark_dirty(vcpu->vm, vcpu, m->slot, m->gfn);
 	if (!try_cmpxchg64(ep, &e, e | tdp_format.write | tdp_format.dirty))
 		return FAULT_RETRY;
 	return FAULT_FIXED;

@@ -114,10 +114,10 @@ void mmu_zap_gfns(struct vm *vm, u64 start, u64 end);
 void mmu_write_protect(struct vm *vm, u64 start, u64 end);	/* no write without a fault after this */
 
 /*
- * The frames @gfn + n for every bit n of @mask. Under mmu.lock for writing; mmu_tlb_sync() after
+ * The frames @gfn + n of @slot for every bit n of @mask. Under mmu.lock for writing; mmu_tlb_sync() after
  * unlocking.
  */
-void mmu_write_protect_mask(struct vm *vm, u64 gfn, unsigned long mask);
+void mmu_write_protect_mask(struct vm *vm, const struct slot *slot, u64 gfn, unsigned long mask);
 
 /* Frames below this can be mapped. */
 u64 mmu_max_gfn(void);

@@ -30,6 +30,7 @@ enum walk_result {
 /**
  * struct walk - one walk
  * @vm: whose memory
+ * @vcpu: whose walk
  * @p: the rules
  * @gva: the address
  * @access: PF_*
@@ -46,6 +47,7 @@ enum walk_result {
  */
 struct walk {
 	struct vm *vm;
+	struct vcpu *vcpu;
 	struct paging p;
 	u64 gva, access;
 	u64 root;
@@ -175,7 +177,7 @@ static enum walk_result set_accessed_dirty(struct walk *w)
 		if (r)
 			return WALK_RACED;
 		gfn = w->entry_gfn[level];
-		vm_mark_dirty(w->vm, vm_find_slot(w->vm, gfn), gfn);
+		vm_mark_dirty(w->vm, w->vcpu, vm_find_slot(w->vm, gfn), gfn);
 	}
 	return WALK_DONE;
 }
@@ -291,6 +293,7 @@ u64 mmu_gva_to_gpa(struct vcpu *vcpu, u64 gva, u64 access, struct mmu_exception 
 
 	/* One by one: clearing the arrays, which the walk fills, would cost as much as a level of it. */
 	w.vm = vcpu->vm;
+	w.vcpu = vcpu;
 	w.gva = gva;
 	w.access = access;
 	*e = (struct mmu_exception) { .address = gva };

@@ -170,13 +170,13 @@ int kvmclock_update(struct vcpu *vcpu)
 		page.flags |= PVCLOCK_GUEST_STOPPED;
 
 	page.version = (old.version + 1) | 1;
-	if (vm_write(vcpu->vm, gpa, &page.version, sizeof(page.version)))
+	if (vcpu_write_pv(vcpu, gpa, &page.version, sizeof(page.version)))
 		return 0;
 	smp_wmb();
-	vm_write(vcpu->vm, gpa, &page, sizeof(page));
+	vcpu_write_pv(vcpu, gpa, &page, sizeof(page));
 	smp_wmb();
 	page.version++;
-	vm_write(vcpu->vm, gpa, &page.version, sizeof(page.version));
+	vcpu_write_pv(vcpu, gpa, &page.version, sizeof(page.version));
 	c->guest_stopped = false;
 	return 0;
 }
@@ -296,16 +296,16 @@ int msr_set_wall_clock(struct vcpu *vcpu, struct msr_access *a)
 		return 0;
 	/* Odd while it changes, whatever was there. */
 	version = (version + 1) | 1;
-	if (vm_write(vm, gpa, &version, sizeof(version)))
+	if (vcpu_write_pv(vcpu, gpa, &version, sizeof(version)))
 		return 0;
 	smp_wmb();
 	epoch = wall_clock_epoch(vm);
 	wc.version = version;
 	wc.sec = div_u64_rem(epoch, NSEC_PER_SEC, &wc.nsec);
-	vm_write(vm, gpa, &wc, sizeof(wc));
+	vcpu_write_pv(vcpu, gpa, &wc, sizeof(wc));
 	smp_wmb();
 	version++;
-	vm_write(vm, gpa, &version, sizeof(version));
+	vcpu_write_pv(vcpu, gpa, &version, sizeof(version));
 	return 0;
 }
 

@@ -57,7 +57,7 @@ void steal_time_update(struct vcpu *vcpu)
 	if (!(c->steal_msr & KVM_MSR_ENABLED) || vm_read(vcpu->vm, gpa, &st, sizeof(st)))
 		return;
 	version = (st.version + 1) | 1;
-	if (vm_write(vcpu->vm, gpa + offsetof(struct kvm_steal_time, version), &version,
+	if (vcpu_write_pv(vcpu, gpa + offsetof(struct kvm_steal_time, version), &version,
 		     sizeof(version)))
 		return;
 	smp_wmb();
@@ -66,11 +66,11 @@ void steal_time_update(struct vcpu *vcpu)
 		st.steal += now - c->steal_last;
 	c->steal_last = now;
 	st.preempted = 0;
-	vm_write(vcpu->vm, gpa + offsetof(struct kvm_steal_time, steal), &st.steal, sizeof(st.steal));
-	vm_write(vcpu->vm, gpa + offsetof(struct kvm_steal_time, preempted), &st.preempted,
+	vcpu_write_pv(vcpu, gpa + offsetof(struct kvm_steal_time, steal), &st.steal, sizeof(st.steal));
+	vcpu_write_pv(vcpu, gpa + offsetof(struct kvm_steal_time, preempted), &st.preempted,
 		 sizeof(st.preempted));
 	smp_wmb();
 	version++;
-	vm_write(vcpu->vm, gpa + offsetof(struct kvm_steal_time, version), &version,
+	vcpu_write_pv(vcpu, gpa + offsetof(struct kvm_steal_time, version), &version,
 		 sizeof(version));
 }

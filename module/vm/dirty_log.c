@@ -14,11 +14,19 @@
 
 #include "vm/slots.h"
 
-void vm_mark_dirty(struct vm *vm, const struct slot *slot, u64 gfn)
+void vm_mark_dirty(struct vm *vm, struct vcpu *vcpu, const struct slot *slot, u64 gfn)
 {
+	if (!(slot->flags & KVM_MEM_LOG_DIRTY_PAGES))
+		return;
+	if (vm->dirty_ring_bytes) {
+		/* Before there is a vCPU no guest has run, and nothing to be told changes. */
+		vcpu = vcpu ?: vm_vcpu(vm, 0);
+		if (vcpu)
+			dirty_ring_push(vcpu, slot, gfn - slot->base_gfn);
+		return;
+	}
 	/* Unconditionally: the locked operation also orders the data before the bit. */
-	if (slot->dirty_bitmap)
-		set_bit(gfn - slot->base_gfn, slot->dirty_bitmap);
+	set_bit(gfn - slot->base_gfn, slot->dirty_bitmap);
 }
 
 /* Under vm->slots_lock. */
@@ -28,7 +36,7 @@ static struct slot *logged_slot(struct vm *vm, u32 id)
 
 	if ((u16)id >= NESTOR_MAX_SLOTS || id >> 16)
 		return ERR_PTR(-EINVAL);
-	slot = xa_load(&vm->memory.by_id, id);
+	slot = vm_slot_by_id(vm, id);
 	if (!slot || !slot->dirty_bitmap)
 		return ERR_PTR(-ENOENT);
 	return slot;
@@ -47,7 +55,7 @@ static unsigned long take_word(struct vm *vm, struct slot *slot, u64 i, unsigned
 	if (!(READ_ONCE(*word) & mask))
 		return 0;
 	mask &= atomic_long_fetch_andnot(mask, (atomic_long_t *)word);
-	mmu_write_protect_mask(vm, slot->base_gfn + i * BITS_PER_LONG, mask);
+	mmu_write_protect_mask(vm, slot, slot->base_gfn + i * BITS_PER_LONG, mask);
 	return mask;
 }
 
@@ -90,12 +98,15 @@ static int get_log(struct vm *vm, struct kvm_dirty_log *log)
  * @log: argument of the ioctl
  *
  * Bits are cleared and pages write-protected again, unless KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2
- * leaves that to KVM_CLEAR_DIRTY_LOG. -EINVAL: slot number; -ENOENT: no such slot or not logged.
+ * leaves that to KVM_CLEAR_DIRTY_LOG. -ENXIO: the VM has dirty rings instead; -EINVAL: slot number;
+ * -ENOENT: no such slot or not logged.
  */
 int vm_get_dirty_log(struct vm *vm, struct kvm_dirty_log *log)
 {
 	int r;
 
+	if (vm->dirty_ring_bytes)
+		return -ENXIO;
 	mutex_lock(&vm->slots_lock);
 	r = get_log(vm, log);
 	mutex_unlock(&vm->slots_lock);
@@ -137,13 +148,15 @@ static int clear_log(struct vm *vm, struct kvm_clear_dirty_log *log)
  * @vm: the VM
  * @log: argument of the ioctl
  *
- * -EINVAL: first page or number of pages not a multiple of 64 (the last part of a slot may be
+ * -ENXIO: the VM has dirty rings instead; -EINVAL: first page or number of pages not a multiple of 64 (the last part of a slot may be
  * short), or beyond the slot; -ENOENT: no such slot or not logged.
  */
 int vm_clear_dirty_log(struct vm *vm, struct kvm_clear_dirty_log *log)
 {
 	int r;
 
+	if (vm->dirty_ring_bytes)
+		return -ENXIO;
 	/* Upstream refuses these before it looks for the slot. */
 	if ((u16)log->slot >= NESTOR_MAX_SLOTS || log->slot >> 16 || log->first_page % BITS_PER_LONG)
 		return -EINVAL;

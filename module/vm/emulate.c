@@ -144,7 +144,7 @@ static int op_cmpxchg(struct emu_ctx *ctx, u64 gpa, void *old, const void *new, 
 
 	if (is_mmio_page(vcpu, gpa))
 		return op_write(ctx, gpa, new, len);
-	err = vm_cmpxchg(vcpu->vm, gpa, old, new, len, vcpu->in_burst);
+	err = vcpu_cmpxchg_guest(vcpu, gpa, old, new, len);
 	if (err == -EAGAIN)
 		return EMU_RETRY;
 	if (err < 0)

@@ -19,6 +19,7 @@
 /**
  * struct access - one access to guest memory, within a page
  * @vm: the VM
+ * @vcpu: the vCPU that is the cause, or NULL
  * @gpa: where
  * @len: bytes
  * @write: direction
@@ -27,6 +28,7 @@
  */
 struct access {
 	struct vm *vm;
+	struct vcpu *vcpu;
 	u64 gpa;
 	size_t len;
 	bool write;
@@ -110,17 +112,17 @@ static int try_copy(struct access *a, void *buf)
 			left = copy_in(buf, (void __user *)a->hva, a->len);
 		pagefault_enable();
 		if (a->write && left != a->len)
-			vm_mark_dirty(vm, a->slot, a->gpa >> PAGE_SHIFT);
+			vm_mark_dirty(vm, a->vcpu, a->slot, a->gpa >> PAGE_SHIFT);
 		r = left ? -EAGAIN : 0;
 	}
 	srcu_read_unlock(&vm->srcu, idx);
 	return r;
 }
 
-/* @buf is only read when @write. */
-static int copy_guest(struct vm *vm, u64 gpa, void *buf, size_t len, bool write, bool atomic)
+/* @what: whose memory, by whom and the direction. @buf is only read when it is a write. */
+static int copy_guest(const struct access *what, u64 gpa, void *buf, size_t len, bool atomic)
 {
-	struct access a = { .vm = vm, .write = write };
+	struct access a = *what;
 	int attempts, r;
 
 	while (len) {
@@ -143,32 +145,43 @@ static int copy_guest(struct vm *vm, u64 gpa, void *buf, size_t len, bool write,
 
 int vm_read(struct vm *vm, u64 gpa, void *buf, size_t len)
 {
-	return copy_guest(vm, gpa, buf, len, false, false);
+	return copy_guest(&(struct access){ .vm = vm }, gpa, buf, len, false);
 }
 
 int vm_write(struct vm *vm, u64 gpa, const void *buf, size_t len)
 {
-	return copy_guest(vm, gpa, (void *)buf, len, true, false);
+	return copy_guest(&(struct access){ .vm = vm, .write = true }, gpa, (void *)buf, len, false);
 }
 
 int vm_read_atomic(struct vm *vm, u64 gpa, void *buf, size_t len)
 {
-	return copy_guest(vm, gpa, buf, len, false, true);
+	return copy_guest(&(struct access){ .vm = vm }, gpa, buf, len, true);
 }
 
 int vm_write_atomic(struct vm *vm, u64 gpa, const void *buf, size_t len)
 {
-	return copy_guest(vm, gpa, (void *)buf, len, true, true);
+	return copy_guest(&(struct access){ .vm = vm, .write = true }, gpa, (void *)buf, len, true);
 }
 
 int vcpu_read_guest(struct vcpu *vcpu, u64 gpa, void *buf, size_t len)
 {
-	return copy_guest(vcpu->vm, gpa, buf, len, false, vcpu->in_burst);
+	const struct access what = { .vm = vcpu->vm, .vcpu = vcpu };
+
+	return copy_guest(&what, gpa, buf, len, vcpu->in_burst);
 }
 
 int vcpu_write_guest(struct vcpu *vcpu, u64 gpa, const void *buf, size_t len)
 {
-	return copy_guest(vcpu->vm, gpa, (void *)buf, len, true, vcpu->in_burst);
+	const struct access what = { .vm = vcpu->vm, .vcpu = vcpu, .write = true };
+
+	return copy_guest(&what, gpa, (void *)buf, len, vcpu->in_burst);
+}
+
+int vcpu_write_pv(struct vcpu *vcpu, u64 gpa, const void *buf, size_t len)
+{
+	const struct access what = { .vm = vcpu->vm, .vcpu = vcpu, .write = true };
+
+	return copy_guest(&what, gpa, (void *)buf, len, false);
 }
 
 /* The kernel's user-space compare-and-exchange ends at 8 bytes. 0, 1: differed, -EFAULT. */
@@ -220,7 +233,7 @@ static int try_cmpxchg_guest(struct access *a, void *old, const void *new)
 		r = cmpxchg_user((void __user *)a->hva, old, new, a->len);
 		pagefault_enable();
 		if (!r)
-			vm_mark_dirty(vm, a->slot, a->gpa >> PAGE_SHIFT);
+			vm_mark_dirty(vm, a->vcpu, a->slot, a->gpa >> PAGE_SHIFT);
 		else if (r < 0)
 			r = -EAGAIN;
 	}
@@ -229,26 +242,25 @@ static int try_cmpxchg_guest(struct access *a, void *old, const void *new)
 }
 
 /**
- * vm_cmpxchg - compare-and-exchange in guest memory
- * @vm: the VM
+ * vcpu_cmpxchg_guest - compare-and-exchange in guest memory
+ * @vcpu: the vCPU; in a burst nothing sleeps
  * @gpa: where, a multiple of @len
  * @old: expected value; out, what was found when it differed
  * @new: the new value
  * @len: 1, 2, 4, 8 or 16
- * @atomic: do not sleep
  *
- * 0: exchanged; 1: differed; -EFAULT: no slot, read-only, or no host page; -EAGAIN: @atomic, and the
+ * 0: exchanged; 1: differed; -EFAULT: no slot, read-only, or no host page; -EAGAIN: in a burst, and the
  * host's page is not there or not writable right now; -EINVAL: @len or alignment.
  */
-int vm_cmpxchg(struct vm *vm, u64 gpa, void *old, const void *new, int len, bool atomic)
+int vcpu_cmpxchg_guest(struct vcpu *vcpu, u64 gpa, void *old, const void *new, int len)
 {
-	struct access a = { .vm = vm, .gpa = gpa, .len = len, .write = true };
+	struct access a = { .vm = vcpu->vm, .vcpu = vcpu, .gpa = gpa, .len = len, .write = true };
 	int attempts, r;
 
 	if (len < 1 || len > 16 || len & (len - 1) || gpa & (len - 1))
 		return -EINVAL;
 	r = try_cmpxchg_guest(&a, old, new);
-	for (attempts = 0; r == -EAGAIN && !atomic; attempts++) {
+	for (attempts = 0; r == -EAGAIN && !vcpu->in_burst; attempts++) {
 		if (attempts == MAX_ATTEMPTS || access_bring_in(&a))
 			return -EFAULT;
 		r = try_cmpxchg_guest(&a, old, new);

@@ -21,8 +21,8 @@ struct slots;
 
 /**
  * struct slot - a memory slot
- * @dirty_bitmap: one bit per 4 KiB page; NULL without KVM_MEM_LOG_DIRTY_PAGES. The second half
- *	  is the copy that KVM_GET_DIRTY_LOG works on.
+ * @dirty_bitmap: one bit per 4 KiB page; NULL without KVM_MEM_LOG_DIRTY_PAGES, and where dirty
+ *	  rings are used. The second half is the copy that KVM_GET_DIRTY_LOG works on.
  */
 struct slot {
 	u64 base_gfn;
@@ -56,7 +56,8 @@ int vm_clear_dirty_log(struct vm *vm, struct kvm_clear_dirty_log *log);
 
 /* Under srcu_read_lock(&vm->srcu) or vm->slots_lock. NULL: no memory there (MMIO). */
 const struct slot *vm_find_slot(struct vm *vm, u64 gfn);
-void vm_mark_dirty(struct vm *vm, const struct slot *slot, u64 gfn);
+/* For the log, if there is one. @vcpu: in whose ring; NULL when no vCPU is the cause. */
+void vm_mark_dirty(struct vm *vm, struct vcpu *vcpu, const struct slot *slot, u64 gfn);
 
 /*
  * Read or write guest physical memory, page boundaries included. Take vm->srcu themselves and mark
@@ -67,14 +68,20 @@ int vm_read(struct vm *vm, u64 gpa, void *buf, size_t len);
 int vm_write(struct vm *vm, u64 gpa, const void *buf, size_t len);
 int vm_read_atomic(struct vm *vm, u64 gpa, void *buf, size_t len);
 int vm_write_atomic(struct vm *vm, u64 gpa, const void *buf, size_t len);
-/* Compare-and-exchange of 1, 2, 4, 8 or 16 bytes, naturally aligned. 0, 1 when the old value differed
- * (then *old has it), or an errno as above. */
-int vm_cmpxchg(struct vm *vm, u64 gpa, void *old, const void *new, int len, bool atomic);
 /* Under srcu_read_lock(&vm->srcu), and only as long. */
 unsigned long vm_gfn_to_hva(struct vm *vm, u64 gfn, bool *writable);	/* 0: none */
 
 /* Pick by vcpu->in_burst. */
 int vcpu_read_guest(struct vcpu *vcpu, u64 gpa, void *buf, size_t len);
 int vcpu_write_guest(struct vcpu *vcpu, u64 gpa, const void *buf, size_t len);
+/* Compare-and-exchange of 1, 2, 4, 8 or 16 bytes, naturally aligned. 0, 1 when the old value differed
+ * (then *old has it), or an errno as above. */
+int vcpu_cmpxchg_guest(struct vcpu *vcpu, u64 gpa, void *old, const void *new, int len);
+
+/*
+ * For what the hypervisor keeps in guest memory for a vCPU (kvmclock and the like). The caller may
+ * sleep.
+ */
+int vcpu_write_pv(struct vcpu *vcpu, u64 gpa, const void *buf, size_t len);
 
 #endif

@@ -172,6 +172,16 @@ static int triple_fault(struct vcpu *vcpu)
 	return RUN_USER;
 }
 
+/* The request stays while it is true: the guest may not write to memory that nobody would report. */
+static bool dirty_ring_exit(struct vcpu *vcpu)
+{
+	if (!vcpu_take_request(vcpu, REQ_DIRTY_RING_FULL) || !dirty_ring_soft_full(vcpu))
+		return false;
+	vcpu_request(vcpu, REQ_DIRTY_RING_FULL);
+	vcpu->run->exit_reason = KVM_EXIT_DIRTY_RING_FULL;
+	return true;
+}
+
 /* Requests that need an ordinary context. enum run_next or -errno. */
 static int vcpu_serve_requests(struct vcpu *vcpu)
 {
@@ -180,6 +190,8 @@ static int vcpu_serve_requests(struct vcpu *vcpu)
 		set_bit(REQ_VM_DEAD, &vcpu->requests);
 		return -EIO;
 	}
+	if (dirty_ring_exit(vcpu))
+		return RUN_USER;
 	vcpu_take_request(vcpu, REQ_KICK);
 	if (vcpu_take_request(vcpu, REQ_MASTERCLOCK))
 		kvmclock_master_update(vcpu->vm);

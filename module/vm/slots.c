@@ -157,6 +157,17 @@ static bool same_place(const struct slot *old, const struct slot *new)
 	return old && new && old->base_gfn == new->base_gfn;
 }
 
+static bool logged(const struct slot *slot)
+{
+	return slot && slot->flags & KVM_MEM_LOG_DIRTY_PAGES;
+}
+
+/* Bitmaps begin with all ones: pages are protected when user space clears their bits. */
+static bool starts_all_set(const struct vm *vm)
+{
+	return vm->caps.manual_dirty_log & KVM_DIRTY_LOG_INITIALLY_SET && !vm->dirty_ring_bytes;
+}
+
 /* @new is published and @old unreachable: make the second-level tables agree. */
 static void apply_change(struct vm *vm, const struct slot *old, const struct slot *new)
 {
@@ -169,9 +180,9 @@ static void apply_change(struct vm *vm, const struct slot *old, const struct slo
 	/* Flags only, and of these only logging may change. A read-only slot has no dirty pages. */
 	if (new->flags & KVM_MEM_READONLY)
 		return;
-	if (!new->dirty_bitmap)
+	if (!logged(new))
 		mmu_zap_gfns(vm, old->base_gfn, end);	/* large leaves come back with the next faults */
-	else if (!(vm->caps.manual_dirty_log & KVM_DIRTY_LOG_INITIALLY_SET))
+	else if (!starts_all_set(vm))
 		mmu_write_protect(vm, old->base_gfn, end);
 }
 
@@ -250,7 +261,7 @@ static unsigned long *alloc_dirty_bitmap(struct vm *vm, u64 npages)
 	unsigned long *bitmap = kvcalloc(2 * BITS_TO_LONGS(npages), sizeof(long),
 					 GFP_KERNEL_ACCOUNT);
 
-	if (bitmap && vm->caps.manual_dirty_log & KVM_DIRTY_LOG_INITIALLY_SET)
+	if (bitmap && starts_all_set(vm))
 		bitmap_set(bitmap, 0, npages);
 	return bitmap;
 }
@@ -267,7 +278,7 @@ static struct slot *slot_alloc(struct vm *vm, const struct kvm_userspace_memory_
 	slot->hva = r->userspace_addr;
 	slot->base_gfn = r->guest_phys_addr >> PAGE_SHIFT;
 	slot->npages = r->memory_size >> PAGE_SHIFT;
-	if (!(r->flags & KVM_MEM_LOG_DIRTY_PAGES))
+	if (!(r->flags & KVM_MEM_LOG_DIRTY_PAGES) || vm->dirty_ring_bytes)
 		return slot;
 	/* A log that goes on keeps its bits, also when the slot moves. */
 	slot->dirty_bitmap = old ? old->dirty_bitmap : NULL;
@@ -321,7 +332,7 @@ static int set_slot(struct vm *vm, const struct kvm_userspace_memory_region *r, 
 static int set_region(struct vm *vm, const struct kvm_userspace_memory_region *r)
 {
 	struct vm_memory *mem = &vm->memory;
-	struct slot *old = xa_load(&mem->by_id, (u16)r->slot);
+	struct slot *old = vm_slot_by_id(vm, (u16)r->slot);
 	u64 base = r->guest_phys_addr >> PAGE_SHIFT, npages = r->memory_size >> PAGE_SHIFT;
 
 	if (!npages)

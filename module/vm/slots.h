@@ -48,6 +48,12 @@ static inline struct slots *vm_slots(struct vm *vm)
 				      lockdep_is_held(&vm->slots_lock));
 }
 
+/* Address space above bit 16, as in the ABI. Under vm->slots_lock. */
+static inline struct slot *vm_slot_by_id(struct vm *vm, u32 id)
+{
+	return xa_load(&vm->memory.by_id, id);
+}
+
 static inline bool slot_has(const struct slot *slot, u64 gfn)
 {
 	return gfn - slot->base_gfn < slot->npages;

@@ -186,6 +186,7 @@ static void vcpu_destroy(struct vcpu *vcpu)
 		lapic_destroy(vcpu);
 	vendor->vcpu_destroy(vcpu);
 	cpu_vcpu_destroy(vcpu);
+	dirty_ring_destroy(vcpu);
 	mmu_vcpu_destroy(vcpu);
 	vcpu_free(vcpu);
 }
@@ -321,9 +322,12 @@ static int vcpu_setup(struct vcpu *vcpu)
 	int r;
 
 	mmu_vcpu_init(vcpu);
-	r = cpu_vcpu_init(vcpu);
+	r = dirty_ring_init(vcpu);
 	if (r)
 		goto destroy_mmu;
+	r = cpu_vcpu_init(vcpu);
+	if (r)
+		goto destroy_ring;
 	r = vendor->vcpu_init(vcpu);
 	if (r)
 		goto destroy_cpu;
@@ -337,6 +341,8 @@ destroy_vendor:
 	vendor->vcpu_destroy(vcpu);
 destroy_cpu:
 	cpu_vcpu_destroy(vcpu);
+destroy_ring:
+	dirty_ring_destroy(vcpu);
 destroy_mmu:
 	mmu_vcpu_destroy(vcpu);
 	return r;

@@ -30,6 +30,7 @@
 #include "cpu/cpu.h"
 #include "emulate/emulate.h"
 #include "mmu/mmu.h"
+#include "vm/dirty_ring.h"
 #include "vm/events.h"
 #include "vm/iobus.h"
 #include "vm/memory.h"
@@ -77,7 +78,7 @@ enum vcpu_req {
 	REQ_SMI,		/* reserved for system-management interrupts */
 	REQ_APICV_UPDATE,	/* reserved for interrupt acceleration */
 	REQ_SYSTEM_EVENT,	/* KVM_EXIT_SYSTEM_EVENT; vcpu->run is filled at exit */
-	REQ_DIRTY_RING_FULL,	/* reserved for the dirty ring */
+	REQ_DIRTY_RING_FULL,	/* KVM_EXIT_DIRTY_RING_FULL, while the ring is that full */
 	REQ_INTERCEPTS,		/* vendor: recompute intercepts and MSR bitmap */
 	REQ_NR
 };
@@ -115,6 +116,7 @@ struct vcpu {
 
 	struct cpu_state cpu_state;		/* [v] CPUID, MSRs, FPU, TSC */
 	struct vcpu_mmu mmu;			/* [v] */
+	struct dirty_ring dirty_ring;
 	struct lapic *lapic;			/* [c] after creation; NULL without an in-kernel APIC */
 	u64 apic_base;				/* [v] IA32_APIC_BASE, also without an in-kernel APIC; others read it */
 
@@ -169,6 +171,7 @@ struct vm {
 	u32 created_vcpus;			/* [l] */
 	u32 max_vcpu_ids;			/* [l] KVM_CAP_MAX_VCPU_ID */
 	u32 bsp_id;				/* [l] KVM_SET_BOOT_CPU_ID */
+	u32 dirty_ring_bytes;			/* [l], constant with the first vCPU: of each ring; 0 none */
 
 	struct vm_memory memory;		/* slots [s] */
 	struct vm_mmu mmu;			/* second-level tables [m] */
