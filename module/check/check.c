@@ -6,6 +6,8 @@
 
 /**
  * check_init() - begin a state of which nothing is known
+ * @state: the state
+ * @table: whose
  */
 void check_init(struct check_state *state, const struct check_table *table)
 {
@@ -15,6 +17,10 @@ void check_init(struct check_state *state, const struct check_table *table)
 
 /**
  * check_known() - whether a value was given
+ * @state: the state
+ * @field: index of the value
+ *
+ * Return: true when it was.
  */
 bool check_known(const struct check_state *state, unsigned int field)
 {
@@ -23,6 +29,9 @@ bool check_known(const struct check_state *state, unsigned int field)
 
 /**
  * check_set() - give a value
+ * @state: the state
+ * @field: its index
+ * @value: the value
  *
  * It is cut to the field's width: hardware has no more of it.
  */
@@ -35,7 +44,12 @@ void check_set(struct check_state *state, unsigned int field, u64 value)
 }
 
 /**
- * check_find() - the index of a name in a table of fields or capabilities, -1 when it has none
+ * check_find() - the index of a name
+ * @fields: names of fields or of capabilities
+ * @nr: how many
+ * @name: the name
+ *
+ * Return: -1 when it is none of them.
  */
 int check_find(const struct check_field *fields, unsigned int nr, const char *name)
 {
@@ -49,6 +63,10 @@ int check_find(const struct check_field *fields, unsigned int nr, const char *na
 
 /**
  * check_applies() - whether all is known that a rule's verdict depends on
+ * @state: the state
+ * @rule: the rule
+ *
+ * Return: true when it is.
  */
 bool check_applies(const struct check_state *state, const struct check_rule *rule)
 {
@@ -86,10 +104,13 @@ bool check_next(const struct check_state *state, struct check_result *result)
 }
 
 /**
- * check_verdict() - the rule that decides what the CPU does, NULL when it enters the guest
+ * check_verdict() - the rule that decides what the CPU does
+ * @state: the state
  *
  * The first broken one that is enforced: the table has the groups in the order in which the manual makes them take
  * effect.
+ *
+ * Return: NULL when the CPU enters the guest.
  */
 const struct check_rule *check_verdict(const struct check_state *state)
 {

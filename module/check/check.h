@@ -29,6 +29,7 @@ enum check_effect {
 };
 
 #define CHECK_MAX_FIELDS	256
+#define CHECK_MAX_CAPS		32
 #define CHECK_RULE_FIELDS	8
 
 /**
@@ -71,9 +72,14 @@ struct check_rule {
 /**
  * struct check_table - all that is known about one vendor's VM entries
  * @vendor: "intel" or "amd"
+ * @manual: whose sections are named: "SDM" or "APM"
+ * @sections: their titles
  * @fields: names of the values; index 0 names nothing
  * @caps: names of the CPU's capabilities
  * @rules: in the order of the manual
+ * @nr_fields: length of @fields
+ * @nr_caps: length of @caps
+ * @nr_rules: length of @rules
  */
 struct check_table {
 	const char *vendor;
@@ -98,7 +104,7 @@ struct check_state {
 	const struct check_table *table;
 	u64 known[CHECK_MAX_FIELDS / 64];
 	u64 values[CHECK_MAX_FIELDS];
-	u64 caps[32];
+	u64 caps[CHECK_MAX_CAPS];
 };
 
 /**

@@ -14,7 +14,7 @@ struct check_svm {
 #undef SVM_MEMORY
 };
 _Static_assert(sizeof(struct check_svm) == SF_NR * sizeof(u64), "a value without a name");
-_Static_assert(SF_NR <= CHECK_MAX_FIELDS, "more values than a state holds");
+_Static_assert(SF_NR <= CHECK_MAX_FIELDS && SCAP_NR <= CHECK_MAX_CAPS, "more values than a state holds");
 
 struct check_svm_caps {
 #define X(name)	u64 name;

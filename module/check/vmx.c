@@ -14,7 +14,7 @@ struct check_vmx {
 #undef VMX_MEMORY
 };
 _Static_assert(sizeof(struct check_vmx) == VF_NR * sizeof(u64), "a value without a name");
-_Static_assert(VF_NR <= CHECK_MAX_FIELDS, "more values than a state holds");
+_Static_assert(VF_NR <= CHECK_MAX_FIELDS && VCAP_NR <= CHECK_MAX_CAPS, "more values than a state holds");
 
 struct check_vmx_caps {
 #define X(name)	u64 name;
@@ -392,8 +392,11 @@ const struct check_table check_vmx = {
 
 /**
  * check_vmx_error() - a VM-instruction error in words
+ * @error: its number
  *
  * SDM, VM-Instruction Error Numbers.
+ *
+ * Return: the words.
  */
 const char *check_vmx_error(u32 error)
 {
