@@ -37,6 +37,7 @@ struct slot {
 struct vm_memory {
 	struct slots __rcu *slots;	/* [s] */
 	struct slots *spare;		/* vm->slots_lock: the snapshot before this one, used for the next */
+	u32 same_gfn, same_hva;		/* vm->slots_lock: elements that @slots and @spare both begin with */
 	struct xarray by_id;		/* vm->slots_lock: id -> slot */
 	u64 nr_pages;			/* vm->slots_lock: in all slots */
 	u64 generation;			/* [s] odd while an update is on its way */

@@ -4,7 +4,7 @@
  *
  * Readers see a snapshot under SRCU. A change builds the next snapshot in the memory of the one
  * before the current, which nobody reads any more, publishes it and waits for the readers of the old
- * one. That is linear in the number of slots for each change, but a copy of pointers: a tree per
+ * one. That is linear in the number of slots above the change, but a copy of pointers: a tree per
  * snapshot would make changes cheaper and every look-up dearer.
  */
 #include <linux/mm.h>
@@ -81,25 +81,32 @@ static int slots_reserve(struct vm *vm)
 	if (mem->spare && mem->spare->capacity >= need)
 		return 0;
 	kvfree(mem->spare);
+	mem->same_gfn = 0;
+	mem->same_hva = 0;
 	mem->spare = slots_alloc(roundup_pow_of_two(max(need, 16u)));
 	return mem->spare ? 0 : -ENOMEM;
 }
 
-/* Pointers only: the slots themselves are not touched, there may be many. */
-static void copy_by_gfn(struct slots *to, const struct slots *from, struct slot *old,
-			struct slot *new)
+/*
+ * Pointers only: the slots themselves are not touched, there may be many. @to holds the snapshot before
+ * @from; what both begin with stays, so that slots added in the order of their addresses cost nothing
+ * for those below them.
+ */
+static void copy_by_gfn(struct vm_memory *mem, struct slots *to, const struct slots *from,
+			struct slot *old, struct slot *new)
 {
 	u32 del = old ? slots_upto(from, old->base_gfn) - 1 : from->nr;
 	u32 ins = new ? slots_upto(from, new->base_gfn) : from->nr;
-	u32 i, n = 0;
+	u32 i, n = min3(mem->same_gfn, del, ins);
 
-	for (i = 0; i <= from->nr; i++) {
+	for (i = n; i <= from->nr; i++) {
 		if (new && i == ins)
 			to->by_gfn[n++] = new;
 		if (i < from->nr && i != del)
 			to->by_gfn[n++] = from->by_gfn[i];
 	}
 	to->nr = n;
+	mem->same_gfn = min(del, ins);
 }
 
 static void add_hva(struct slots *to, const struct slot_hva *h)
@@ -111,44 +118,46 @@ static void add_hva(struct slots *to, const struct slot_hva *h)
 }
 
 /* Those that were forgotten are left out. */
-static void copy_by_hva(struct slots *to, const struct slots *from, const struct slot *new)
+static void copy_by_hva(struct vm_memory *mem, struct slots *to, const struct slots *from,
+			const struct slot *new)
 {
 	struct slot_hva h = {};
-	u32 i;
+	u32 i, ins = from->nr_hva;
 
 	if (new) {
 		h.start = new->hva;
 		h.end = new->hva + (new->npages << PAGE_SHIFT);
 		h.base_gfn = new->base_gfn;
+		ins = slots_below_hva(from, h.start + 1);
 	}
-	to->nr_hva = 0;
-	for (i = 0; i < from->nr_hva; i++) {
-		const struct slot_hva *f = &from->by_hva[i];
-
-		if (f->end == f->start)
-			continue;
-		if (new && new->hva < f->start) {
+	i = min(mem->same_hva, ins);
+	mem->same_hva = ins;
+	to->nr_hva = i;
+	for (; i <= from->nr_hva; i++) {
+		if (new && i == ins)
 			add_hva(to, &h);
-			new = NULL;
-		}
-		add_hva(to, f);
+		if (i == from->nr_hva)
+			break;
+		if (from->by_hva[i].end == from->by_hva[i].start)
+			mem->same_hva = min(mem->same_hva, i);
+		else
+			add_hva(to, &from->by_hva[i]);
 	}
-	if (new)
-		add_hva(to, &h);
 }
 
 /*
  * Stop to listen to the host about a slot that is gone, in place: a reader that sees the old end zaps
  * what is no longer mapped, or what faults in again.
  */
-static void forget_hva(struct slots *slots, const struct slot *slot)
+static void forget_hva(struct vm_memory *mem, struct slots *slots, const struct slot *slot)
 {
-	struct slot_hva *h = &slots->by_hva[slots_below_hva(slots, slot->hva)];
+	u32 i = slots_below_hva(slots, slot->hva);
 
 	/* Slots may share host memory: several may begin here. */
-	while (h->base_gfn != slot->base_gfn)
-		h++;
-	WRITE_ONCE(h->end, h->start);
+	while (slots->by_hva[i].base_gfn != slot->base_gfn)
+		i++;
+	WRITE_ONCE(slots->by_hva[i].end, slots->by_hva[i].start);
+	mem->same_hva = min(mem->same_hva, i);
 }
 
 /* Is @new where @old was? */
@@ -203,8 +212,8 @@ static void slots_replace(struct vm *vm, struct slot *old, struct slot *new)
 	struct vm_memory *mem = &vm->memory;
 	struct slots *now = vm_slots(vm), *next = mem->spare;
 
-	copy_by_gfn(next, now, old, new);
-	copy_by_hva(next, now, same_place(old, new) ? NULL : new);
+	copy_by_gfn(mem, next, now, old, new);
+	copy_by_hva(mem, next, now, same_place(old, new) ? NULL : new);
 	next->generation = now->generation + 1;
 	next->hint = 0;
 
@@ -218,7 +227,7 @@ static void slots_replace(struct vm *vm, struct slot *old, struct slot *new)
 	if (old)
 		apply_change(vm, old, new);
 	if (old && !same_place(old, new))
-		forget_hva(next, old);
+		forget_hva(mem, next, old);
 }
 
 /* Does anything but @ignore overlap [start, end)? */
