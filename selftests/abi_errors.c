@@ -187,6 +187,7 @@ static const struct row vcpu_rows[] = {
 	ROW_CAP(KVM_SET_NESTED_STATE, KVM_CAP_NESTED_STATE),
 	ROW_CAP(KVM_GET_SUPPORTED_HV_CPUID, KVM_CAP_HYPERV_CPUID),
 	ROW_CAP(KVM_GET_REG_LIST, KVM_CAP_ONE_REG),
+	ROW_CAP(KVM_PRE_FAULT_MEMORY, KVM_CAP_PRE_FAULT_MEMORY),
 };
 
 static void bad_pointer(const struct row *row, int fd, int want, const void *arg, const char *how)

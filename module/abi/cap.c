@@ -292,6 +292,7 @@ static const struct capability capabilities[] = {
 	ON(READONLY_MEM),
 	ON(SYNC_MMU),
 	ON(MEMORY_FAULT_INFO),
+	ON(PRE_FAULT_MEMORY),
 	ENABLE(MANUAL_DIRTY_LOG_PROTECT2, DIRTY_LOG_MANUAL_CAPS, enable_manual_dirty_log),
 	ENABLE(DIRTY_LOG_RING, DIRTY_RING_MAX_BYTES, enable_dirty_ring),
 	ENABLE(DIRTY_LOG_RING_ACQ_REL, DIRTY_RING_MAX_BYTES, enable_dirty_ring),

@@ -490,6 +490,39 @@ static int vcpu_set_xsave(struct vcpu *vcpu, const void __user *argp)
 	return r;
 }
 
+/* 0 when at least one page was mapped; the range is moved past what was. */
+static int pre_fault(struct vcpu *vcpu, struct kvm_pre_fault_memory *range)
+{
+	bool some = false;
+	long r;
+
+	if (range->flags || !PAGE_ALIGNED(range->gpa) || !PAGE_ALIGNED(range->size) ||
+	    range->gpa + range->size <= range->gpa)
+		return -EINVAL;
+	do {
+		r = mmu_prefault(vcpu, range->gpa);
+		if (r < 0)
+			return some ? 0 : r;
+		r = min_t(u64, r, range->size);
+		range->gpa += r;
+		range->size -= r;
+		some = true;
+	} while (range->size);
+	return 0;
+}
+
+/* What is left is told whatever the result, as upstream does. */
+static int vcpu_pre_fault_memory(struct vcpu *vcpu, void __user *argp)
+{
+	struct kvm_pre_fault_memory range;
+	int r;
+
+	if (copy_from_user(&range, argp, sizeof(range)))
+		return -EFAULT;
+	r = pre_fault(vcpu, &range);
+	return copy_to_user(argp, &range, sizeof(range)) ? -EFAULT : r;
+}
+
 /* Under the vCPU's mutex. */
 static long vcpu_locked_ioctl(struct vcpu *vcpu, unsigned int cmd, unsigned long arg)
 {
@@ -529,6 +562,8 @@ static long vcpu_locked_ioctl(struct vcpu *vcpu, unsigned int cmd, unsigned long
 		return kvmclock_ctrl(vcpu);
 	case KVM_GET_STATS_FD:
 		return abi_vcpu_stats_fd(vcpu);
+	case KVM_PRE_FAULT_MEMORY:
+		return vcpu_pre_fault_memory(vcpu, argp);
 	case KVM_MEMORY_ENCRYPT_OP:
 		return -ENOTTY;
 	default:

@@ -453,6 +453,23 @@ static enum fault_result fault_outside(struct vcpu *vcpu, struct mapping *m)
 	return r == FAULT_SLOW ? make_room(vcpu, m) : r;
 }
 
+static enum fault_result handle_fault(struct vcpu *vcpu, struct mapping *m)
+{
+	const struct fault *fault = m->fault;
+	struct vm *vm = vcpu->vm;
+	enum fault_result r;
+	int idx;
+
+	idx = srcu_read_lock(&vm->srcu);
+	r = fault_fast(vcpu, m);
+	srcu_read_unlock(&vm->srcu, idx);
+
+	if (r == FAULT_SLOW && !vcpu->in_burst)
+		r = fault_outside(vcpu, m);
+	trace_fault(vcpu->id, fault->gpa, fault->write, fault->exec, fault->present, m->level, r);
+	return r;
+}
+
 /**
  * mmu_handle_fault - make a guest-physical address accessible, or say what it is
  * @vcpu: the vCPU
@@ -464,17 +481,45 @@ static enum fault_result fault_outside(struct vcpu *vcpu, struct mapping *m)
  */
 enum fault_result mmu_handle_fault(struct vcpu *vcpu, const struct fault *fault)
 {
-	struct vm *vm = vcpu->vm;
 	struct mapping m = { .fault = fault, .gfn = fault->gpa >> PAGE_SHIFT };
+
+	return handle_fault(vcpu, &m);
+}
+
+/**
+ * mmu_prefault - map the page at an address as a read by the guest would, outside KVM_RUN
+ * @vcpu: the vCPU, its mutex held
+ * @gpa: where
+ *
+ * Return: how many bytes from @gpa on are mapped now, more than 0; -ENOENT when there is no memory,
+ * -EFAULT when there is none behind it, -EINTR for a signal, -EIO for a VM that is dead, -ENOMEM.
+ */
+long mmu_prefault(struct vcpu *vcpu, u64 gpa)
+{
+	const struct fault fault = { .gpa = gpa };
 	enum fault_result r;
-	int idx;
+	struct mapping m;
+	int err;
 
-	idx = srcu_read_lock(&vm->srcu);
-	r = fault_fast(vcpu, &m);
-	srcu_read_unlock(&vm->srcu, idx);
+	do {
+		if (signal_pending(current))
+			return -EINTR;
+		if (test_bit(REQ_VM_DEAD, &vcpu->requests))
+			return -EIO;
+		cond_resched();
+		err = mmu_topup(vcpu);
+		if (err)
+			return err;
+		m = (struct mapping){ .fault = &fault, .gfn = gpa >> PAGE_SHIFT };
+		r = handle_fault(vcpu, &m);
+	} while (r == FAULT_RETRY);
 
-	if (r == FAULT_SLOW && !vcpu->in_burst)
-		r = fault_outside(vcpu, &m);
-	trace_fault(vcpu->id, fault->gpa, fault->write, fault->exec, fault->present, m.level, r);
-	return r;
+	switch (r) {
+	case FAULT_FIXED:
+		return (tdp_pages(m.level) << PAGE_SHIFT) - (gpa & ((tdp_pages(m.level) << PAGE_SHIFT) - 1));
+	case FAULT_MMIO:
+		return -ENOENT;
+	default:
+		return -EFAULT;
+	}
 }

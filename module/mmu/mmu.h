@@ -108,6 +108,7 @@ void mmu_vcpu_destroy(struct vcpu *vcpu);
 int mmu_topup(struct vcpu *vcpu);		/* may sleep; before a burst; 0 or -ENOMEM */
 
 enum fault_result mmu_handle_fault(struct vcpu *vcpu, const struct fault *fault);
+long mmu_prefault(struct vcpu *vcpu, u64 gpa);
 
 /* Slot changes, under vm->slots_lock. No TLB has a stale translation when they return. */
 void mmu_zap_gfns(struct vm *vm, u64 start, u64 end);

@@ -64,6 +64,18 @@ struct kvm_userspace_memory_region2 {
 #define KVM_SET_USER_MEMORY_REGION2 _IOW(KVMIO, 0x49, struct kvm_userspace_memory_region2)
 #endif
 
+/* KVM_PRE_FAULT_MEMORY, with KVM_CAP_PRE_FAULT_MEMORY. */
+#ifndef KVM_PRE_FAULT_MEMORY
+struct kvm_pre_fault_memory {
+	__u64 gpa;
+	__u64 size;
+	__u64 flags;
+	__u64 padding[5];
+};
+
+#define KVM_PRE_FAULT_MEMORY _IOWR(KVMIO, 0xd5, struct kvm_pre_fault_memory)
+#endif
+
 /*
  * KVM_EXIT_MEMORY_FAULT: KVM_RUN failed with -EFAULT (or -EHWPOISON), and this is where. The structure
  * lies at the union of struct kvm_run, which an older header cannot be given a new member for.
