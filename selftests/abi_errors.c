@@ -415,6 +415,28 @@ static void test_capabilities(void)
 	}
 }
 
+/* Executable large pages on CPUs with the iTLB multihit erratum: for those who may stop the machine. */
+static void test_nx_huge_pages(void)
+{
+	const int cap = KVM_CAP_VM_DISABLE_NX_HUGE_PAGES;
+	int vm = KVM_VALUE(sys_fd, KVM_CREATE_VM, 0);
+
+	tap_check(kvm_cap(vm, cap) == 1, "KVM_CAP_VM_DISABLE_NX_HUGE_PAGES is 1");
+	EXPECT(-EINVAL, vm, KVM_ENABLE_CAP, ARG(kvm_enable_cap, .cap = cap, .flags = 1), "flags");
+	EXPECT(-EINVAL, vm, KVM_ENABLE_CAP, ARG(kvm_enable_cap, .cap = cap, .args = { 1 }), "an argument");
+	if (seteuid(65534))
+		tap_fail("cannot become nobody");
+	EXPECT(-EPERM, vm, KVM_ENABLE_CAP, ARG(kvm_enable_cap, .cap = cap), "without CAP_SYS_BOOT");
+	EXPECT(-EPERM, vm, KVM_ENABLE_CAP, ARG(kvm_enable_cap, .cap = cap, .args = { 1 }),
+	       "without CAP_SYS_BOOT, with an argument");
+	if (seteuid(0))
+		tap_fail("cannot become root again");
+	EXPECT(0, vm, KVM_ENABLE_CAP, ARG(kvm_enable_cap, .cap = cap), "before vCPUs");
+	EXPECT(0, vm, KVM_ENABLE_CAP, ARG(kvm_enable_cap, .cap = cap), "again");
+	EXPECT(-EINVAL, bare.vm, KVM_ENABLE_CAP, ARG(kvm_enable_cap, .cap = cap), "after a vCPU");
+	close(vm);
+}
+
 static void test_order(void)
 {
 	int vm = KVM_VALUE(sys_fd, KVM_CREATE_VM, 0);
@@ -915,6 +937,7 @@ int main(void)
 	test_system();
 	test_lists();
 	test_capabilities();
+	test_nx_huge_pages();
 	test_order();
 	test_memory();
 	test_irqs();

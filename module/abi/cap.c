@@ -6,6 +6,7 @@
  * cannot be enabled, as on a kernel that is too old for it; programs then do without. The reverse
  * is what breaks them: they do not try again when an offered capability refuses.
  */
+#include <linux/capability.h>
 #include <linux/cpu.h>
 #include <linux/moduleparam.h>
 #include <linux/overflow.h>
@@ -181,6 +182,24 @@ static int enable_platform_info(struct vm *vm, const struct kvm_enable_cap *cap)
 	return 0;
 }
 
+/* A guest that fetches through large pages can stop the machine: for those who may do that by reboot(2). */
+static int enable_disable_nx_huge_pages(struct vm *vm, const struct kvm_enable_cap *cap)
+{
+	int r = -EINVAL;
+
+	if (!capable(CAP_SYS_BOOT))
+		return -EPERM;
+	if (cap->args[0])
+		return -EINVAL;
+	mutex_lock(&vm->lock);
+	if (!vm->created_vcpus) {
+		vm->caps.exec_huge_pages = true;
+		r = 0;
+	}
+	mutex_unlock(&vm->lock);
+	return r;
+}
+
 static int enable_exit_on_emulation_failure(struct vm *vm, const struct kvm_enable_cap *cap)
 {
 	if (cap->args[0] & ~1ull)
@@ -297,6 +316,7 @@ static const struct capability capabilities[] = {
 	ENABLE(DIRTY_LOG_RING, DIRTY_RING_MAX_BYTES, enable_dirty_ring),
 	ENABLE(DIRTY_LOG_RING_ACQ_REL, DIRTY_RING_MAX_BYTES, enable_dirty_ring),
 	ON(MMU_SHADOW_CACHE_CONTROL),
+	ENABLE(VM_DISABLE_NX_HUGE_PAGES, 1, enable_disable_nx_huge_pages),
 	ON(SET_TSS_ADDR),
 	ON(SET_IDENTITY_MAP_ADDR),
 

@@ -138,14 +138,14 @@ static bool slot_allows_level(const struct slot *slot, u64 gfn, int level)
 	return first >= slot->base_gfn && first + pages <= slot->base_gfn + slot->npages;
 }
 
-static int choose_level(const struct mapping *m)
+static int choose_level(const struct vm *vm, const struct mapping *m)
 {
 	int level;
 
 	/* Dirty pages are tracked by 4 KiB. */
 	if (m->host_level <= 1 || logged(m))
 		return 1;
-	if (m->fault->exec && tdp_large_noexec())
+	if (m->fault->exec && tdp_large_noexec(vm))
 		return 1;
 	for (level = m->host_level; level > 1; level--) {
 		if (tdp_format.leaf_levels & BIT(level - 1) &&
@@ -156,7 +156,7 @@ static int choose_level(const struct mapping *m)
 }
 
 /* The leaf entry. RAM is write-back; what has no struct page has the cache type that the host uses. */
-static u64 make_leaf(const struct mapping *m)
+static u64 make_leaf(const struct vm *vm, const struct mapping *m)
 {
 	const struct tdp_format *f = &tdp_format;
 	u64 pfn = m->pfn & ~(tdp_pages(m->level) - 1);
@@ -172,7 +172,7 @@ static u64 make_leaf(const struct mapping *m)
 	}
 	if (m->level > 1)
 		e |= f->large;
-	if (m->level > 1 && tdp_large_noexec())
+	if (m->level > 1 && tdp_large_noexec(vm))
 		e |= f->noexec;
 	else
 		e |= f->exec;
@@ -208,13 +208,13 @@ static enum fault_result map_locked(struct vcpu *vcpu, struct mapping *m)
 	enum tdp_result r;
 	u64 leaf;
 
-	m->level = choose_level(m);
+	m->level = choose_level(vcpu->vm, m);
 	for (;;) {
-		leaf = make_leaf(m);
+		leaf = make_leaf(vcpu->vm, m);
 		mark_dirty(vcpu, m, leaf);
 		r = tdp_map(vcpu, m->gfn, m->level, leaf, m->fault);
 		/* A leaf split for execution stays split, or data and code would fight for it. */
-		if (r != TDP_IN_THE_WAY || m->level == 1 || !tdp_large_noexec())
+		if (r != TDP_IN_THE_WAY || m->level == 1 || !tdp_large_noexec(vcpu->vm))
 			break;
 		m->level--;
 	}

@@ -18,11 +18,12 @@ MODULE_PARM_DESC(nx_huge_pages,
 
 /*
  * Machine Check Error on Page Size Change: instruction fetches through a large translation while its
- * size changes can stop the machine, so guests never get to fetch through one.
+ * size changes can stop the machine, so no guest gets to fetch through one unless somebody who may
+ * stop the machine anyway has said that this guest is trusted.
  */
-bool tdp_large_noexec(void)
+bool tdp_large_noexec(const struct vm *vm)
 {
-	return nx_huge_pages && boot_cpu_has_bug(X86_BUG_ITLB_MULTIHIT);
+	return nx_huge_pages && boot_cpu_has_bug(X86_BUG_ITLB_MULTIHIT) && !vm->caps.exec_huge_pages;
 }
 
 /* As the CPU says it: boot_cpu_data has it less the bits of memory encryption. */

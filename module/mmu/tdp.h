@@ -133,6 +133,6 @@ void tdp_zap_finish(struct vm *vm, struct tdp_zap *zap);
 void tdp_free_all(struct vm *vm);
 
 /* Module parameter: large leaves are not executable (iTLB multihit erratum). */
-bool tdp_large_noexec(void);
+bool tdp_large_noexec(const struct vm *vm);
 
 #endif

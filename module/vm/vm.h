@@ -186,6 +186,7 @@ struct vm {
 		bool x2apic_32bit_ids;
 		bool x2apic_broadcast_quirk_disabled;
 		bool exit_on_emulation_error;
+		bool exec_huge_pages;		/* trusted with the iTLB multihit erratum */
 		u32 user_space_msr_mask;	/* KVM_MSR_EXIT_REASON_* */
 		bool platform_info_guest_read;
 		u64 apic_bus_cycle_ns;
