@@ -11,7 +11,7 @@ TOOLS_PACKAGES="gcc gcc-14 gcc-12 g++ ccache make libc6-dev pkgconf sparse pahol
 	libelf-dev libslirp-dev libjansson-dev libncurses-dev zlib1g-dev libssl-dev
 	kmod cpio zstd xz-utils rsync squashfs-tools e2fsprogs xorriso isolinux
 	patch syslinux-common busybox-static qemu-system-x86 seabios ovmf bochsbios vgabios
-	mandoc"
+	mandoc uuid-dev"
 
 HOST_PACKAGES="kmod procps iproute2 iputils-ping qemu-system-x86 seabios ovmf
 	libslirp0 libjansson4 libncurses6 libelf1t64 zlib1g trace-cmd strace kexec-tools
