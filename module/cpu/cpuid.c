@@ -392,7 +392,7 @@ static int fill_kvm_signature(struct list *l, struct kvm_cpuid_entry2 *e)
 	(BIT(KVM_FEATURE_CLOCKSOURCE) | BIT(KVM_FEATURE_NOP_IO_DELAY) |	\
 	 BIT(KVM_FEATURE_CLOCKSOURCE2) | BIT(KVM_FEATURE_CLOCKSOURCE_STABLE_BIT) | \
 	 BIT(KVM_FEATURE_PV_UNHALT) | BIT(KVM_FEATURE_PV_SEND_IPI) |	\
-	 BIT(KVM_FEATURE_POLL_CONTROL))
+	 BIT(KVM_FEATURE_POLL_CONTROL) | BIT(KVM_FEATURE_PV_SCHED_YIELD))
 
 static int fill_kvm_features(struct list *l, struct kvm_cpuid_entry2 *e)
 {

@@ -3,6 +3,8 @@
  * What a guest's exits mean, whatever the vendor: the vendor decodes, these act. All return enum run_next
  * or -errno, and run inside a burst unless they answer RUN_SLOW.
  */
+#include <linux/sched.h>
+#include <linux/sched/task.h>
 #include <asm/msr-index.h>
 
 #include "cpu/cpuid.h"
@@ -283,6 +285,24 @@ int vcpu_handle_xsetbv(struct vcpu *vcpu)
 	return done(vcpu);
 }
 
+/*
+ * KVM_HC_SCHED_YIELD: the guest waits for a vCPU that does not run, an IPI's target for instance. Give
+ * its thread the rest of ours; yield_to() knows whether it waits for a CPU at all.
+ */
+static void yield_to_vcpu(struct vcpu *target)
+{
+	struct task_struct *task;
+
+	spin_lock(&target->pid_lock);
+	task = get_pid_task(target->pid, PIDTYPE_PID);
+	spin_unlock(&target->pid_lock);
+	if (!task)
+		return;
+	if (task != current)
+		yield_to(task, true);
+	put_task_struct(task);
+}
+
 /* KVM's hypercalls. A result of -KVM_ENOSYS tells the guest that there is none of that number. */
 static long hypercall(struct vcpu *vcpu, u64 nr, u64 a0, u64 a1, u64 a2, u64 a3, bool is_64bit)
 {
@@ -300,6 +320,13 @@ static long hypercall(struct vcpu *vcpu, u64 nr, u64 a0, u64 a1, u64 a2, u64 a3,
 			vcpu_wake(target);
 		}
 		return 0;
+	case KVM_HC_SCHED_YIELD:
+		if (!guest_pv_has(vcpu, KVM_FEATURE_PV_SCHED_YIELD))
+			break;
+		target = lapic_find(vcpu->vm, a0);
+		if (target)
+			yield_to_vcpu(target);
+		return 0;
 	case KVM_HC_SEND_IPI:
 		if (!guest_pv_has(vcpu, KVM_FEATURE_PV_SEND_IPI))
 			break;
@@ -315,6 +342,8 @@ int vcpu_handle_hypercall(struct vcpu *vcpu)
 	bool is_64bit = vcpu_is_64bit(vcpu);
 	long ret;
 
+	if ((u32)nr == KVM_HC_SCHED_YIELD && vcpu->in_burst)
+		return RUN_SLOW;
 	vcpu->stats.hypercalls++;
 	if (!is_64bit) {
 		nr = (u32)nr;
