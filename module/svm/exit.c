@@ -341,6 +341,7 @@ static int (*const svm_handlers[])(struct vcpu *vcpu) = {
 	[SVM_EXIT_WRITE_DR0 ... SVM_EXIT_WRITE_DR0 + 15] = svm_handle_dr,
 	[SVM_EXIT_EXCP_BASE + EXC_DB]		= svm_handle_db,
 	[SVM_EXIT_EXCP_BASE + EXC_BP]		= svm_handle_bp,
+	[SVM_EXIT_EXCP_BASE + EXC_UD]		= vcpu_handle_ud,
 	[SVM_EXIT_EXCP_BASE + EXC_AC]		= svm_handle_ac,
 	[SVM_EXIT_EXCP_BASE + EXC_MC]		= svm_handle_mc,
 	[SVM_EXIT_INTR]				= svm_handle_intr,

@@ -30,11 +30,12 @@ void svm_cleanup_maps(void)
 
 /*
  * Intercepted whatever the guest and its VMM do. #DB and #AC among them: a guest whose delivery of either
- * raises the same again keeps the CPU in microcode for ever, where no host interrupt reaches it.
+ * raises the same again keeps the CPU in microcode for ever, where no host interrupt reaches it. #UD:
+ * the other vendor's hypercall instruction.
  */
 static const u8 svm_always[] = {
 	ICPT_CR0_SEL_WRITE, ICPT_CR4_WRITE, ICPT_CR8_WRITE,
-	ICPT_EXCEPTION + EXC_DB, ICPT_EXCEPTION + EXC_MC, ICPT_EXCEPTION + EXC_AC,
+	ICPT_EXCEPTION + EXC_DB, ICPT_EXCEPTION + EXC_UD, ICPT_EXCEPTION + EXC_MC, ICPT_EXCEPTION + EXC_AC,
 	ICPT_INTR, ICPT_NMI, ICPT_SMI, ICPT_INIT,
 	ICPT_RDPMC, ICPT_CPUID, ICPT_INVD, ICPT_INVLPGA, ICPT_IOIO, ICPT_MSR,
 	ICPT_TASK_SWITCH, ICPT_SHUTDOWN,

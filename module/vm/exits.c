@@ -581,8 +581,29 @@ int vcpu_access_failed(struct vcpu *vcpu, int err, const struct mmu_exception *e
 	return RUN_GUEST;
 }
 
-/* #UD in the guest: VMCALL on AMD, VMMCALL on Intel are the other vendor's hypercalls; see vm/emulate.c. */
+/*
+ * vcpu_handle_ud - #UD in the guest
+ *
+ * A guest that came from a CPU of the other vendor may have that one's hypercall instruction in its
+ * code. As upstream, put this CPU's in its place and let it run again, unless the VMM has switched
+ * KVM_X86_QUIRK_FIX_HYPERCALL_INSN off. Everything else is the guest's own fault.
+ */
 int vcpu_handle_ud(struct vcpu *vcpu)
 {
-	return inject_ud(vcpu);
+	static const u8 vmcall[] = { 0x0f, 0x01, 0xc1 }, vmmcall[] = { 0x0f, 0x01, 0xd9 };
+	bool amd = boot_cpu_has(X86_FEATURE_VMMCALL);
+	u64 linear = vcpu_linear_rip(vcpu), user = vcpu_cpl(vcpu) == 3 ? PF_USER : 0, gpa;
+	u8 insn[sizeof(vmcall)];
+	struct mmu_exception e;
+	int err;
+
+	if (READ_ONCE(vcpu->vm->caps.disabled_quirks) & KVM_X86_QUIRK_FIX_HYPERCALL_INSN)
+		return inject_ud(vcpu);
+	err = mmu_read_gva(vcpu, linear, insn, sizeof(insn), PF_FETCH | user, &e, &gpa);
+	if (err == -EAGAIN)
+		return RUN_SLOW;
+	if (err || memcmp(insn, amd ? vmcall : vmmcall, sizeof(insn)))
+		return inject_ud(vcpu);
+	err = mmu_write_gva(vcpu, linear, amd ? vmmcall : vmcall, sizeof(insn), PF_WRITE | user, &e, &gpa);
+	return err ? vcpu_access_failed(vcpu, err, &e) : RUN_GUEST;
 }
