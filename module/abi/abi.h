@@ -55,6 +55,7 @@ int abi_vcpu_stats_fd(struct vcpu *vcpu);
 
 /* abi/lists.c: the ioctls with a list of any length behind a header. */
 int abi_get_cpuid_list(unsigned int cmd, struct kvm_cpuid2 __user *list);
+int abi_get_hv_cpuid(struct vcpu *vcpu, struct kvm_cpuid2 __user *list);	/* @vcpu NULL: the system fd */
 int abi_set_cpuid(struct vcpu *vcpu, struct kvm_cpuid __user *list);
 int abi_set_cpuid2(struct vcpu *vcpu, struct kvm_cpuid2 __user *list);
 int abi_get_cpuid2(struct vcpu *vcpu, struct kvm_cpuid2 __user *list);

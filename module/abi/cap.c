@@ -15,6 +15,7 @@
 
 #include "abi/abi.h"
 #include "irq/irq.h"
+#include "pv/hyperv.h"
 #include "vm/vm.h"
 
 /**
@@ -179,6 +180,21 @@ static int enable_enforce_pv(struct vcpu *vcpu, const struct kvm_enable_cap *cap
 {
 	vcpu->cpu_state.pv_enforce = cap->args[0];
 	return 0;
+}
+
+static int enable_hv_synic(struct vcpu *vcpu, const struct kvm_enable_cap *cap)
+{
+	return hv_enable_synic(vcpu, false);
+}
+
+static int enable_hv_synic2(struct vcpu *vcpu, const struct kvm_enable_cap *cap)
+{
+	return cap->args[0] ? -EINVAL : hv_enable_synic(vcpu, true);
+}
+
+static int enable_hv_enforce_cpuid(struct vcpu *vcpu, const struct kvm_enable_cap *cap)
+{
+	return hv_enforce_cpuid(vcpu, cap->args[0]);
 }
 
 static int enable_platform_info(struct vm *vm, const struct kvm_enable_cap *cap)
@@ -395,6 +411,21 @@ static const struct capability capabilities[] = {
 	ON(IOEVENTFD_ANY_LENGTH),
 	VALUE(COALESCED_MMIO, KVM_COALESCED_MMIO_PAGE_OFFSET),
 	ON(COALESCED_PIO),
+
+	/* Enlightenments. */
+	ON(HYPERV),
+	ON(HYPERV_VAPIC),
+	ON(HYPERV_SPIN),
+	ON(HYPERV_TIME),
+	ENABLE_VCPU(HYPERV_SYNIC, 1, enable_hv_synic),
+	ENABLE_VCPU(HYPERV_SYNIC2, 1, enable_hv_synic2),
+	ON(HYPERV_VP_INDEX),
+	ON(HYPERV_EVENTFD),
+	ON(HYPERV_TLBFLUSH),
+	ON(HYPERV_SEND_IPI),
+	ON(HYPERV_CPUID),
+	ON(SYS_HYPERV_CPUID),
+	ENABLE_VCPU(HYPERV_ENFORCE_CPUID, 1, enable_hv_enforce_cpuid),
 };
 
 static const struct capability *find_capability(u64 cap)

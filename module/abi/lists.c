@@ -7,7 +7,8 @@
 #include <linux/uaccess.h>
 
 #include "abi/abi.h"
-#include "vm/vm.h"
+#include "irq/irq.h"
+#include "pv/hyperv.h"
 
 #define MAX_CPUID_ENTRIES	256
 /* What VMMs have room for; the table of MSRs is kept below it. */
@@ -59,6 +60,22 @@ int abi_get_cpuid_list(unsigned int cmd, struct kvm_cpuid2 __user *list)
 		r = -EFAULT;
 	kvfree(entries);
 	return r;
+}
+
+/* KVM_GET_SUPPORTED_HV_CPUID on the system fd (@vcpu is NULL) or on a vCPU. */
+int abi_get_hv_cpuid(struct vcpu *vcpu, struct kvm_cpuid2 __user *list)
+{
+	struct kvm_cpuid_entry2 entries[HV_CPUID_ENTRIES];
+	struct kvm_cpuid2 head;
+
+	if (copy_from_user(&head, list, sizeof(head)))
+		return -EFAULT;
+	if (head.nent < HV_CPUID_ENTRIES)
+		return -E2BIG;
+	hv_cpuid_supported(entries, !vcpu || vcpu->lapic);
+	if (copy_to_user(list->entries, entries, sizeof(entries)))
+		return -EFAULT;
+	return put_user(HV_CPUID_ENTRIES, &list->nent);
 }
 
 static int set_cpuid(struct vcpu *vcpu, struct kvm_cpuid_entry2 *entries, u32 nent)

@@ -44,6 +44,8 @@ static long system_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 	case KVM_GET_SUPPORTED_CPUID:
 	case KVM_GET_EMULATED_CPUID:
 		return abi_get_cpuid_list(cmd, argp);
+	case KVM_GET_SUPPORTED_HV_CPUID:
+		return abi_get_hv_cpuid(NULL, argp);
 	case KVM_GET_MSRS:
 		return abi_get_feature_msrs(argp);
 	case KVM_X86_GET_MCE_CAP_SUPPORTED:

@@ -545,6 +545,8 @@ static long vcpu_locked_ioctl(struct vcpu *vcpu, unsigned int cmd, unsigned long
 		return abi_set_cpuid2(vcpu, argp);
 	case KVM_GET_CPUID2:
 		return abi_get_cpuid2(vcpu, argp);
+	case KVM_GET_SUPPORTED_HV_CPUID:
+		return abi_get_hv_cpuid(vcpu, argp);
 	case KVM_GET_MSRS:
 		return abi_get_msrs(vcpu, argp);
 	case KVM_SET_MSRS:

@@ -11,6 +11,7 @@
 
 #include "abi/abi.h"
 #include "irq/irq.h"
+#include "pv/hyperv.h"
 #include "vm/vm.h"
 
 static int vm_set_region(struct vm *vm, void *arg)
@@ -167,6 +168,11 @@ static int vm_set_msr_filter(struct vm *vm, void *arg)
 	return msr_filter_set(vm, arg);
 }
 
+static int vm_hv_eventfd(struct vm *vm, void *arg)
+{
+	return hv_eventfd(vm, arg);
+}
+
 /**
  * struct vm_ioctl - a VM ioctl whose argument is one structure
  * @cmd: KVM_*
@@ -206,6 +212,7 @@ static const struct vm_ioctl vm_ioctls[] = {
 	{ KVM_SET_PIT, sizeof(struct kvm_pit_state), ARG_IN, vm_set_pit },
 	{ KVM_REINJECT_CONTROL, sizeof(struct kvm_reinject_control), ARG_IN, vm_reinject_control },
 	{ KVM_X86_SET_MSR_FILTER, sizeof(struct kvm_msr_filter), ARG_IN, vm_set_msr_filter },
+	{ KVM_HYPERV_EVENTFD, sizeof(struct kvm_hyperv_eventfd), ARG_IN, vm_hv_eventfd },
 	{ KVM_CREATE_DEVICE, sizeof(struct kvm_create_device), ARG_INOUT, vm_create_device },
 };
 

@@ -82,6 +82,7 @@ static void reset_at_power_up(struct vcpu *vcpu)
 	r->star = r->lstar = r->cstar = r->sfmask = r->kernel_gs_base = 0;
 	r->sysenter_cs = r->sysenter_esp = r->sysenter_eip = 0;
 	c->misc_features = 0;
+	cpuid_update_special(vcpu);
 	c->misc_enable = MSR_IA32_MISC_ENABLE_PEBS_UNAVAIL | MSR_IA32_MISC_ENABLE_BTS_UNAVAIL;
 	c->fpu.xcr0 = XCOMP_FP;
 	c->fpu.xss = 0;

@@ -61,6 +61,7 @@ struct cpu_state {
 	u32 nr_cpuid;
 	u16 cpuid_first[CPUID_BUCKETS];	/* by hash of the function: index of the first entry, plus one */
 	bool cpuid_stale;		/* entries do not show the registers that they follow */
+	bool cpuid_special;		/* the instruction may fault, or hide what an entry shows */
 	/* Derived from CPUID by cpuid_set(); hot flags as bits, see guest_has(). */
 	u32 feature_words[FW_NR];
 	u8 maxphyaddr;
@@ -239,6 +240,7 @@ int kvmclock_set(struct vm *vm, const struct kvm_clock_data *data);
 int kvmclock_ctrl(struct vcpu *vcpu);			/* KVM_KVMCLOCK_CTRL: -EINVAL when not set up */
 int kvmclock_update(struct vcpu *vcpu);			/* REQ_CLOCK_UPDATE; may sleep */
 void kvmclock_master_update(struct vm *vm);		/* REQ_MASTERCLOCK */
+void kvmclock_refresh(struct vcpu *vcpu);		/* ask for that, and so for REQ_CLOCK_UPDATE of all */
 void steal_time_update(struct vcpu *vcpu);		/* REQ_STEAL_UPDATE; may sleep */
 
 #endif

@@ -27,6 +27,9 @@ u32 *cpuid_entry_reg(struct kvm_cpuid_entry2 *e, enum cpuid_reg reg);
 /* What cpuid_update_runtime() looks at has changed. */
 void cpuid_mark_stale(struct vcpu *vcpu);
 
+/* What may keep the CPUID instruction from just showing an entry has changed. */
+void cpuid_update_special(struct vcpu *vcpu);
+
 /* CPUID as of vCPU creation: none, and what follows from that. */
 void cpuid_vcpu_init(struct vcpu *vcpu);
 void cpuid_vcpu_destroy(struct vcpu *vcpu);

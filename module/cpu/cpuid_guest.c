@@ -10,6 +10,7 @@
 #include "cpu/cpuid.h"
 #include "cpu/xsave.h"
 #include "irq/irq.h"
+#include "pv/hyperv.h"
 #include "vm/ops.h"
 
 #include <uapi/asm/kvm_para.h>
@@ -23,6 +24,8 @@ static const u32 amd_signatures[][3] = {
 
 /* Without leaf 80000008h: what the first CPUs with PAE had. */
 #define DEFAULT_MAXPHYADDR	36
+/* Leaf 80000007h, EDX: the TSC runs at one rate, whatever the CPU's state. */
+#define CPUID_INVARIANT_TSC	BIT(8)
 /* The most that page tables have room for, whatever user space says. */
 #define ARCH_MAXPHYADDR		52
 
@@ -228,6 +231,17 @@ static void derive(struct vcpu *vcpu)
 	c->vendor_amd = is_amd_signature(find(c, 0, 0));
 	c->maxphyaddr = maxphyaddr(c);
 	cpu_reserved_controls(c->feature_words, &c->cr4_reserved, &c->efer_reserved);
+	hv_cpuid_changed(vcpu);
+	cpuid_update_special(vcpu);
+}
+
+/* CPUID's handler answers all other vCPUs by a look at the entry. */
+void cpuid_update_special(struct vcpu *vcpu)
+{
+	struct cpu_state *c = &vcpu->cpu_state;
+
+	c->cpuid_special = c->misc_features & MSR_MISC_FEATURES_ENABLES_CPUID_FAULT ||
+			   c->hwcr & HWCR_CPUID_USER_DIS || hv_may_hide_invariant_tsc(vcpu);
 }
 
 /* 0 or what upstream says to entries that no guest can have. */
@@ -296,7 +310,7 @@ int cpuid_set(struct vcpu *vcpu, struct kvm_cpuid_entry2 *entries, u32 nent)
 		derive_kvm_features(vcpu);
 		err = same_entries(c, &old) ? 0 : -EINVAL;
 	} else {
-		err = check(c);
+		err = check(c) ?: hv_cpuid_prepare(vcpu);
 		if (!err) {
 			derive(vcpu);
 			vendor->cpuid_changed(vcpu);
@@ -358,6 +372,8 @@ void cpuid_query(struct vcpu *vcpu, u32 *eax, u32 *ebx, u32 *ecx, u32 *edx)
 		*ebx = e->ebx;
 		*ecx = e->ecx;
 		*edx = e->edx;
+		if (function == 0x80000007 && hv_hides_invariant_tsc(vcpu))
+			*edx &= ~CPUID_INVARIANT_TSC;
 		return;
 	}
 	*eax = *ebx = *ecx = *edx = 0;

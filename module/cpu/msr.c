@@ -20,7 +20,7 @@ static bool exists_here(const struct msr_desc *d)
 
 /*
  * Which row an MSR is in, by the lower bits of its number: every RDMSR and WRMSR that exits looks. Where MSRs
- * meet, the one that comes first in the table has the place, and the others are found by the search.
+ * meet, the one that comes last in the table has the place, and the others are found by the search.
  */
 #define MSR_HINTS	4096
 static u8 row_hint[MSR_HINTS];
@@ -35,7 +35,7 @@ static void fill_hints(void)
 	unsigned int i;
 	u32 msr;
 
-	for (i = msr_table_size; i-- > 0;)
+	for (i = 0; i < msr_table_size; i++)
 		for (msr = msr_table[i].first; msr <= msr_table[i].last; msr++)
 			row_hint[hint_of(msr)] = i;
 }

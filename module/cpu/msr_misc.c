@@ -324,6 +324,7 @@ int msr_set_misc_features(struct vcpu *vcpu, struct msr_access *a)
 	if (a->value & ~valid)
 		return -EINVAL;
 	c->misc_features = a->value;
+	cpuid_update_special(vcpu);
 	return 0;
 }
 
@@ -394,6 +395,7 @@ int msr_set_hwcr(struct vcpu *vcpu, struct msr_access *a)
 	if (value & ~valid)
 		return -EINVAL;
 	vcpu->cpu_state.hwcr = value;
+	cpuid_update_special(vcpu);
 	return 0;
 }
 

@@ -9,6 +9,7 @@
 
 #include "cpu/cpuid.h"
 #include "cpu/msr.h"
+#include "pv/hyperv.h"
 #include "vm/ops.h"
 
 #include <uapi/asm/kvm_para.h>
@@ -20,6 +21,8 @@
 #define IGNORED			.set = msr_set_ignored
 #define STORED(member)		.field = offsetof(struct cpu_state, member), .get = msr_get_stored
 #define IN_REGS(member, of)	.field = offsetof(struct regs, member), .group = of, .get = msr_get_reg
+
+#define HYPERV			.get = hv_msr_get, .set = hv_msr_set
 
 #define VCNT			8	/* variable-range MTRRs: VCNT of MTRRcap */
 
@@ -117,6 +120,44 @@ const struct msr_desc msr_table[] = {
 	  .set = msr_set_x2apic },
 	{ ROW(MSR_IA32_XSS), .feature = FEAT_XSAVES, .field = offsetof(struct cpu_state, fpu.xss),
 	  .get = msr_get_stored, .set = msr_set_xss },
+	/* Enlightenments. */
+	{ ROW(HV_MSR_GUEST_OS_ID), HYPERV, .flags = MSR_LISTED },
+	{ ROW(HV_MSR_HYPERCALL), HYPERV, .flags = MSR_LISTED },
+	{ ROW(HV_MSR_VP_INDEX), HYPERV, .flags = MSR_LISTED },
+	{ ROW(HV_MSR_RESET), HYPERV, .flags = MSR_LISTED | MSR_EFFECT },
+	{ ROW(HV_MSR_VP_RUNTIME), HYPERV, .flags = MSR_LISTED },
+	{ ROW(HV_MSR_REF_COUNT), HYPERV, .flags = MSR_LISTED },
+	{ ROW(HV_MSR_REF_TSC), HYPERV, .flags = MSR_LISTED | MSR_EFFECT },
+	{ ROW(HV_MSR_TSC_FREQUENCY), HYPERV, .flags = MSR_LISTED },
+	{ ROW(HV_MSR_APIC_FREQUENCY), HYPERV, .flags = MSR_LISTED },
+	{ RANGE(HV_MSR_APIC, HV_MSR_EOI, HV_MSR_TPR), HYPERV, .flags = MSR_EFFECT },
+	{ ROW(HV_MSR_VP_ASSIST), HYPERV, .flags = MSR_LISTED | MSR_EFFECT },
+	{ ROW(HV_MSR_SCONTROL), HYPERV, .flags = MSR_LISTED | MSR_EFFECT },
+	{ RANGE(HV_MSR_SYNIC, HV_MSR_SVERSION, HV_MSR_EOM), HYPERV, .flags = MSR_EFFECT },
+	{ RANGE(HV_MSR_SINT, HV_MSR_SINT0, HV_MSR_SINT15), HYPERV },
+	{ ROW(HV_MSR_STIMER0_CONFIG), HYPERV, .flags = MSR_LISTED | MSR_EFFECT },
+	{ RANGE(HV_MSR_STIMER, HV_MSR_STIMER0_CONFIG + 1, HV_MSR_STIMER3_COUNT), HYPERV,
+	  .flags = MSR_EFFECT },
+	{ ROW(HV_MSR_DEBUG_CONTROL), HYPERV, .flags = MSR_LISTED | MSR_EFFECT },
+	{ ROW(HV_MSR_DEBUG_STATUS), HYPERV, .flags = MSR_LISTED },
+	{ ROW(HV_MSR_DEBUG_SEND), HYPERV, .flags = MSR_LISTED },
+	{ ROW(HV_MSR_DEBUG_RECV), HYPERV, .flags = MSR_LISTED },
+	{ ROW(HV_MSR_DEBUG_PENDING), HYPERV, .flags = MSR_LISTED | MSR_EFFECT },
+	{ ROW(HV_MSR_DEBUG_OPTIONS), HYPERV, .flags = MSR_LISTED },
+	{ ROW(HV_MSR_CRASH_P0), HYPERV, .flags = MSR_LISTED },
+	{ RANGE(HV_MSR_CRASH_P1, HV_MSR_CRASH_P0 + 1, HV_MSR_CRASH_P0 + 1), HYPERV,
+	  .flags = MSR_LISTED },
+	{ RANGE(HV_MSR_CRASH_P2, HV_MSR_CRASH_P0 + 2, HV_MSR_CRASH_P0 + 2), HYPERV,
+	  .flags = MSR_LISTED },
+	{ RANGE(HV_MSR_CRASH_P3, HV_MSR_CRASH_P0 + 3, HV_MSR_CRASH_P0 + 3), HYPERV,
+	  .flags = MSR_LISTED },
+	{ RANGE(HV_MSR_CRASH_P4, HV_MSR_CRASH_P0 + 4, HV_MSR_CRASH_P0 + 4), HYPERV,
+	  .flags = MSR_LISTED },
+	{ ROW(HV_MSR_CRASH_CTL), HYPERV, .flags = MSR_LISTED | MSR_EFFECT },
+	{ ROW(HV_MSR_REENLIGHTENMENT), HYPERV, .flags = MSR_LISTED },
+	{ ROW(HV_MSR_TSC_EMULATION_CONTROL), HYPERV, .flags = MSR_LISTED },
+	{ ROW(HV_MSR_TSC_EMULATION_STATUS), HYPERV, .flags = MSR_LISTED },
+	{ ROW(HV_MSR_TSC_INVARIANT), HYPERV, .flags = MSR_LISTED },
 	{ ROW(MSR_KVM_WALL_CLOCK_NEW), .flags = MSR_LISTED | MSR_STRICT | MSR_EFFECT,
 	  .feature = MSR_PV_FEATURE(KVM_FEATURE_CLOCKSOURCE2),
 	  .get = msr_get_wall_clock, .set = msr_set_wall_clock },

@@ -121,6 +121,9 @@ void irq_unregister_ack(struct vm *vm, struct irq_ack_notifier *n);	/* sleeps un
 bool irq_has_ack_notifier(struct vm *vm, u32 chip, u32 pin);
 /* @chip, @pin as in the routing table; the slave PIC's pins are 8 to 15. No lock of irq/ is held. */
 void irq_notify_acked(struct vm *vm, u32 chip, u32 pin);
+void irq_notify_acked_gsi(struct vm *vm, u32 gsi);
+/* Virtual processors or their SINTs have changed: who is told of their EOIs. Takes vm_irq->lock. */
+void irq_sints_changed(struct vm *vm);
 
 /*
  * Local APIC. Under vcpu->mutex unless said otherwise.
@@ -163,6 +166,18 @@ bool lapic_accept_events(struct vcpu *vcpu);
 bool lapic_has_init_or_sipi(struct vcpu *vcpu);
 void lapic_pend_sipi(struct vcpu *vcpu);	/* KVM_SET_MP_STATE with SIPI_RECEIVED */
 void lapic_set_sipi_vector(struct vcpu *vcpu, u8 vector);	/* KVM_SET_VCPU_EVENTS */
+
+/*
+ * A fixed, edge-triggered interrupt for one vCPU, as an IPI. True: its APIC has taken it. @source: as for
+ * irq_deliver(). Any context.
+ */
+bool lapic_send_vector(struct vcpu *vcpu, u8 vector, struct vcpu *source);
+/*
+ * The registers by MSRs of a paravirtual interface, whatever the APIC's mode: as lapic_msr_read() and
+ * lapic_msr_write(), the ICR in one piece.
+ */
+int lapic_hv_read(struct vcpu *vcpu, u32 reg, u64 *value);
+int lapic_hv_write(struct vcpu *vcpu, u32 reg, u64 value);
 
 /* The vector of KVM_EXIT_IOAPIC_EOI after REQ_IOAPIC_EOI_EXIT. */
 u8 lapic_pending_ioapic_eoi(struct vcpu *vcpu);

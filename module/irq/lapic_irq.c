@@ -4,6 +4,7 @@
  */
 #include "irq/chips.h"
 #include "irq/lapic.h"
+#include "pv/hyperv.h"
 
 /*
  * The bit first, the hint second; lapic_lower_hint() does it the other way round. So when the search
@@ -102,6 +103,13 @@ bool lapic_accept(struct lapic *apic, const struct irq_msg *msg, struct vcpu *so
 	}
 }
 
+bool lapic_send_vector(struct vcpu *vcpu, u8 vector, struct vcpu *source)
+{
+	const struct irq_msg msg = { .vector = vector, .delivery_mode = APIC_DM_FIXED_, .assert = true };
+
+	return lapic_accept(vcpu->lapic, &msg, source);
+}
+
 /* An interrupt of the APIC's own: timer, LINT0, ... Any context. */
 bool lapic_local_deliver(struct lapic *apic, int lvt)
 {
@@ -179,6 +187,11 @@ int irq_take(struct vcpu *vcpu)
 		return -1;
 	clear_bit(vector % 32, lapic_bits(apic, APIC_IRR, vector));
 	lapic_lower_hint(apic);
+	/* An interrupt that is never in service does not hold back the next. */
+	if (unlikely(vcpu->hv) && hv_synic_auto_eoi(vcpu, vector)) {
+		lapic_recheck(apic);
+		return vector;
+	}
 	__set_bit(vector % 32, lapic_bits(apic, APIC_ISR, vector));
 	apic->isr_highest = vector;
 	return vector;
@@ -262,6 +275,8 @@ void lapic_eoi(struct lapic *apic)
 	__clear_bit(vector % 32, lapic_bits(apic, APIC_ISR, vector));
 	apic->isr_highest = vector ? apic_highest_upto(apic->regs, APIC_ISR, vector - 1) : -1;
 	lapic_recheck(apic);
+	if (unlikely(apic->vcpu->hv))
+		hv_synic_eoi(apic->vcpu, vector);
 	send_eoi(apic, vector);
 }
 

@@ -205,8 +205,29 @@ static int write_x2apic_icr(struct lapic *apic, u64 value)
 	trace_apic(vcpu->id, true, APIC_ICR, value);
 	lapic_set_reg(apic, APIC_ICR, value);
 	lapic_set_reg(apic, APIC_ICR2, value >> 32);
-	send_ipi(apic, value, value >> 32);
+	send_ipi(apic, value, lapic_in_x2apic(apic) ? value >> 32 : GET_XAPIC_DEST_FIELD((u32)(value >> 32)));
 	return 0;
+}
+
+static int read_by_msr(struct lapic *apic, u32 reg, u64 *value)
+{
+	u32 low;
+
+	if (reg_read(apic, reg, &low))
+		return -EINVAL;
+	*value = low;
+	if (reg == APIC_ICR)
+		*value |= (u64)lapic_reg(apic, APIC_ICR2) << 32;
+	return 0;
+}
+
+static int write_by_msr(struct lapic *apic, u32 reg, u64 value)
+{
+	if (reg == APIC_ICR)
+		return write_x2apic_icr(apic, value);
+	if (value >> 32)
+		return -EINVAL;
+	return reg_write(apic, reg, value);
 }
 
 static bool msr_to_reg(struct vcpu *vcpu, u32 msr, u32 *reg)
@@ -217,27 +238,26 @@ static bool msr_to_reg(struct vcpu *vcpu, u32 msr, u32 *reg)
 
 int lapic_msr_read(struct vcpu *vcpu, u32 msr, u64 *value)
 {
-	u32 reg, low;
+	u32 reg;
 
-	if (!msr_to_reg(vcpu, msr, &reg) || reg_read(vcpu->lapic, reg, &low))
-		return -EINVAL;
-	*value = low;
-	if (reg == APIC_ICR)
-		*value |= (u64)lapic_reg(vcpu->lapic, APIC_ICR2) << 32;
-	return 0;
+	return msr_to_reg(vcpu, msr, &reg) ? read_by_msr(vcpu->lapic, reg, value) : -EINVAL;
 }
 
 int lapic_msr_write(struct vcpu *vcpu, u32 msr, u64 value, bool host)
 {
 	u32 reg;
 
-	if (!msr_to_reg(vcpu, msr, &reg))
-		return -EINVAL;
-	if (reg == APIC_ICR)
-		return write_x2apic_icr(vcpu->lapic, value);
-	if (value >> 32)
-		return -EINVAL;
-	return reg_write(vcpu->lapic, reg, value);
+	return msr_to_reg(vcpu, msr, &reg) ? write_by_msr(vcpu->lapic, reg, value) : -EINVAL;
+}
+
+int lapic_hv_read(struct vcpu *vcpu, u32 reg, u64 *value)
+{
+	return vcpu->lapic ? read_by_msr(vcpu->lapic, reg, value) : -EINVAL;
+}
+
+int lapic_hv_write(struct vcpu *vcpu, u32 reg, u64 value)
+{
+	return vcpu->lapic ? write_by_msr(vcpu->lapic, reg, value) : -EINVAL;
 }
 
 /*

@@ -10,6 +10,7 @@
 
 #include "irq/chips.h"
 #include "irq/lapic.h"
+#include "pv/hyperv.h"
 
 #define NR_CHIPS	KVM_NR_IRQCHIPS
 
@@ -18,12 +19,20 @@ struct irq_route {
 	u32 type;			/* KVM_IRQ_ROUTING_* */
 	u16 next;			/* index of the GSI's next route, plus 1 */
 	u8 chip, pin;			/* IRQCHIP; the slave PIC's pins are 8 to 15 */
-	u32 address_lo, address_hi, data;	/* MSI */
+	union {
+		struct {
+			u32 address_lo, address_hi, data;	/* MSI */
+		};
+		struct {
+			u32 vp, sint;				/* HV_SINT */
+		};
+	};
 };
 
 /* A routing table, constant once published. */
 struct irq_table {
 	u32 nr_gsis;
+	bool has_sints;			/* some route is a SINT */
 	u16 *heads;			/* per GSI, index of its first route, plus 1 */
 	s16 gsi_of[NR_CHIPS][IOAPIC_PINS];	/* the GSI that leads to a pin, or -1 */
 	struct irq_route routes[];
@@ -94,6 +103,8 @@ int irq_send_msi(struct vm *vm, const struct kvm_msi *msi)
 
 static int set_route(struct vm *vm, const struct irq_route *r, int source, bool level)
 {
+	if (r->type == KVM_IRQ_ROUTING_HV_SINT)
+		return level ? hv_synic_set_irq(vm, r->vp, r->sint) : -1;
 	if (r->type == KVM_IRQ_ROUTING_MSI)
 		return level ? send_msi(vm, r->address_lo, r->address_hi, r->data) : -1;
 	if (r->chip == KVM_IRQCHIP_IOAPIC)
@@ -165,6 +176,17 @@ void irq_notify_acked(struct vm *vm, u32 chip, u32 pin)
 	idx = srcu_read_lock(&vm->irq_srcu);
 	gsi = pin_gsi(vm, chip, pin);
 	for_each_notifier(n, vm, gsi)
+		n->acked(n);
+	srcu_read_unlock(&vm->irq_srcu, idx);
+}
+
+void irq_notify_acked_gsi(struct vm *vm, u32 gsi)
+{
+	struct irq_ack_notifier *n;
+	int idx;
+
+	idx = srcu_read_lock(&vm->irq_srcu);
+	for_each_notifier(n, vm, (int)gsi)
 		n->acked(n);
 	srcu_read_unlock(&vm->irq_srcu, idx);
 }
@@ -315,6 +337,11 @@ static int check_route(const struct vm_irq *irq, const struct kvm_irq_routing_en
 		r->address_hi = e->u.msi.address_hi;
 		r->data = e->u.msi.data;
 		return 0;
+	case KVM_IRQ_ROUTING_HV_SINT:
+		/* Neither has to be there: it is looked for when the interrupt comes. */
+		r->vp = e->u.hv_sint.vcpu;
+		r->sint = e->u.hv_sint.sint;
+		return e->flags ? -EINVAL : 0;
 	default:
 		return -EINVAL;
 	}
@@ -376,6 +403,8 @@ static struct irq_table *build_table(const struct vm_irq *irq, const struct kvm_
 			break;
 		route->next = t->heads[gsi];
 		t->heads[gsi] = i + 1;
+		if (route->type == KVM_IRQ_ROUTING_HV_SINT)
+			t->has_sints = true;
 		if (route->type == KVM_IRQ_ROUTING_IRQCHIP)
 			t->gsi_of[route->chip][array_index_nospec(route->pin, IOAPIC_PINS)] = gsi;
 	}
@@ -384,6 +413,42 @@ static struct irq_table *build_table(const struct vm_irq *irq, const struct kvm_
 		return ERR_PTR(r);
 	}
 	return t;
+}
+
+/* With irq->lock. Tell every SynIC which GSIs its SINTs are, so that its EOIs find the notifiers. */
+static void publish_sints(struct vm *vm, const struct irq_table *t)
+{
+	const struct irq_route *r;
+	struct vcpu_hv *hv;
+	struct vcpu *vcpu;
+	int gsis[HV_SINTS];
+	u32 gsi;
+	int i;
+
+	vm_for_each_vcpu(i, vcpu, vm) {
+		hv = vcpu_hv_get(vcpu);
+		if (!hv)
+			continue;
+		memset(gsis, 0xff, sizeof(gsis));
+		for (gsi = 0; t->has_sints && gsi < t->nr_gsis; gsi++)
+			for_each_route(r, t, gsi)
+				if (r->type == KVM_IRQ_ROUTING_HV_SINT && r->vp == hv_vp_index(vcpu) &&
+				    r->sint < HV_SINTS)
+					gsis[array_index_nospec(r->sint, HV_SINTS)] = gsi;
+		hv_synic_set_gsis(hv, gsis);
+		cond_resched();
+	}
+}
+
+void irq_sints_changed(struct vm *vm)
+{
+	struct vm_irq *irq = vm->irq;
+
+	if (!irqchip_in_kernel_apic(vm))
+		return;
+	mutex_lock(&irq->lock);
+	publish_sints(vm, rcu_dereference_protected(irq->table, lockdep_is_held(&irq->lock)));
+	mutex_unlock(&irq->lock);
 }
 
 /**
@@ -412,6 +477,8 @@ int irq_set_routing(struct vm *vm, const struct kvm_irq_routing_entry *entries, 
 		ioapic_update_eoi_vectors(&irq->ioapic);
 	else
 		collect_split_vectors(irq, new);
+	if (new->has_sints || old->has_sints)
+		publish_sints(vm, new);
 	mutex_unlock(&irq->lock);
 
 	synchronize_srcu_expedited(&vm->irq_srcu);

@@ -19,6 +19,7 @@
 #include "cpu/msr.h"
 #include "cpu/timescale.h"
 #include "cpu/tsc.h"
+#include "pv/hyperv.h"
 #include "vm/ops.h"
 
 #include <uapi/asm/kvm_para.h>
@@ -108,8 +109,25 @@ void kvmclock_master_update(struct vm *vm)
 	if (stale)
 		take_master(vm);
 	raw_spin_unlock_irqrestore(&clock->lock, flags);
-	if (stale)
-		update_all_pages(vm);
+	if (!stale)
+		return;
+	hv_tsc_page_stale(vm);
+	update_all_pages(vm);
+}
+
+/**
+ * kvmclock_refresh - take a new reference and rewrite all pages, before this vCPU runs again
+ * @vcpu: the vCPU
+ */
+void kvmclock_refresh(struct vcpu *vcpu)
+{
+	struct vm_clock *clock = &vcpu->vm->clock;
+	unsigned long flags;
+
+	raw_spin_lock_irqsave(&clock->lock, flags);
+	clock->master_stale = true;
+	raw_spin_unlock_irqrestore(&clock->lock, flags);
+	vcpu_request(vcpu, REQ_MASTERCLOCK);
 }
 
 /* One instant on the guest's TSC and on kvmclock. */
@@ -158,12 +176,16 @@ int kvmclock_update(struct vcpu *vcpu)
 	struct pvclock_vcpu_time_info page = {}, old;
 	struct timescale scale;
 
-	if (!(c->system_time_msr & KVM_MSR_ENABLED) || vm_read(vcpu->vm, gpa, &old, sizeof(old)))
+	if (!(c->system_time_msr & KVM_MSR_ENABLED) && !vcpu->vm->hv)
 		return 0;
 	scale = guest_tsc_to_ns(c);
 	reference(vcpu, &page);
 	page.tsc_shift = scale.shift;
 	page.tsc_to_system_mul = scale.mul;
+	hv_tsc_page_update(vcpu, &page);
+
+	if (!(c->system_time_msr & KVM_MSR_ENABLED) || vm_read(vcpu->vm, gpa, &old, sizeof(old)))
+		return 0;
 	/* The guest clears it when it has noticed. */
 	page.flags |= old.flags & PVCLOCK_GUEST_STOPPED;
 	if (c->guest_stopped)
@@ -254,6 +276,7 @@ int kvmclock_set(struct vm *vm, const struct kvm_clock_data *data)
 	/* Relative to what the pages use: a small target must not make them negative. */
 	clock->kvmclock_offset = target - (clock->use_master ? clock->master_ns : kvmclock_base_ns());
 	raw_spin_unlock_irqrestore(&clock->lock, flags);
+	hv_tsc_page_stale(vm);
 	update_all_pages(vm);
 	return 0;
 }

@@ -9,6 +9,7 @@
 
 #include "cpu/cpuid.h"
 #include "irq/irq.h"
+#include "pv/hyperv.h"
 #include "vm/ops.h"
 #include "trace/trace.h"
 
@@ -58,12 +59,6 @@ static int inject_ud(struct vcpu *vcpu)
 	return RUN_GUEST;
 }
 
-/* CPUID faulting (SDM, MISC_FEATURES_ENABLES) and CpuidUserDis (APM, HWCR): #GP above CPL 0. */
-static inline bool cpuid_may_fault(const struct cpu_state *c)
-{
-	return c->misc_features & MSR_MISC_FEATURES_ENABLES_CPUID_FAULT || c->hwcr & HWCR_CPUID_USER_DIS;
-}
-
 static void set_cpuid_answer(struct vcpu *vcpu, u32 eax, u32 ebx, u32 ecx, u32 edx)
 {
 	u64 *gpr = vcpu->regs.gpr;
@@ -75,13 +70,25 @@ static void set_cpuid_answer(struct vcpu *vcpu, u32 eax, u32 ebx, u32 ecx, u32 e
 	gpr[GPR_RDX] = edx;
 }
 
-/* A leaf that has no entry. */
-static noinline void answer_unknown_leaf(struct vcpu *vcpu)
+/* A leaf that has no entry, or may show something else than its entry. */
+static noinline int answer_by_query(struct vcpu *vcpu)
 {
 	u32 eax = vcpu->regs.gpr[GPR_RAX], ecx = vcpu->regs.gpr[GPR_RCX], ebx, edx;
 
 	cpuid_query(vcpu, &eax, &ebx, &ecx, &edx);
 	set_cpuid_answer(vcpu, eax, ebx, ecx, edx);
+	return done(vcpu);
+}
+
+/* CPUID faulting (SDM, MISC_FEATURES_ENABLES) and CpuidUserDis (APM, HWCR): #GP above CPL 0. */
+static noinline int answer_special(struct vcpu *vcpu)
+{
+	const struct cpu_state *c = &vcpu->cpu_state;
+
+	if ((c->misc_features & MSR_MISC_FEATURES_ENABLES_CPUID_FAULT || c->hwcr & HWCR_CPUID_USER_DIS) &&
+	    vcpu_cpl(vcpu))
+		return inject_gp(vcpu);
+	return answer_by_query(vcpu);
 }
 
 int vcpu_handle_cpuid(struct vcpu *vcpu)
@@ -89,13 +96,12 @@ int vcpu_handle_cpuid(struct vcpu *vcpu)
 	const struct kvm_cpuid_entry2 *e;
 
 	vcpu->stats.cpuid_exits++;
-	if (unlikely(cpuid_may_fault(&vcpu->cpu_state)) && vcpu_cpl(vcpu))
-		return inject_gp(vcpu);
+	if (unlikely(vcpu->cpu_state.cpuid_special))
+		return answer_special(vcpu);
 	e = cpuid_entry(vcpu, vcpu->regs.gpr[GPR_RAX], vcpu->regs.gpr[GPR_RCX]);
-	if (likely(e))
-		set_cpuid_answer(vcpu, e->eax, e->ebx, e->ecx, e->edx);
-	else
-		answer_unknown_leaf(vcpu);
+	if (unlikely(!e))
+		return answer_by_query(vcpu);
+	set_cpuid_answer(vcpu, e->eax, e->ebx, e->ecx, e->edx);
 	return done(vcpu);
 }
 
@@ -342,6 +348,8 @@ int vcpu_handle_hypercall(struct vcpu *vcpu)
 	bool is_64bit = vcpu_is_64bit(vcpu);
 	long ret;
 
+	if (unlikely(vcpu->hv) && hv_hypercalls_enabled(vcpu))
+		return hv_hypercall(vcpu);
 	if ((u32)nr == KVM_HC_SCHED_YIELD && vcpu->in_burst)
 		return RUN_SLOW;
 	vcpu->stats.hypercalls++;

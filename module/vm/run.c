@@ -16,6 +16,7 @@
 #include <asm/fpu/api.h>
 
 #include "irq/irq.h"
+#include "pv/hyperv.h"
 #include "vm/ops.h"
 #include "trace/trace.h"
 
@@ -56,13 +57,8 @@ static void ack_kick(void *unused)
 {
 }
 
-/*
- * vm_kick_all_sync - wait until every vCPU has left the burst that it is in
- *
- * An interrupt is taken only between bursts, so the acknowledged IPI is the proof. May sleep; not
- * from inside a burst.
- */
-void vm_kick_all_sync(struct vm *vm)
+/* Those that have one of the requests @reqs to serve, or all: 0. */
+static void kick_sync(struct vm *vm, unsigned long reqs)
 {
 	struct vcpu *vcpu;
 	cpumask_var_t mask;
@@ -78,6 +74,8 @@ void vm_kick_all_sync(struct vm *vm)
 	vm_for_each_vcpu(i, vcpu, vm) {
 		if (READ_ONCE(vcpu->mode) != VCPU_IN_GUEST)
 			continue;
+		if (reqs && !(READ_ONCE(vcpu->requests) & reqs))
+			continue;
 		cpu = READ_ONCE(vcpu->cpu);
 		if (cpu >= 0 && cpu != me)
 			__cpumask_set_cpu(cpu, mask);
@@ -85,6 +83,23 @@ void vm_kick_all_sync(struct vm *vm)
 	smp_call_function_many(mask, ack_kick, NULL, true);
 	put_cpu();
 	free_cpumask_var(mask);
+}
+
+/*
+ * vm_kick_all_sync - wait until every vCPU has left the burst that it is in
+ *
+ * An interrupt is taken only between bursts, so the acknowledged IPI is the proof. May sleep; not
+ * from inside a burst.
+ */
+void vm_kick_all_sync(struct vm *vm)
+{
+	kick_sync(vm, 0);
+}
+
+/* A vCPU whose request is no longer there has left its burst to serve it. */
+void vm_kick_requested_sync(struct vm *vm, enum vcpu_req req)
+{
+	kick_sync(vm, BIT(req));
 }
 
 bool vcpu_ready_for_interrupt_injection(struct vcpu *vcpu)
@@ -128,13 +143,20 @@ bool vcpu_runnable(struct vcpu *vcpu)
 	}
 }
 
+/* A timer that has expired is served before its vCPU is known to have something to run for. */
+static bool vcpu_must_wake(struct vcpu *vcpu)
+{
+	return vcpu_runnable(vcpu) || (test_bit(REQ_HYPERV, &vcpu->requests) &&
+				       vcpu->mp_state != KVM_MP_STATE_UNINITIALIZED);
+}
+
 /* Sleep until there is something to run for, or a signal. */
 static void vcpu_sleep(struct vcpu *vcpu)
 {
 	prepare_to_rcuwait(&vcpu->wait);
 	for (;;) {
 		set_current_state(TASK_INTERRUPTIBLE);
-		if (vcpu_runnable(vcpu) || signal_pending(current))
+		if (vcpu_must_wake(vcpu) || signal_pending(current))
 			break;
 		schedule();
 	}
@@ -144,12 +166,15 @@ static void vcpu_sleep(struct vcpu *vcpu)
 /* A vCPU that is halted or waits for INIT or SIPI. enum run_next. */
 static int vcpu_block(struct vcpu *vcpu)
 {
+	/* A timer sends its interrupt here; a vCPU that goes on sleeping comes back. */
+	if (unlikely(test_bit(REQ_HYPERV, &vcpu->requests)))
+		return hv_serve_requests(vcpu);
 	/* interrupt_allowed() asks for these on every wake-up; fetch them once, while it is allowed. */
 	vcpu_fetch(vcpu, REGS_RFLAGS | REGS_SHADOW);
 	if (!vcpu_runnable(vcpu)) {
 		vcpu_sleep(vcpu);
 		if (!vcpu_runnable(vcpu))
-			return RUN_GUEST;	/* the signal is seen by the caller */
+			return RUN_GUEST;	/* the signal or request is seen by the caller */
 		vcpu->stats.halt_wakeup++;
 	}
 	vcpu_take_request(vcpu, REQ_UNHALT);
@@ -210,6 +235,13 @@ static int vcpu_serve_requests(struct vcpu *vcpu)
 	}
 	if (vcpu_take_request(vcpu, REQ_TRIPLE_FAULT))
 		return triple_fault(vcpu);
+	/* Behind the clock, which timers are compared with. */
+	if (unlikely(test_bit(REQ_HYPERV, &vcpu->requests))) {
+		int r = hv_serve_requests(vcpu);
+
+		if (r != RUN_GUEST)
+			return r;
+	}
 	if (vcpu->lapic && lapic_has_init_or_sipi(vcpu)) {
 		vcpu_fetch(vcpu, REGS_ALL);
 		lapic_accept_events(vcpu);

@@ -13,6 +13,7 @@
 #include <linux/suspend.h>
 
 #include "irq/irq.h"
+#include "pv/hyperv.h"
 #include "vm/ops.h"
 
 static LIST_HEAD(vms);
@@ -182,6 +183,8 @@ static void vcpu_free(struct vcpu *vcpu)
 /* The opposite of vcpu_setup(). */
 static void vcpu_destroy(struct vcpu *vcpu)
 {
+	/* Its timers send interrupts. */
+	hv_vcpu_destroy(vcpu);
 	if (vcpu->lapic)
 		lapic_destroy(vcpu);
 	vendor->vcpu_destroy(vcpu);
@@ -217,6 +220,7 @@ static void vm_destroy(struct vm *vm)
 	iobus_destroy(vm);
 	mmu_vm_release(vm);
 	vm_destroy_vcpus(vm);
+	hv_vm_destroy(vm);
 	msr_filter_free(rcu_dereference_protected(vm->msr_filter, true));
 	mmu_vm_destroy(vm);
 	vendor->vm_destroy(vm);

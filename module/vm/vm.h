@@ -41,6 +41,8 @@ struct vcpu;
 struct vm;
 struct vm_irq;
 struct lapic;
+struct vcpu_hv;
+struct vm_hv;
 
 #define NESTOR_MAX_VCPUS	4096
 #define NESTOR_MAX_VCPU_IDS	(NESTOR_MAX_VCPUS * 4)
@@ -79,6 +81,7 @@ enum vcpu_req {
 	REQ_APICV_UPDATE,	/* reserved for interrupt acceleration */
 	REQ_SYSTEM_EVENT,	/* KVM_EXIT_SYSTEM_EVENT; vcpu->run is filled at exit */
 	REQ_DIRTY_RING_FULL,	/* KVM_EXIT_DIRTY_RING_FULL, while the ring is that full */
+	REQ_HYPERV,		/* enlightenments: an exit to user space, or a timer */
 	REQ_INTERCEPTS,		/* vendor: recompute intercepts and MSR bitmap */
 	REQ_NR
 };
@@ -118,6 +121,7 @@ struct vcpu {
 	struct vcpu_mmu mmu;			/* [v] */
 	struct dirty_ring dirty_ring;
 	struct lapic *lapic;			/* [c] after creation; NULL without an in-kernel APIC */
+	struct vcpu_hv *hv;			/* [v] enlightenments; NULL: never used. Others: vcpu_hv_get() */
 	u64 apic_base;				/* [v] IA32_APIC_BASE, also without an in-kernel APIC; others read it */
 
 	/* Halting and start-up. */
@@ -193,6 +197,7 @@ struct vm {
 		u32 manual_dirty_log;
 	} caps;
 	struct msr_filter __rcu *msr_filter;	/* [s] */
+	struct vm_hv *hv;			/* enlightenments: vm_hv_get(); NULL until somebody uses them */
 	unsigned long tss_addr;			/* [l] KVM_SET_TSS_ADDR (unused by hardware: unrestricted guest) */
 	u64 identity_map_addr;			/* [l] */
 
@@ -243,6 +248,7 @@ int vcpu_run(struct vcpu *vcpu);			/* KVM_RUN: 0 or -errno */
 void vcpu_kick(struct vcpu *vcpu);			/* make it leave the guest; any context */
 void vcpu_wake(struct vcpu *vcpu);			/* wake it if it sleeps, kick it if it runs */
 void vm_kick_all_sync(struct vm *vm);			/* returns when no vCPU is in a burst begun before */
+void vm_kick_requested_sync(struct vm *vm, enum vcpu_req req);	/* the same for those that have @req to serve */
 void vcpu_reset(struct vcpu *vcpu, bool init_event);	/* power-up or INIT state */
 bool vcpu_runnable(struct vcpu *vcpu);
 int vcpu_halt(struct vcpu *vcpu);			/* HLT retired: enum run_next */
