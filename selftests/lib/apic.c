@@ -191,7 +191,7 @@ static void on_alarm(int signal)
 int run_for(int cpu, int ms)
 {
 	/* Again and again: the first may come before KVM_RUN. */
-	struct itimerval on = { .it_value.tv_usec = ms * 1000, .it_interval.tv_usec = 1000 };
+	struct itimerval on = { .it_value = { ms / 1000, ms % 1000 * 1000 }, .it_interval.tv_usec = 1000 };
 	struct itimerval off = {};
 	struct sigaction action = { .sa_handler = on_alarm };
 	int r;
