@@ -29,7 +29,7 @@ run_batch()
 			case $line in
 			'@ begin '*)
 				current=${line#@ begin }
-				wait=$(awk -v name="$current" '$1 == name { print $2 * 4 + 60 }' "$list")
+				wait=$(awk -v name="$current" '$1 == name { print $2 * 4 + 60; exit }' "$list")
 				: >"$dir/excerpt"
 				;;
 			'@ '*)
