@@ -187,6 +187,8 @@ static const struct row vcpu_rows[] = {
 	ROW_CAP(KVM_SET_NESTED_STATE, KVM_CAP_NESTED_STATE),
 	ROW_CAP(KVM_GET_SUPPORTED_HV_CPUID, KVM_CAP_HYPERV_CPUID),
 	ROW_CAP(KVM_GET_REG_LIST, KVM_CAP_ONE_REG),
+	ROW_CAP(KVM_GET_ONE_REG, KVM_CAP_ONE_REG),
+	ROW_CAP(KVM_SET_ONE_REG, KVM_CAP_ONE_REG),
 	ROW_CAP(KVM_PRE_FAULT_MEMORY, KVM_CAP_PRE_FAULT_MEMORY),
 };
 
@@ -435,6 +437,36 @@ static void test_nx_huge_pages(void)
 	EXPECT(0, vm, KVM_ENABLE_CAP, ARG(kvm_enable_cap, .cap = cap), "again");
 	EXPECT(-EINVAL, bare.vm, KVM_ENABLE_CAP, ARG(kvm_enable_cap, .cap = cap), "after a vCPU");
 	close(vm);
+}
+
+/* MSRs as registers. */
+static void test_one_reg(void)
+{
+	const uint64_t star = KVM_X86_REG_MSR(0xc0000081u);
+	uint64_t value = 0x12345678ull << 32, got = 0;
+	const uint64_t where = (uintptr_t)&got;
+	struct kvm_reg_list list = { .n = 0 };
+
+	if (!kvm_cap(sys_fd, KVM_CAP_ONE_REG))
+		return;
+	EXPECT(0, bare.vcpu, KVM_SET_ONE_REG, ARG(kvm_one_reg, .id = star, .addr = (uintptr_t)&value), "STAR");
+	EXPECT(0, bare.vcpu, KVM_GET_ONE_REG, ARG(kvm_one_reg, .id = star, .addr = where), "STAR");
+	tap_check(got == value, "the value comes back: 0x%lx", got);
+	EXPECT(-EFAULT, bare.vcpu, KVM_SET_ONE_REG, ARG(kvm_one_reg, .id = star), "null value");
+	EXPECT(-EFAULT, bare.vcpu, KVM_GET_ONE_REG, ARG(kvm_one_reg, .id = star), "null value");
+	EXPECT(-EINVAL, bare.vcpu, KVM_GET_ONE_REG,
+	       ARG(kvm_one_reg, .id = KVM_X86_REG_MSR(0x4fffu), .addr = where), "an MSR that nobody has");
+	EXPECT(-EINVAL, bare.vcpu, KVM_GET_ONE_REG, ARG(kvm_one_reg, .addr = where), "id 0");
+	EXPECT(-EINVAL, bare.vcpu, KVM_GET_ONE_REG,
+	       ARG(kvm_one_reg, .id = star ^ KVM_REG_X86 ^ KVM_REG_ARM64, .addr = where), "another architecture");
+	EXPECT(-EINVAL, bare.vcpu, KVM_GET_ONE_REG,
+	       ARG(kvm_one_reg, .id = star ^ KVM_REG_SIZE_U64 ^ KVM_REG_SIZE_U32, .addr = where), "another size");
+	EXPECT(-EINVAL, bare.vcpu, KVM_GET_ONE_REG,
+	       ARG(kvm_one_reg, .id = star + (2ull << 32), .addr = where), "another type");
+	EXPECT(-EINVAL, bare.vcpu, KVM_GET_ONE_REG,
+	       ARG(kvm_one_reg, .id = star | 1ull << 40, .addr = where), "a reserved bit");
+	EXPECT(0, bare.vcpu, KVM_GET_REG_LIST, &list, "others");
+	tap_check(!list.n, "no others: %llu", list.n);
 }
 
 static void test_order(void)
@@ -938,6 +970,7 @@ int main(void)
 	test_lists();
 	test_capabilities();
 	test_nx_huge_pages();
+	test_one_reg();
 	test_order();
 	test_memory();
 	test_irqs();

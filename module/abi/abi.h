@@ -63,6 +63,8 @@ int abi_get_msr_list(unsigned int cmd, struct kvm_msr_list __user *list);
 int abi_get_feature_msrs(struct kvm_msrs __user *msrs);	/* these three: number of MSRs done */
 int abi_get_msrs(struct vcpu *vcpu, struct kvm_msrs __user *msrs);
 int abi_set_msrs(struct vcpu *vcpu, struct kvm_msrs __user *msrs);
+int abi_one_reg(struct vcpu *vcpu, unsigned int cmd, const struct kvm_one_reg __user *argp);
+int abi_get_reg_list(struct kvm_reg_list __user *list);
 
 /* abi/device.c */
 int abi_create_device(struct vm *vm, struct kvm_create_device *cd);

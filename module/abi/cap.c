@@ -360,6 +360,7 @@ static const struct capability capabilities[] = {
 	ON(EXT_CPUID),
 	ON(EXT_EMUL_CPUID),
 	ON(GET_MSR_FEATURES),
+	ON(ONE_REG),
 	ENABLE(X86_USER_SPACE_MSR, 1, enable_user_space_msr),
 	ON(X86_MSR_FILTER),
 	ENABLE(MSR_PLATFORM_INFO, 1, enable_platform_info),

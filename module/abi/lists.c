@@ -252,3 +252,40 @@ int abi_set_msrs(struct vcpu *vcpu, struct kvm_msrs __user *msrs)
 {
 	return msr_io(vcpu, msrs, false, do_set);
 }
+
+/*
+ * KVM_GET_ONE_REG and KVM_SET_ONE_REG: MSRs by another door, where a refusal has an errno. Of the
+ * registers that only KVM has a number for there is one, the shadow-stack pointer, and guests are
+ * offered no shadow stacks.
+ */
+int abi_one_reg(struct vcpu *vcpu, unsigned int cmd, const struct kvm_one_reg __user *argp)
+{
+	struct kvm_one_reg reg;
+	u64 __user *user;
+	u64 value;
+
+	if (copy_from_user(&reg, argp, sizeof(reg)))
+		return -EFAULT;
+	/* Architecture, size, type and what is reserved, at once. */
+	if ((reg.id & ~(u64)U32_MAX) != KVM_X86_REG_MSR(0))
+		return -EINVAL;
+	user = u64_to_user_ptr(reg.addr);
+	if (cmd == KVM_GET_ONE_REG) {
+		if (msr_get(vcpu, reg.id, &value, true))
+			return -EINVAL;
+		return put_user(value, user);
+	}
+	if (get_user(value, user))
+		return -EFAULT;
+	return msr_set(vcpu, reg.id, value, true) ? -EINVAL : 0;
+}
+
+/* KVM_GET_REG_LIST: those that are not in the list of MSRs. */
+int abi_get_reg_list(struct kvm_reg_list __user *list)
+{
+	u64 room;
+
+	if (get_user(room, &list->n))
+		return -EFAULT;
+	return put_user(0, &list->n);
+}

@@ -551,6 +551,11 @@ static long vcpu_locked_ioctl(struct vcpu *vcpu, unsigned int cmd, unsigned long
 		return abi_get_msrs(vcpu, argp);
 	case KVM_SET_MSRS:
 		return abi_set_msrs(vcpu, argp);
+	case KVM_GET_ONE_REG:
+	case KVM_SET_ONE_REG:
+		return abi_one_reg(vcpu, cmd, argp);
+	case KVM_GET_REG_LIST:
+		return abi_get_reg_list(argp);
 	case KVM_GET_XSAVE:
 	case KVM_GET_XSAVE2:
 		return vcpu_get_xsave(vcpu, cmd, argp);

@@ -64,6 +64,13 @@ struct kvm_userspace_memory_region2 {
 #define KVM_SET_USER_MEMORY_REGION2 _IOW(KVMIO, 0x49, struct kvm_userspace_memory_region2)
 #endif
 
+/* The id of an MSR for KVM_GET_ONE_REG and KVM_SET_ONE_REG, with KVM_CAP_ONE_REG on this architecture. */
+#ifndef KVM_X86_REG_MSR
+#define KVM_X86_REG_TYPE_MSR 2
+#define KVM_X86_REG_MSR(index) \
+	(KVM_REG_X86 | KVM_REG_SIZE_U64 | (__u64)KVM_X86_REG_TYPE_MSR << 32 | (index))
+#endif
+
 /* KVM_PRE_FAULT_MEMORY, with KVM_CAP_PRE_FAULT_MEMORY. */
 #ifndef KVM_PRE_FAULT_MEMORY
 struct kvm_pre_fault_memory {
