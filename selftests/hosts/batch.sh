@@ -3,16 +3,17 @@
 #
 # The outer half of selftests/batch: a list of tests is run in as few boots of a host as it takes.
 
-# run_batch DIR PREPARE HOST-ARG...: run the tests that DIR/share/tests lists (NAME SECONDS a line;
-# see selftests/batch) in a host booted with HOST-ARG..., after the shell command PREPARE. A test
-# that takes the host down or hangs it has failed, and the ones after it run in a new host.
+# run_batch DIR PREPARE HOST-ARG...: run the tests that DIR/tests lists (NAME SECONDS a line; see
+# selftests/batch) in a host booted with HOST-ARG..., after the shell command PREPARE. A test that
+# takes the host down or hangs it has failed, and the ones after it run in a new host. DIR/share is
+# what the host sees; what it leaves there may be an old copy of everything.
 #
 # For every test the caller's 'test_ended STATUS SECONDS NAME' is called; STATUS is that of
 # selftests/batch, or 'down', 'hung' or, when no host could be booted, 'none'. What the test had
 # to say is in DIR/excerpt then.
 run_batch()
 {
-	local dir=$1 prepare=$2 list=$1/share/tests boots=0 current fd pid line rest status seconds name wait
+	local dir=$1 prepare=$2 list=$1/tests boots=0 current fd pid line rest status seconds name wait
 	shift 2
 	while [ -s "$list" ] && [ $boots -lt 8 ]; do
 		boots=$((boots + 1))
@@ -20,6 +21,7 @@ run_batch()
 		# A boot, and what is built for it. A second of the host can last several of ours.
 		wait=900
 		: >"$dir/excerpt"
+		cp "$list" "$dir/share/tests"
 		exec {fd}< <(exec "$HOSTS/host" run "$@" --share "$dir/share" --console "$dir/console" \
 			--timeout "$(awk '{ s += $2 * 4 } END { print s + 900 }' "$list")" --warn-ok -- \
 			bash -c "$prepare; exec bash /mnt/nestor/selftests/batch" 2>"$dir/host.log")
