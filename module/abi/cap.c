@@ -18,6 +18,8 @@
 #include "pv/hyperv.h"
 #include "vm/vm.h"
 
+#include <uapi/linux/kvm_para.h>
+
 /**
  * struct capability - a line of the table
  * @cap: KVM_CAP_*
@@ -229,6 +231,27 @@ static int enable_exit_on_emulation_failure(struct vm *vm, const struct kvm_enab
 	return 0;
 }
 
+/* The hypercalls that user space may ask for. */
+#define EXIT_HYPERCALLS	BIT(KVM_HC_MAP_GPA_RANGE)
+
+static int enable_exit_hypercall(struct vm *vm, const struct kvm_enable_cap *cap)
+{
+	if (cap->args[0] & ~(u64)EXIT_HYPERCALLS)
+		return -EINVAL;
+	WRITE_ONCE(vm->caps.exit_hypercalls, cap->args[0]);
+	return 0;
+}
+
+static int enable_halt_poll(struct vm *vm, const struct kvm_enable_cap *cap)
+{
+	if (cap->args[0] != (u32)cap->args[0])
+		return -EINVAL;
+	WRITE_ONCE(vm->caps.halt_poll_ns, cap->args[0]);
+	/* Pairs with halt_poll_limit(). */
+	smp_store_release(&vm->caps.halt_poll_set, true);
+	return 0;
+}
+
 #define DIRTY_LOG_MANUAL_CAPS	(KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE | KVM_DIRTY_LOG_INITIALLY_SET)
 
 static int enable_manual_dirty_log(struct vm *vm, const struct kvm_enable_cap *cap)
@@ -353,6 +376,8 @@ static const struct capability capabilities[] = {
 	ON(INTERNAL_ERROR_DATA),
 	ENABLE(EXIT_ON_EMULATION_FAILURE, 1, enable_exit_on_emulation_failure),
 	GET_ENABLE(X86_DISABLE_EXITS, get_disable_exits, enable_disable_exits),
+	ENABLE(EXIT_HYPERCALL, EXIT_HYPERCALLS, enable_exit_hypercall),
+	ENABLE(HALT_POLL, 1, enable_halt_poll),
 	ENABLE(DISABLE_QUIRKS, 1, enable_disable_quirks),
 	ENABLE(DISABLE_QUIRKS2, QUIRKS, enable_disable_quirks2),
 

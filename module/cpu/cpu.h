@@ -92,6 +92,7 @@ struct cpu_state {
 	u64 last_guest_tsc;		/* at the end of the last burst; only while the TSC is unstable */
 	u64 system_time_msr, steal_msr, poll_control;
 	u64 steal_last;
+	bool steal_preempted;		/* the record says so */
 	bool guest_stopped;		/* KVM_KVMCLOCK_CTRL, for the next kvmclock_update() */
 
 	/* Debug: values hardware shall have while guest_debug overrides the guest's own. */

@@ -7,6 +7,7 @@
 #include <linux/sched.h>
 #include <linux/sched/stat.h>
 
+#include "cpu/cpuid.h"
 #include "cpu/msr.h"
 #include "pv/pv.h"
 #include "vm/ops.h"
@@ -28,6 +29,7 @@ int msr_set_steal_time(struct vcpu *vcpu, struct msr_access *a)
 	if (!(c->steal_msr & KVM_MSR_ENABLED))
 		c->steal_last = time_waited();
 	c->steal_msr = a->value;
+	c->steal_preempted = false;
 	if (a->value & KVM_MSR_ENABLED)
 		vcpu_request(vcpu, REQ_STEAL_UPDATE);
 	return 0;
@@ -39,6 +41,53 @@ void steal_time_check(struct vcpu *vcpu)
 
 	if (c->steal_msr & KVM_MSR_ENABLED && c->steal_last != time_waited())
 		vcpu_request(vcpu, REQ_STEAL_UPDATE);
+}
+
+/**
+ * steal_time_preempted - the thread may be about to wait for a CPU, or to sleep
+ * @vcpu: the vCPU, at the boundary between two of the guest's instructions
+ *
+ * Other vCPUs then do not spin for this one, and leave a TLB flush for it in the record instead of sending an
+ * IPI: so the record is looked at before the guest runs again.
+ */
+void steal_time_preempted(struct vcpu *vcpu)
+{
+	static const u8 preempted = KVM_VCPU_PREEMPTED;
+	struct cpu_state *c = &vcpu->cpu_state;
+	u64 gpa = c->steal_msr & KVM_STEAL_VALID_BITS;
+
+	if (!(c->steal_msr & KVM_MSR_ENABLED) || c->steal_preempted)
+		return;
+	/* What was half done when the burst ended may use translations that the guest flushes now. */
+	if (vcpu->emu_continues || vcpu->complete)
+		return;
+	if (vcpu_write_pv(vcpu, gpa + offsetof(struct kvm_steal_time, preempted), &preempted, 1))
+		return;
+	c->steal_preempted = true;
+	vcpu->stats.preemption_reported++;
+	vcpu_request(vcpu, REQ_STEAL_UPDATE);
+}
+
+/* A guest that changes the byte all the time gets the flush that it may have asked for. */
+#define MAX_EXCHANGES	8
+
+/* The vCPU runs again. Takes what others left for it: at once, or their request would be lost. */
+static void clear_preempted(struct vcpu *vcpu, u64 gpa, u8 old)
+{
+	bool flush = guest_pv_has(vcpu, KVM_FEATURE_PV_TLB_FLUSH);
+	u8 none = 0;
+	int i, r = 0;
+
+	for (i = 0; i < MAX_EXCHANGES && old; i++) {
+		r = vcpu_cmpxchg_guest(vcpu, gpa, &old, &none, 1);
+		if (r <= 0)
+			break;
+	}
+	if (r == 1)
+		vcpu_write_pv(vcpu, gpa, &none, sizeof(none));
+	vcpu->cpu_state.steal_preempted = false;
+	if (flush && (old & KVM_VCPU_FLUSH_TLB || r))
+		vendor->tlb_flush(vcpu, TLB_GUEST);
 }
 
 /**
@@ -54,8 +103,10 @@ void steal_time_update(struct vcpu *vcpu)
 	struct kvm_steal_time st;
 	u32 version;
 
-	if (!(c->steal_msr & KVM_MSR_ENABLED) || vm_read(vcpu->vm, gpa, &st, sizeof(st)))
+	if (!(c->steal_msr & KVM_MSR_ENABLED) || vm_read(vcpu->vm, gpa, &st, sizeof(st))) {
+		c->steal_preempted = false;
 		return;
+	}
 	version = (st.version + 1) | 1;
 	if (vcpu_write_pv(vcpu, gpa + offsetof(struct kvm_steal_time, version), &version,
 		     sizeof(version)))
@@ -65,10 +116,8 @@ void steal_time_update(struct vcpu *vcpu)
 	if (now > c->steal_last)
 		st.steal += now - c->steal_last;
 	c->steal_last = now;
-	st.preempted = 0;
+	clear_preempted(vcpu, gpa + offsetof(struct kvm_steal_time, preempted), st.preempted);
 	vcpu_write_pv(vcpu, gpa + offsetof(struct kvm_steal_time, steal), &st.steal, sizeof(st.steal));
-	vcpu_write_pv(vcpu, gpa + offsetof(struct kvm_steal_time, preempted), &st.preempted,
-		 sizeof(st.preempted));
 	smp_wmb();
 	version++;
 	vcpu_write_pv(vcpu, gpa + offsetof(struct kvm_steal_time, version), &version,

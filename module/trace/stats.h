@@ -23,6 +23,14 @@
 	X(hypercalls)			\
 	X(halt_exits)			\
 	X(halt_wakeup)			\
+	X(halt_attempted_poll)		\
+	X(halt_successful_poll)		\
+	X(halt_poll_success_ns)		\
+	X(halt_poll_fail_ns)		\
+	X(halt_wait_ns)			\
+	X(directed_yield_attempted)	\
+	X(directed_yield_successful)	\
+	X(preemption_reported)		\
 	X(irq_exits)			\
 	X(nmi_exits)			\
 	X(irq_window_exits)		\

@@ -4,7 +4,6 @@
  * or -errno, and run inside a burst unless they answer RUN_SLOW.
  */
 #include <linux/sched.h>
-#include <linux/sched/task.h>
 #include <asm/msr-index.h>
 
 #include "cpu/cpuid.h"
@@ -12,11 +11,6 @@
 #include "pv/hyperv.h"
 #include "vm/ops.h"
 #include "trace/trace.h"
-
-#ifndef KVM_HC_MAP_GPA_RANGE
-#define KVM_HC_MAP_GPA_RANGE	12
-#endif
-#include <uapi/linux/kvm_para.h>
 
 /* Finish an instruction that was handled. */
 static int done(struct vcpu *vcpu)
@@ -288,80 +282,6 @@ int vcpu_handle_xsetbv(struct vcpu *vcpu)
 
 	if (vcpu_cpl(vcpu) || (u32)vcpu->regs.gpr[GPR_RCX] || cpu_set_xcr0(vcpu, value))
 		return inject_gp(vcpu);
-	return done(vcpu);
-}
-
-/*
- * KVM_HC_SCHED_YIELD: the guest waits for a vCPU that does not run, an IPI's target for instance. Give
- * its thread the rest of ours; yield_to() knows whether it waits for a CPU at all.
- */
-static void yield_to_vcpu(struct vcpu *target)
-{
-	struct task_struct *task;
-
-	spin_lock(&target->pid_lock);
-	task = get_pid_task(target->pid, PIDTYPE_PID);
-	spin_unlock(&target->pid_lock);
-	if (!task)
-		return;
-	if (task != current)
-		yield_to(task, true);
-	put_task_struct(task);
-}
-
-/* KVM's hypercalls. A result of -KVM_ENOSYS tells the guest that there is none of that number. */
-static long hypercall(struct vcpu *vcpu, u64 nr, u64 a0, u64 a1, u64 a2, u64 a3, bool is_64bit)
-{
-	struct vcpu *target;
-
-	switch (nr) {
-	case KVM_HC_VAPIC_POLL_IRQ:
-		return 0;
-	case KVM_HC_KICK_CPU:
-		if (!guest_pv_has(vcpu, KVM_FEATURE_PV_UNHALT))
-			break;
-		target = lapic_find(vcpu->vm, a1);
-		if (target) {
-			vcpu_request(target, REQ_UNHALT);
-			vcpu_wake(target);
-		}
-		return 0;
-	case KVM_HC_SCHED_YIELD:
-		if (!guest_pv_has(vcpu, KVM_FEATURE_PV_SCHED_YIELD))
-			break;
-		target = lapic_find(vcpu->vm, a0);
-		if (target)
-			yield_to_vcpu(target);
-		return 0;
-	case KVM_HC_SEND_IPI:
-		if (!guest_pv_has(vcpu, KVM_FEATURE_PV_SEND_IPI))
-			break;
-		return lapic_pv_send_ipi(vcpu, a0, a1, a2, a3, is_64bit);
-	}
-	return -KVM_ENOSYS;
-}
-
-int vcpu_handle_hypercall(struct vcpu *vcpu)
-{
-	u64 *gpr = vcpu->regs.gpr;
-	u64 nr = gpr[GPR_RAX], a0 = gpr[GPR_RBX], a1 = gpr[GPR_RCX], a2 = gpr[GPR_RDX], a3 = gpr[GPR_RSI];
-	bool is_64bit = vcpu_is_64bit(vcpu);
-	long ret;
-
-	if (unlikely(vcpu->hv) && hv_hypercalls_enabled(vcpu))
-		return hv_hypercall(vcpu);
-	if ((u32)nr == KVM_HC_SCHED_YIELD && vcpu->in_burst)
-		return RUN_SLOW;
-	vcpu->stats.hypercalls++;
-	if (!is_64bit) {
-		nr = (u32)nr;
-		a0 = (u32)a0;
-		a1 = (u32)a1;
-		a2 = (u32)a2;
-		a3 = (u32)a3;
-	}
-	ret = vcpu_cpl(vcpu) ? -KVM_EPERM : hypercall(vcpu, nr, a0, a1, a2, a3, is_64bit);
-	gpr[GPR_RAX] = is_64bit ? ret : (u32)ret;
 	return done(vcpu);
 }
 

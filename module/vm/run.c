@@ -17,6 +17,8 @@
 
 #include "irq/irq.h"
 #include "pv/hyperv.h"
+#include "pv/pv.h"
+#include "vm/halt.h"
 #include "vm/ops.h"
 #include "trace/trace.h"
 
@@ -144,23 +146,10 @@ bool vcpu_runnable(struct vcpu *vcpu)
 }
 
 /* A timer that has expired is served before its vCPU is known to have something to run for. */
-static bool vcpu_must_wake(struct vcpu *vcpu)
+bool vcpu_must_wake(struct vcpu *vcpu)
 {
 	return vcpu_runnable(vcpu) || (test_bit(REQ_HYPERV, &vcpu->requests) &&
 				       vcpu->mp_state != KVM_MP_STATE_UNINITIALIZED);
-}
-
-/* Sleep until there is something to run for, or a signal. */
-static void vcpu_sleep(struct vcpu *vcpu)
-{
-	prepare_to_rcuwait(&vcpu->wait);
-	for (;;) {
-		set_current_state(TASK_INTERRUPTIBLE);
-		if (vcpu_must_wake(vcpu) || signal_pending(current))
-			break;
-		schedule();
-	}
-	finish_rcuwait(&vcpu->wait);
 }
 
 /* A vCPU that is halted or waits for INIT or SIPI. enum run_next. */
@@ -172,7 +161,7 @@ static int vcpu_block(struct vcpu *vcpu)
 	/* interrupt_allowed() asks for these on every wake-up; fetch them once, while it is allowed. */
 	vcpu_fetch(vcpu, REGS_RFLAGS | REGS_SHADOW);
 	if (!vcpu_runnable(vcpu)) {
-		vcpu_sleep(vcpu);
+		vcpu_wait(vcpu);
 		if (!vcpu_runnable(vcpu))
 			return RUN_GUEST;	/* the signal or request is seen by the caller */
 		vcpu->stats.halt_wakeup++;
@@ -408,8 +397,10 @@ static bool interrupt_window_exit(struct vcpu *vcpu)
 /* Scheduler, signals, task work. 0 or what KVM_RUN returns. */
 static int handle_work(struct vcpu *vcpu)
 {
-	int r = compat_handle_work();
+	int r;
 
+	steal_time_preempted(vcpu);
+	r = compat_handle_work();
 	if (r == -EINTR)
 		return interrupted(vcpu);
 	/* A restart shows as -EINTR if a signal handler comes between. */

@@ -127,6 +127,7 @@ struct vcpu {
 	/* Halting and start-up. */
 	int mp_state;				/* [v] KVM_MP_STATE_* (others set it through irq/) */
 	struct rcuwait wait;			/* where a halted vCPU sleeps */
+	u32 halt_poll_ns;			/* [v] how long it waits awake before */
 
 	/* Instruction emulation; continued after user space has done the I/O. */
 	struct emu_ctx emu;			/* [v] */
@@ -195,6 +196,9 @@ struct vm {
 		bool platform_info_guest_read;
 		u64 apic_bus_cycle_ns;
 		u32 manual_dirty_log;
+		u32 exit_hypercalls;		/* bits by KVM_HC_*: user space's */
+		bool halt_poll_set;		/* @halt_poll_ns is user space's, not the module's */
+		u32 halt_poll_ns;
 	} caps;
 	struct msr_filter __rcu *msr_filter;	/* [s] */
 	struct vm_hv *hv;			/* enlightenments: vm_hv_get(); NULL until somebody uses them */

@@ -99,4 +99,18 @@ struct nestor_memory_fault {
 
 #define nestor_run_memory_fault(run) ((struct nestor_memory_fault *)&(run)->hw)
 
+/* KVM_EXIT_HYPERCALL: older headers have 32 bits where the flags are. */
+struct nestor_hypercall {
+	__u64 nr;
+	__u64 args[6];
+	__u64 ret;
+	__u64 flags;
+};
+
+#define nestor_run_hypercall(run) ((struct nestor_hypercall *)&(run)->hypercall)
+
+#ifndef KVM_EXIT_HYPERCALL_LONG_MODE
+#define KVM_EXIT_HYPERCALL_LONG_MODE (1 << 0)
+#endif
+
 #endif
