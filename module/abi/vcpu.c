@@ -316,23 +316,21 @@ static int vcpu_interrupt(struct vcpu *vcpu, void *arg)
 	return 0;
 }
 
-/*
- * Task-priority reports and the page that shadows it serve 32-bit guests that a VMM patches so that
- * they do not exit; KVM_CAP_VAPIC is not offered. VMMs switch both off at every reset without
- * asking, which must succeed.
- */
 static int vcpu_tpr_reporting(struct vcpu *vcpu, void *arg)
 {
 	const struct kvm_tpr_access_ctl *ctl = arg;
 
-	return ctl->flags || ctl->enabled ? -EINVAL : 0;
+	if (ctl->flags)
+		return -EINVAL;
+	vcpu->tpr_access.reported = ctl->enabled;
+	return 0;
 }
 
 static int vcpu_set_vapic_addr(struct vcpu *vcpu, void *arg)
 {
 	const struct kvm_vapic_addr *addr = arg;
 
-	return addr->vapic_addr ? -EINVAL : 0;
+	return lapic_set_vapic(vcpu, addr->vapic_addr);
 }
 
 static int vcpu_setup_mce(struct vcpu *vcpu, void *arg)

@@ -133,6 +133,7 @@ void cpu_vcpu_reset(struct vcpu *vcpu, bool init_event)
 	/* Pages that the guest shares with the host: its memory is somebody else's after a reset. */
 	c->system_time_msr = 0;
 	c->steal_msr = 0;
+	apf_vcpu_reset(vcpu);
 	if (!init_event)
 		tsc_vcpu_reset(vcpu);
 }

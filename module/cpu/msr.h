@@ -138,4 +138,13 @@ int msr_set_wall_clock(struct vcpu *vcpu, struct msr_access *a);
 int msr_set_system_time(struct vcpu *vcpu, struct msr_access *a);
 int msr_set_steal_time(struct vcpu *vcpu, struct msr_access *a);
 
+/* pv/apf.c, irq/lapic_share.c */
+int msr_get_apf_enable(struct vcpu *vcpu, struct msr_access *a);
+int msr_set_apf_enable(struct vcpu *vcpu, struct msr_access *a);
+int msr_get_apf_vector(struct vcpu *vcpu, struct msr_access *a);
+int msr_set_apf_vector(struct vcpu *vcpu, struct msr_access *a);
+int msr_set_apf_ack(struct vcpu *vcpu, struct msr_access *a);
+int msr_get_pv_eoi(struct vcpu *vcpu, struct msr_access *a);
+int msr_set_pv_eoi(struct vcpu *vcpu, struct msr_access *a);
+
 #endif

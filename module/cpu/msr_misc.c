@@ -168,6 +168,17 @@ int msr_set_x2apic(struct vcpu *vcpu, struct msr_access *a)
 	return vcpu->lapic ? lapic_msr_write(vcpu, a->index, a->value, a->host) : -EINVAL;
 }
 
+int msr_get_pv_eoi(struct vcpu *vcpu, struct msr_access *a)
+{
+	a->value = vcpu->pv_eoi;
+	return 0;
+}
+
+int msr_set_pv_eoi(struct vcpu *vcpu, struct msr_access *a)
+{
+	return lapic_set_pv_eoi(vcpu, a->value);
+}
+
 int msr_get_tscdeadline(struct vcpu *vcpu, struct msr_access *a)
 {
 	a->value = vcpu->lapic ? lapic_get_tscdeadline(vcpu) : 0;

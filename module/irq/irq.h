@@ -25,6 +25,7 @@
 #ifndef NESTOR_IRQ_H
 #define NESTOR_IRQ_H
 
+#include <linux/bits.h>
 #include <linux/kvm.h>
 #include <linux/types.h>
 
@@ -188,6 +189,20 @@ u8 lapic_pending_ioapic_eoi(struct vcpu *vcpu);
  */
 int lapic_mmio_read(struct vcpu *vcpu, u64 gpa, int len, void *val);
 int lapic_mmio_write(struct vcpu *vcpu, u64 gpa, int len, const void *val);
+
+/* The APIC is on, by hardware and by software. */
+bool lapic_takes_interrupts(const struct vcpu *vcpu);
+
+/* Bits of vcpu->apic_attention: lapic_share.c. */
+enum {
+	APIC_PV_EOI		= BIT(0),	/* the guest may have ended an interrupt by the word in memory */
+	APIC_VAPIC		= BIT(1),	/* the VAPIC word is in use */
+	APIC_VAPIC_UNREAD	= BIT(2),	/* it could not be accessed in the burst */
+};
+void lapic_share(struct vcpu *vcpu);
+void lapic_attend(struct vcpu *vcpu);
+int lapic_set_pv_eoi(struct vcpu *vcpu, u64 data);
+int lapic_set_vapic(struct vcpu *vcpu, u64 gpa);
 
 /* KVM_HC_SEND_IPI: number of targets hit, or -KVM_EINVAL. KVM_HC_KICK_CPU uses lapic_find(). */
 int lapic_pv_send_ipi(struct vcpu *vcpu, u64 low, u64 high, u32 min, u64 icr, bool op_64bit);

@@ -70,6 +70,16 @@ void lapic_set_spiv(struct lapic *apic, u32 value)
 		return;
 	WRITE_ONCE(apic->sw_enabled, enabled);
 	apic_map_changed(apic->vcpu->vm);
+	/* Page-ready interrupts that could not be taken. */
+	if (enabled && apic->vcpu->apf.enable)
+		vcpu_request(apic->vcpu, REQ_APF_READY);
+}
+
+bool lapic_takes_interrupts(const struct vcpu *vcpu)
+{
+	const struct lapic *apic = vcpu->lapic;
+
+	return apic && lapic_hw_enabled(apic) && apic->sw_enabled;
 }
 
 void lapic_lvt0_changed(struct lapic *apic)
@@ -222,6 +232,8 @@ void lapic_reset(struct vcpu *vcpu, bool init_event)
 	 */
 	WRITE_ONCE(apic->irr_pending, true);
 	apic->isr_highest = -1;
+	vcpu->pv_eoi = 0;
+	vcpu->apic_attention &= ~APIC_PV_EOI;
 	apic->timer.tscdeadline = 0;
 	apic->timer.period = 0;
 	lapic_timer_lvtt_changed(apic);

@@ -35,6 +35,16 @@ static bool reg_readable(const struct lapic *apic, u32 reg)
 	return reg <= APIC_SELF_IPI && readable & REG(reg);
 }
 
+/* KVM_TPR_ACCESS_REPORTING: user space patches the instructions that exit for the task priority. */
+static void report_tpr_access(struct vcpu *vcpu, bool write)
+{
+	if (likely(!vcpu->tpr_access.reported))
+		return;
+	vcpu->tpr_access.rip = vcpu_rip(vcpu);
+	vcpu->tpr_access.write = write;
+	vcpu_request(vcpu, REQ_TPR_ACCESS);
+}
+
 /* @reg: a multiple of 16. -EINVAL: no such register, or one that cannot be read. */
 static int reg_read(struct lapic *apic, u32 reg, u32 *value)
 {
@@ -46,6 +56,10 @@ static int reg_read(struct lapic *apic, u32 reg, u32 *value)
 		break;
 	case APIC_LVR:
 		*value = lapic_version(apic);
+		break;
+	case APIC_TASKPRI:
+		report_tpr_access(apic->vcpu, false);
+		*value = lapic_reg(apic, reg);
 		break;
 	case APIC_PROCPRI:
 		lapic_update_ppr(apic);
@@ -152,6 +166,7 @@ static int reg_write(struct lapic *apic, u32 reg, u32 value)
 	case APIC_ICR2:
 		return write_xapic_only(apic, reg, value);
 	case APIC_TASKPRI:
+		report_tpr_access(apic->vcpu, true);
 		lapic_write_tpr(apic, value);
 		return 0;
 	case APIC_EOI:

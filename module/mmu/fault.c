@@ -33,6 +33,7 @@
  * @level: size of the leaf, once the page is there
  * @in_the_way: the leaf's place is taken
  * @invalidating: the host is changing its mapping
+ * @guest_waits: a guest is at it, and can be told if it takes long
  */
 struct mapping {
 	const struct fault *fault;
@@ -47,6 +48,7 @@ struct mapping {
 	bool writable;
 	bool in_the_way;
 	bool invalidating;
+	bool guest_waits;
 	int host_level;
 	int level;
 };
@@ -353,15 +355,22 @@ static int get_pfn(struct mapping *m)
 }
 
 /* May sleep. 0, -EAGAIN: let a signal be handled first; another errno: there is no memory. */
-static int bring_in(struct mapping *m)
+static int bring_in(struct vcpu *vcpu, struct mapping *m)
 {
 	unsigned int flags = FOLL_HWPOISON | COMPAT_FOLL_INTERRUPTIBLE;
 	struct page *page;
-	int r;
+	int r = 0;
 
 	if (m->fault->write)
 		flags |= FOLL_WRITE;
-	r = get_user_pages_unlocked(m->hva, 1, &page, flags);
+	/* Where it takes long the guest can do something else meanwhile, if it knows how. */
+	if (unlikely(vcpu->apf.enable) && m->guest_waits && apf_possible(vcpu)) {
+		r = get_user_pages_unlocked(m->hva, 1, &page, flags | FOLL_NOWAIT);
+		if (!r && apf_start(vcpu, m->gfn, m->hva, m->fault->write))
+			return -EAGAIN;
+	}
+	if (r != 1)
+		r = get_user_pages_unlocked(m->hva, 1, &page, flags);
 	if (r == 1) {
 		m->pfn = page_to_pfn(page);
 		m->ram = true;
@@ -415,7 +424,7 @@ static enum fault_result fault_slow(struct vcpu *vcpu, struct mapping *m)
 	enum fault_result r;
 	int idx, err;
 
-	err = bring_in(m);
+	err = bring_in(vcpu, m);
 	if (err == -EAGAIN)
 		return FAULT_RETRY;
 	if (err)
@@ -481,7 +490,7 @@ static enum fault_result handle_fault(struct vcpu *vcpu, struct mapping *m)
  */
 enum fault_result mmu_handle_fault(struct vcpu *vcpu, const struct fault *fault)
 {
-	struct mapping m = { .fault = fault, .gfn = fault->gpa >> PAGE_SHIFT };
+	struct mapping m = { .fault = fault, .gfn = fault->gpa >> PAGE_SHIFT, .guest_waits = !fault->vectoring };
 
 	return handle_fault(vcpu, &m);
 }

@@ -31,6 +31,9 @@
 	X(directed_yield_attempted)	\
 	X(directed_yield_successful)	\
 	X(preemption_reported)		\
+	X(pv_eois)			\
+	X(apf_not_present)		\
+	X(apf_ready)			\
 	X(irq_exits)			\
 	X(nmi_exits)			\
 	X(irq_window_exits)		\

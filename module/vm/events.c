@@ -206,8 +206,11 @@ static void collect_nmis(struct vcpu *vcpu)
 /* With in-kernel APIC: CR8 accesses need to exit while the TPR hides an interrupt. */
 static void update_tpr(struct vcpu *vcpu)
 {
-	if (vcpu->lapic)
-		vendor->update_tpr(vcpu, lapic_get_cr8(vcpu), lapic_max_irr(vcpu));
+	if (!vcpu->lapic)
+		return;
+	vendor->update_tpr(vcpu, lapic_get_cr8(vcpu), lapic_max_irr(vcpu));
+	if (unlikely(vcpu->pv_eoi || vcpu->apic_attention))
+		lapic_share(vcpu);
 }
 
 /*

@@ -8,7 +8,6 @@
 
 #include "cpu/cpuid.h"
 #include "irq/irq.h"
-#include "pv/hyperv.h"
 #include "vm/ops.h"
 #include "trace/trace.h"
 

@@ -286,3 +286,12 @@ unsigned long vm_gfn_to_hva(struct vm *vm, u64 gfn, bool *writable)
 		*writable = !(slot->flags & KVM_MEM_READONLY);
 	return slot_hva(slot, gfn);
 }
+
+bool vm_is_memory(struct vm *vm, u64 gpa)
+{
+	int idx = srcu_read_lock(&vm->srcu);
+	bool is = vm_find_slot(vm, gpa >> PAGE_SHIFT);
+
+	srcu_read_unlock(&vm->srcu, idx);
+	return is;
+}

@@ -72,6 +72,9 @@ int vm_write_atomic(struct vm *vm, u64 gpa, const void *buf, size_t len);
 /* Under srcu_read_lock(&vm->srcu), and only as long. */
 unsigned long vm_gfn_to_hva(struct vm *vm, u64 gfn, bool *writable);	/* 0: none */
 
+/* Is there a slot? What an address in a guest's MSR must have. */
+bool vm_is_memory(struct vm *vm, u64 gpa);
+
 /* Pick by vcpu->in_burst. */
 int vcpu_read_guest(struct vcpu *vcpu, u64 gpa, void *buf, size_t len);
 int vcpu_write_guest(struct vcpu *vcpu, u64 gpa, const void *buf, size_t len);

@@ -122,7 +122,7 @@ static bool vcpu_has_event(struct vcpu *vcpu)
 
 	if (ev->exception.pending || ev->interrupt.injected)
 		return true;
-	if (test_bit(REQ_UNHALT, &vcpu->requests) || test_bit(REQ_TRIPLE_FAULT, &vcpu->requests) ||
+	if (test_bit(REQ_UNHALT, &vcpu->requests) || test_bit(REQ_APF_READY, &vcpu->requests) || test_bit(REQ_TRIPLE_FAULT, &vcpu->requests) ||
 	    test_bit(REQ_VM_DEAD, &vcpu->requests))
 		return true;
 	if ((ev->nmi.pending || atomic_read(&ev->nmi.queued)) && vendor->nmi_allowed(vcpu))
@@ -165,6 +165,11 @@ static int vcpu_block(struct vcpu *vcpu)
 		if (!vcpu_runnable(vcpu))
 			return RUN_GUEST;	/* the signal or request is seen by the caller */
 		vcpu->stats.halt_wakeup++;
+	}
+	/* Its interrupt will end the halt. */
+	if (vcpu_take_request(vcpu, REQ_APF_READY)) {
+		apf_deliver(vcpu);
+		return RUN_GUEST;
 	}
 	vcpu_take_request(vcpu, REQ_UNHALT);
 	if (vcpu->lapic && lapic_has_init_or_sipi(vcpu)) {
@@ -213,6 +218,8 @@ static int vcpu_serve_requests(struct vcpu *vcpu)
 		kvmclock_update(vcpu);
 	if (vcpu_take_request(vcpu, REQ_STEAL_UPDATE))
 		steal_time_update(vcpu);
+	if (vcpu_take_request(vcpu, REQ_APF_READY))
+		apf_deliver(vcpu);
 	if (vcpu_take_request(vcpu, REQ_TLB_FLUSH))
 		vendor->tlb_flush(vcpu, TLB_GUEST);
 	if (vcpu_take_request(vcpu, REQ_INTERCEPTS))
@@ -220,6 +227,12 @@ static int vcpu_serve_requests(struct vcpu *vcpu)
 	if (vcpu_take_request(vcpu, REQ_IOAPIC_EOI_EXIT)) {
 		vcpu->run->exit_reason = KVM_EXIT_IOAPIC_EOI;
 		vcpu->run->eoi.vector = lapic_pending_ioapic_eoi(vcpu);
+		return RUN_USER;
+	}
+	if (vcpu_take_request(vcpu, REQ_TPR_ACCESS)) {
+		vcpu->run->exit_reason = KVM_EXIT_TPR_ACCESS;
+		vcpu->run->tpr_access.rip = vcpu->tpr_access.rip;
+		vcpu->run->tpr_access.is_write = vcpu->tpr_access.write;
 		return RUN_USER;
 	}
 	if (vcpu_take_request(vcpu, REQ_TRIPLE_FAULT))
@@ -301,6 +314,8 @@ static int burst_loop(struct vcpu *vcpu)
 		vcpu->stats.exits++;
 		if (trace_exit_enabled())
 			trace_exit_info(vcpu);
+		if (unlikely(vcpu->apic_attention))
+			lapic_attend(vcpu);
 		r = vendor_call(handle_exit)(vcpu);
 	} while (r == RUN_GUEST && !burst_must_end(vcpu));
 	return r;
@@ -370,6 +385,9 @@ static int vcpu_enter_guest(struct vcpu *vcpu)
 	if (unlikely(r))
 		return r;
 	r = vcpu_burst(vcpu);
+	/* A page that was missing in the burst is brought in now. */
+	if (unlikely(vcpu->apic_attention & (APIC_PV_EOI | APIC_VAPIC_UNREAD)))
+		lapic_attend(vcpu);
 	if (r == RUN_SLOW) {
 		vcpu->stats.slow_exits++;
 		r = vendor_call(handle_exit)(vcpu);

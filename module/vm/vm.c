@@ -185,6 +185,7 @@ static void vcpu_destroy(struct vcpu *vcpu)
 {
 	/* Its timers send interrupts. */
 	hv_vcpu_destroy(vcpu);
+	apf_vcpu_destroy(vcpu);
 	if (vcpu->lapic)
 		lapic_destroy(vcpu);
 	vendor->vcpu_destroy(vcpu);
@@ -325,6 +326,7 @@ static int vcpu_setup(struct vcpu *vcpu)
 {
 	int r;
 
+	apf_vcpu_init(vcpu);
 	mmu_vcpu_init(vcpu);
 	r = dirty_ring_init(vcpu);
 	if (r)

@@ -30,6 +30,7 @@
 #include "cpu/cpu.h"
 #include "emulate/emulate.h"
 #include "mmu/mmu.h"
+#include "pv/pv.h"
 #include "vm/dirty_ring.h"
 #include "vm/events.h"
 #include "vm/iobus.h"
@@ -73,6 +74,7 @@ enum vcpu_req {
 	REQ_CLOCK_UPDATE,	/* rewrite the kvmclock page */
 	REQ_MASTERCLOCK,	/* take a new VM-wide clock reference */
 	REQ_STEAL_UPDATE,	/* rewrite the steal-time page */
+	REQ_TPR_ACCESS,		/* KVM_EXIT_TPR_ACCESS */
 	REQ_TRIPLE_FAULT,	/* KVM_EXIT_SHUTDOWN */
 	REQ_IOAPIC_EOI_EXIT,	/* KVM_EXIT_IOAPIC_EOI */
 	REQ_UNHALT,		/* a wake-up that is no interrupt */
@@ -82,6 +84,7 @@ enum vcpu_req {
 	REQ_SYSTEM_EVENT,	/* KVM_EXIT_SYSTEM_EVENT; vcpu->run is filled at exit */
 	REQ_DIRTY_RING_FULL,	/* KVM_EXIT_DIRTY_RING_FULL, while the ring is that full */
 	REQ_HYPERV,		/* enlightenments: an exit to user space, or a timer */
+	REQ_APF_READY,		/* a page of an asynchronous fault is there, or its slot is free */
 	REQ_INTERCEPTS,		/* vendor: recompute intercepts and MSR bitmap */
 	REQ_NR
 };
@@ -122,6 +125,14 @@ struct vcpu {
 	struct dirty_ring dirty_ring;
 	struct lapic *lapic;			/* [c] after creation; NULL without an in-kernel APIC */
 	struct vcpu_hv *hv;			/* [v] enlightenments; NULL: never used. Others: vcpu_hv_get() */
+	u8 apic_attention;			/* [v] APIC_*: to be done around entries, mostly nothing */
+	u64 pv_eoi;				/* [v] where the guest's EOI word is, and KVM_MSR_ENABLED */
+	struct {				/* [v] KVM_TPR_ACCESS_REPORTING */
+		bool reported, write;
+		u64 rip;
+	} tpr_access;
+	u64 vapic_gpa;				/* [v] KVM_SET_VAPIC_ADDR */
+	struct vcpu_apf apf;
 	u64 apic_base;				/* [v] IA32_APIC_BASE, also without an in-kernel APIC; others read it */
 
 	/* Halting and start-up. */
