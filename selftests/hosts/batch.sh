@@ -6,14 +6,15 @@
 # run_batch DIR PREPARE HOST-ARG...: run the tests that DIR/tests lists (NAME SECONDS a line; see
 # selftests/batch) in a host booted with HOST-ARG..., after the shell command PREPARE. A test that
 # takes the host down or hangs it has failed, and the ones after it run in a new host. DIR/share is
-# what the host sees; what it leaves there may be an old copy of everything.
+# what the host sees; what it leaves there may be an old copy of everything. BATCH_HOST is the
+# host's process, for who gives up.
 #
 # For every test the caller's 'test_ended STATUS SECONDS NAME' is called; STATUS is that of
 # selftests/batch, or 'down', 'hung' or, when no host could be booted, 'none'. What the test had
 # to say is in DIR/excerpt then.
 run_batch()
 {
-	local dir=$1 prepare=$2 list=$1/tests boots=0 current fd pid line rest status seconds name wait
+	local dir=$1 prepare=$2 list=$1/tests boots=0 current fd line rest status seconds name wait
 	shift 2
 	while [ -s "$list" ] && [ $boots -lt 8 ]; do
 		boots=$((boots + 1))
@@ -25,7 +26,7 @@ run_batch()
 		exec {fd}< <(exec "$HOSTS/host" run "$@" --share "$dir/share" --console "$dir/console" \
 			--timeout "$(awk '{ s += $2 * 4 } END { print s + 900 }' "$list")" --warn-ok -- \
 			bash -c "$prepare; exec bash /mnt/nestor/selftests/batch" 2>"$dir/host.log")
-		pid=$!
+		BATCH_HOST=$!
 		while IFS= read -r -t "$wait" -u "$fd" line; rest=$?; [ $rest = 0 ]; do
 			line=${line%$'\r'}
 			case $line in
@@ -46,10 +47,11 @@ run_batch()
 		# read(1) says with a status above 128 that the time was up.
 		if [ $rest -gt 128 ]; then
 			status=hung
-			kill -TERM "$pid" 2>/dev/null
+			kill -TERM "$BATCH_HOST" 2>/dev/null
 		fi
 		exec {fd}<&-
-		wait "$pid" 2>/dev/null
+		wait "$BATCH_HOST" 2>/dev/null
+		BATCH_HOST=''
 		[ -s "$list" ] || break
 		name=${current:-$(head -n 1 "$list" | cut -d' ' -f1)}
 		tail -n 60 "$dir/host.log" >>"$dir/excerpt"
