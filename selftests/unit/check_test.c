@@ -200,9 +200,10 @@ static u64 any_value(u64 value)
 /* A state somewhere between valid and random. */
 static void any_state(struct check_state *state)
 {
-	unsigned int i, changes = one_in(4) ? state->table->nr_fields : below(8);
+	unsigned int i, changes;
 
 	*state = states[below(nr_states)];
+	changes = one_in(4) ? state->table->nr_fields : below(8);
 	while (changes--) {
 		i = 1 + below(state->table->nr_fields - 1);
 		check_set(state, i, any_value(state->values[i]));
