@@ -185,10 +185,18 @@ static bool set_up_ldt(void)
 	return !syscall(SYS_modify_ldt, 1, &d, sizeof(d));
 }
 
-/* Compatibility mode uses DS and ES; 64-bit code does not care what they hold. */
-static void set_data_segments(u16 sel)
+/*
+ * Compatibility mode uses DS and ES; 64-bit code does not care what they hold. False if the selector is void: there
+ * are machines that lose a process's LDT.
+ */
+static bool set_data_segments(u16 sel)
 {
-	asm volatile("mov %0, %%ds; mov %0, %%es" :: "r"(sel));
+	bool writable;
+
+	asm volatile("verw %1" : "=@ccz"(writable) : "r"(sel));
+	if (writable)
+		asm volatile("mov %0, %%ds; mov %0, %%es" :: "r"(sel));
+	return writable;
 }
 
 static bool set_up_memory(void)
@@ -666,8 +674,30 @@ static void equalize(void)
 }
 
 struct tally {
-	unsigned long run, faults, skipped, mismatches;
+	unsigned long run, faults, skipped, foreign, mismatches;
 };
+
+/*
+ * Does the machine run a NOP from the state of the case? Some machines are guests of hypervisors that run no 32-bit
+ * code, or none with a stack pointer that is not canonical: then it is not the instruction that faults there.
+ */
+static bool state_runs(void)
+{
+	struct outcome outcome = t.native;
+	u8 bytes[sizeof(t.bytes)];
+	unsigned int len = t.len;
+	bool stepped;
+
+	memcpy(bytes, t.bytes, sizeof(bytes));
+	t.bytes[0] = 0x90;
+	t.len = 1;
+	run_native();
+	stepped = t.native.how == STEPPED;
+	memcpy(t.bytes, bytes, sizeof(bytes));
+	t.len = len;
+	t.native = outcome;
+	return stepped;
+}
 
 static void run_case(unsigned long number, struct tally *tally)
 {
@@ -677,12 +707,18 @@ static void run_case(unsigned long number, struct tally *tally)
 		equalize();
 		return;
 	}
-	set_data_segments(t.mode == EMU_PROT16 ? LDT_DATA16 : USER_DS);
-	run_native();
 	tally->run++;
+	if (!set_data_segments(t.mode == EMU_PROT16 ? LDT_DATA16 : USER_DS)) {
+		tally->foreign++;
+		equalize();
+		return;
+	}
+	run_native();
 	tally->faults += t.native.how != STEPPED;
 	if (!same()) {
-		if (tally->mismatches++ < 10)
+		if (!state_runs())
+			tally->foreign++;
+		else if (tally->mismatches++ < 10)
 			show_case(number);
 		equalize();
 	} else if (t.native.how != STEPPED ||
@@ -728,9 +764,11 @@ int main(int argc, char **argv)
 			run_case(i, &tally);
 	}
 	set_data_segments(USER_DS);
-	printf("# seed %llu: %lu run, %lu of them faults, %lu left out\n",
-	       (unsigned long long)seed, tally.run, tally.faults, tally.skipped);
-	tap_ok(tally.run > (only ? 0 : count / 3) && !tally.mismatches,
+	printf("# seed %llu: %lu run, %lu of them faults, %lu from states that the machine does not run; %lu left out\n",
+	       (unsigned long long)seed, tally.run, tally.faults, tally.foreign, tally.skipped);
+	if (tally.foreign)
+		tap_skip("all states", "the machine does not run them all, whatever the instruction");
+	tap_ok(tally.run - tally.foreign > (only ? 0 : count / 3) && !tally.mismatches,
 	       "random instructions as on the CPU: %lu differ", tally.mismatches);
 	return tap_done();
 }
