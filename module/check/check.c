@@ -78,6 +78,12 @@ bool check_applies(const struct check_state *state, const struct check_rule *rul
 	return true;
 }
 
+/* The bits of a rule that are broken; 0 as well when it cannot be judged. */
+static u64 judge(const struct check_state *state, const struct check_rule *rule)
+{
+	return check_applies(state, rule) ? rule->broken(state->values, state->caps) : 0;
+}
+
 /**
  * check_next() - the next broken rule, in the manual's order
  * @state: the state
@@ -92,9 +98,7 @@ bool check_next(const struct check_state *state, struct check_result *result)
 	while (result->next < table->nr_rules) {
 		const struct check_rule *rule = &table->rules[result->next++];
 
-		if (!check_applies(state, rule))
-			continue;
-		result->bits = rule->broken(state->values, state->caps);
+		result->bits = judge(state, rule);
 		if (result->bits) {
 			result->rule = rule;
 			return true;
@@ -108,16 +112,17 @@ bool check_next(const struct check_state *state, struct check_result *result)
  * @state: the state
  *
  * The first broken one that is enforced: the table has the groups in the order in which the manual makes them take
- * effect.
+ * effect. Where all is known, check_vmx_enforce() and check_svm_enforce() say the same faster.
  *
  * Return: NULL when the CPU enters the guest.
  */
 const struct check_rule *check_verdict(const struct check_state *state)
 {
-	struct check_result result = {};
+	const struct check_table *table = state->table;
+	unsigned int i;
 
-	while (check_next(state, &result))
-		if (result.rule->effect != CHECK_ADVICE)
-			return result.rule;
+	for (i = 0; i < table->nr_rules; i++)
+		if (table->rules[i].effect != CHECK_ADVICE && judge(state, &table->rules[i]))
+			return &table->rules[i];
 	return NULL;
 }

@@ -127,6 +127,15 @@ bool check_applies(const struct check_state *state, const struct check_rule *rul
 bool check_next(const struct check_state *state, struct check_result *result);
 const struct check_rule *check_verdict(const struct check_state *state);
 
+/*
+ * The verdict on a state of which everything is known, for a nested entry: enforced rules only, in order, up to the
+ * first broken one. One function without calls through pointers. @values is indexed by enum check_vmx_field or enum
+ * check_svm_field, @caps by enum check_vmx_cap or enum check_svm_cap; values are not wider than their fields. NULL
+ * when the CPU enters the guest.
+ */
+const struct check_rule *check_vmx_enforce(const u64 *values, const u64 *caps);
+const struct check_rule *check_svm_enforce(const u64 *values, const u64 *caps);
+
 const char *check_vmx_error(u32 error);
 
 /* Indices of the values, and their names as members of a structure: `VF_guest_cr0`, `f->guest_cr0`. */

@@ -71,6 +71,9 @@ static inline u64 s_cet_reserved(u64 s_cet)
 /* E (effect, code, qualification), which a rule has in parentheses as well. */
 #define E(effect, code, qualification)	effect, code, qualification
 
+/* EFFECT (effect, code, qualification): the first of them. */
+#define EFFECT(effect, code, qualification)	effect
+
 /* F (a, b, ...): the initializer of a rule's list of fields, which the rule has in parentheses. */
 #define F_1(a)			P(a)
 #define F_2(a, ...)		P(a), F_1(__VA_ARGS__)

@@ -159,6 +159,29 @@ static const struct check_rule rules[] = {
 #include "check/svm_rules.h"
 };
 
+/* The same rules once more, as one function; see check.h. */
+#undef ZERO
+#undef MUST
+#define POSITION(id, ...)	RULE_##id,
+#define ZERO	POSITION
+#define MUST	POSITION
+enum {
+#include "check/svm_rules.h"
+};
+#undef ZERO
+#undef MUST
+#define ENFORCE(id, section, effect, ...)							\
+	if (EFFECT effect != CHECK_ADVICE && broken_##id(values, caps))				\
+		return &rules[RULE_##id];
+#define ZERO	ENFORCE
+#define MUST	ENFORCE
+
+const struct check_rule *check_svm_enforce(const u64 *values, const u64 *caps)
+{
+#include "check/svm_rules.h"
+	return NULL;
+}
+
 #define SVM_FIELD(id, type, offset)	[SF_##id] = { #id, offset, sizeof(type) },
 #define SVM_MEMORY(id)			[SF_##id] = { #id, CHECK_NOWHERE, 8 },
 static const struct check_field fields[SF_NR] = {

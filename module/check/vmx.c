@@ -366,6 +366,33 @@ static const struct check_rule rules[] = {
 #include "check/vmx_guest.h"
 };
 
+/* The same rules once more, as one function; see check.h. */
+#undef ZERO
+#undef MUST
+#define POSITION(id, ...)	RULE_##id,
+#define ZERO	POSITION
+#define MUST	POSITION
+enum {
+#include "check/vmx_controls.h"
+#include "check/vmx_host.h"
+#include "check/vmx_guest.h"
+};
+#undef ZERO
+#undef MUST
+#define ENFORCE(id, section, effect, ...)							\
+	if (EFFECT effect != CHECK_ADVICE && broken_##id(values, caps))				\
+		return &rules[RULE_##id];
+#define ZERO	ENFORCE
+#define MUST	ENFORCE
+
+const struct check_rule *check_vmx_enforce(const u64 *values, const u64 *caps)
+{
+#include "check/vmx_controls.h"
+#include "check/vmx_host.h"
+#include "check/vmx_guest.h"
+	return NULL;
+}
+
 /* Bits 14:13 of an encoding: 16, 64, 32 bits, natural width. */
 #define VMX_FIELD(id, encoding)								\
 	[VF_##id] = { #id, encoding, ((encoding) >> 13 & 3) == 0 ? 2 : ((encoding) >> 13 & 3) == 2 ? 4 : 8 },
