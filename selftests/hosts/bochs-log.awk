@@ -1,16 +1,17 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # Bochs reports every fault that a guest takes: gigabytes in a long run.
-# Keep the first lines of each kind, and show at once the VM entries that the CPU refused, with
-# the check that failed: no other machine names it.
+# Keep the first lines of each kind, and more of those about VM entries that the CPU refused, with
+# the check that failed: no other machine names it. Show these at once.
 {
+	entry = /VMFAIL|VMENTER FAIL|VMENTRY|VMABORT|PANIC/ && !/soft power off/
 	kind = $0
 	gsub(/0x[0-9a-fA-F]+|[0-9]+/, "N", kind)
-	if (++seen[kind] <= 20) {
+	if (++seen[kind] <= 20 || (entry && ++entries <= 5000)) {
 		print
 		fflush()
 	}
-	if (/VMFAIL|VMENTER FAIL|VMENTRY|VMABORT|PANIC/ && !/soft power off/ && ++shown <= 200) {
+	if (entry && ++shown <= 200) {
 		sub(/^[0-9]+ */, "")
 		print "bochs: " $0 >"/dev/stderr"
 	}
