@@ -3,8 +3,10 @@
  * Verify that no valid state breaks a rule of VM entry, that each rule can be broken alone, that a rule depends on no
  * value that it does not name, and that no state whatever makes the checker read or compute what it must not.
  */
+#include <linux/nestor.h>
 #include <stdlib.h>
 
+#include "../../userspace/check/breach.h"
 #include "check_states.h"
 #include "random.h"
 #include "tap.h"
@@ -38,90 +40,14 @@ static void test_valid(const struct check_table *table)
 	}
 }
 
-/* Rules that cannot be broken without another: who enters long mode from outside breaks what the other says, too. */
-static const struct {
-	const char *id, *with;
-} inseparable[] = {
-	{ "ia32e_guest_host", "ia32e_guest_size" },
-	{ "ia32e_guest_size", "ia32e_guest_host" },
-	{ "entry_to_smm", "guest_blocking_smi_entry" },
-};
-
-static bool comes_with(const struct check_rule *rule, const struct check_rule *other)
-{
-	unsigned int i;
-
-	for (i = 0; i < sizeof(inseparable) / sizeof(inseparable[0]); i++)
-		if (!strcmp(rule->id, inseparable[i].id) && !strcmp(other->id, inseparable[i].with))
-			return true;
-	return false;
-}
-
-/* Is @rule the only broken one? Advice does not count beside a rule that is enforced. */
-static bool breaks_alone(const struct check_state *state, const struct check_rule *rule)
-{
-	struct check_result result = {};
-	bool found = false;
-
-	if (!rule->broken(state->values, state->caps))
-		return false;
-	while (check_next(state, &result)) {
-		if (result.rule == rule)
-			found = true;
-		else if ((rule->effect == CHECK_ADVICE || result.rule->effect != CHECK_ADVICE) &&
-			 !comes_with(rule, result.rule))
-			return false;
-	}
-	return found;
-}
-
-/* Values worth trying in a field: each bit the other way, and a few that rules name. */
-static u64 candidate(u64 value, unsigned int n, bool *end)
-{
-	static const u64 special[] = {
-		0, ~0ull, 1, 2, 3, 4, 9, 0xff, 0x200, 0x8000, 0x800, 0xc0000100, 0x9b, 0x7000, 0x80000012, 0x12,
-		0xf3, 0xfffff000, 0x82, 0x83, 0x8b, 0x80000013, 0x12345000, 0x80000100, 0x80000101, 0x80000301,
-		0x80000302, 0x80000305, 0x80000320, 0x8000030d, 0x80000701, 0x80000800, 0x80000030, 0x80000203,
-		0x80000b00, 0x800, 0x93, 0xc1ff, 0xfffffffffff0ull, 0x000ffffffffffff0ull, 0xffffffffffffffe0ull,
-		0x80000020, 0x80000500, 0x80000a02, 0xa093, 0xa0bb, 0xc0b3,
-	};
-
-	if (n < 64)
-		return value ^ 1ull << n;
-	n -= 64;
-	*end = n >= sizeof(special) / sizeof(special[0]);
-	return *end ? 0 : special[n];
-}
-
-static bool break_one(const struct check_rule *rule, const struct check_state *valid, unsigned int depth)
-{
-	struct check_state state = *valid;
-	unsigned int i, n;
-	bool end;
-
-	for (i = 0; i < CHECK_RULE_FIELDS && rule->fields[i]; i++) {
-		unsigned int field = rule->fields[i];
-		u64 value = valid->values[field];
-
-		for (n = 0, end = false; !end; n++) {
-			check_set(&state, field, candidate(value, n, &end));
-			if (breaks_alone(&state, rule))
-				return true;
-			if (depth > 1 && break_one(rule, &state, depth - 1))
-				return true;
-		}
-		check_set(&state, field, value);
-	}
-	return false;
-}
-
 static bool can_break(const struct check_rule *rule)
 {
+	struct check_state broken;
 	unsigned int depth, i;
 
 	for (depth = 1; depth <= 2; depth++)
 		for (i = 0; i < nr_states; i++)
-			if (break_one(rule, &states[i], depth))
+			if (breach__find(rule, &states[i], depth, &broken))
 				return true;
 	return false;
 }
@@ -153,6 +79,7 @@ static const struct {
 
 static bool can_break_elsewhere(const struct check_rule *rule)
 {
+	struct check_state broken;
 	unsigned int i, n;
 	u64 saved;
 	bool found = false;
@@ -163,7 +90,7 @@ static bool can_break_elsewhere(const struct check_rule *rule)
 		for (i = 0; i < nr_states && !found; i++) {
 			saved = states[i].caps[other_cpu[n].cap];
 			states[i].caps[other_cpu[n].cap] = other_cpu[n].value;
-			found = breaks_alone(&states[i], rule) || break_one(rule, &states[i], 2);
+			found = breach__is_alone(&states[i], rule) || breach__find(rule, &states[i], 2, &broken);
 			states[i].caps[other_cpu[n].cap] = saved;
 		}
 	}
@@ -183,6 +110,28 @@ static void test_each_rule(const struct check_table *table)
 		missed++;
 	}
 	tap_ok(!missed, "%s: each of %u rules is broken alone by some state", table->vendor, table->nr_rules);
+}
+
+/* In each mode of a guest, with and without EPT, most rules can be broken by one value alone. */
+static const char *const modes[] = {
+	"real mode", "protected mode", "PAE", "long mode", "virtual-8086 mode", "long mode without EPT",
+};
+
+static void test_modes(const struct check_table *table)
+{
+	struct check_state broken;
+	unsigned int m, i, n, alone;
+
+	for (m = 0; m < sizeof(modes) / sizeof(modes[0]); m++) {
+		for (n = 0; n < nr_states && strcmp(names[n], modes[m]); n++)
+			;
+		if (n == nr_states)
+			continue;
+		for (i = 0, alone = 0; i < table->nr_rules; i++)
+			alone += breach__find(&table->rules[i], &states[n], 1, &broken);
+		tap_ok(alone >= (table == &check_vmx ? 140 : 60), "%s: %u rules broken alone from %s", table->vendor,
+		       alone, names[n]);
+	}
 }
 
 static u64 any_value(u64 value)
@@ -246,19 +195,27 @@ static void test_dependencies(const struct check_table *table)
 static void test_table(const struct check_table *table)
 {
 	unsigned int i, j, enforced = 0;
-	bool unique = true, texts = true;
+	bool unique = true, texts = true, fit = true;
+	struct nestor_broken_rule wire;
 
 	for (i = 0; i < table->nr_rules; i++) {
 		const struct check_rule *rule = &table->rules[i];
 
 		enforced += rule->effect != CHECK_ADVICE;
 		texts &= rule->text[0] && table->sections[rule->section] && rule->fields[0];
+		fit &= strlen(rule->id) < sizeof(wire.id) && strlen(rule->text) < sizeof(wire.text) &&
+		       strlen(table->sections[rule->section]) < sizeof(wire.section);
 		for (j = 0; j < i; j++)
 			unique &= strcmp(rule->id, table->rules[j].id) != 0;
 	}
-	for (i = 1; i < table->nr_fields; i++)
+	for (i = 1; i < table->nr_fields; i++) {
 		unique &= check_find(table->fields, table->nr_fields, table->fields[i].name) == (int)i;
+		fit &= strlen(table->fields[i].name) < sizeof(wire.fields[0].name);
+	}
+	for (i = 0; i < table->nr_caps; i++)
+		fit &= strlen(table->caps[i].name) < sizeof(wire.fields[0].name);
 	tap_ok(unique, "%s: no two rules or fields have one name", table->vendor);
+	tap_ok(fit, "%s: names and texts fit into the report", table->vendor);
 	tap_ok(texts, "%s: each rule has a text, a section and a field", table->vendor);
 	printf("# %s: %u rules enforced, %u advice\n", table->vendor, enforced, table->nr_rules - enforced);
 }
@@ -316,6 +273,7 @@ int main(void)
 		test_valid(tables[i]);
 		test_unknown(tables[i]);
 		test_each_rule(tables[i]);
+		test_modes(tables[i]);
 		test_dependencies(tables[i]);
 		test_random(tables[i]);
 	}
