@@ -49,6 +49,12 @@ u32 abi_xsave_size(void);				/* of KVM_GET_XSAVE2 and KVM_SET_XSAVE */
 int abi_create_vm(unsigned long type);			/* abi/vm.c: fd or -errno */
 int abi_create_vcpu(struct vm *vm, unsigned long id);	/* abi/vcpu.c: fd or -errno */
 
+/* abi/entry_failure.c: see uapi/linux/nestor.h */
+struct check_state;
+int abi_copy_entry_state(const struct check_state *state, struct nestor_entry_failure *f);
+int abi_get_entry_failure(struct vcpu *vcpu, void *arg);
+int abi_probe_entry(struct vcpu *vcpu, void *arg);	/* abi/probe.c */
+
 /* abi/stats_fd.c: KVM_GET_STATS_FD: fd or -errno */
 int abi_vm_stats_fd(struct vm *vm);
 int abi_vcpu_stats_fd(struct vcpu *vcpu);

@@ -348,6 +348,16 @@ static int vcpu_enable_cap(struct vcpu *vcpu, void *arg)
 	return abi_enable_vcpu_cap(vcpu, arg);
 }
 
+static int vcpu_get_entry_failure(struct vcpu *vcpu, void *arg)
+{
+	return abi_get_entry_failure(vcpu, arg);
+}
+
+static int vcpu_probe(struct vcpu *vcpu, void *arg)
+{
+	return abi_probe_entry(vcpu, arg);
+}
+
 static int vcpu_get_attr(struct vcpu *vcpu, void *arg)
 {
 	return abi_vcpu_attr(vcpu, KVM_GET_DEVICE_ATTR, arg);
@@ -408,6 +418,8 @@ static const struct vcpu_ioctl vcpu_ioctls[] = {
 	{ KVM_GET_DEVICE_ATTR, sizeof(struct kvm_device_attr), ARG_IN, vcpu_get_attr },
 	{ KVM_SET_DEVICE_ATTR, sizeof(struct kvm_device_attr), ARG_IN, vcpu_set_attr },
 	{ KVM_HAS_DEVICE_ATTR, sizeof(struct kvm_device_attr), ARG_IN, vcpu_has_attr },
+	{ NESTOR_GET_ENTRY_FAILURE, sizeof(struct nestor_entry_failure), ARG_INOUT, vcpu_get_entry_failure },
+	{ NESTOR_PROBE_ENTRY, sizeof(struct nestor_probe_entry), ARG_INOUT, vcpu_probe },
 };
 
 static long vcpu_table_ioctl(struct vcpu *vcpu, unsigned int cmd, void __user *argp)

@@ -126,3 +126,21 @@ const struct check_rule *check_verdict(const struct check_state *state)
 			return &table->rules[i];
 	return NULL;
 }
+
+#define VMX_ENTRY_FAILED	0x80000000u
+
+/**
+ * check_reason() - what the hardware said, in words
+ * @table: whose
+ * @reason: hardware_entry_failure_reason of KVM_EXIT_FAIL_ENTRY
+ *
+ * Return: the words.
+ */
+const char *check_reason(const struct check_table *table, u64 reason)
+{
+	if (table == &check_svm)
+		return (u32)reason == 0xffffffff ? "VMEXIT_INVALID" : "unknown exit code";
+	if (reason & VMX_ENTRY_FAILED)
+		return check_vmx_entry_failure(reason & 0xffff);
+	return reason ? check_vmx_error(reason) : "the instruction faulted";
+}

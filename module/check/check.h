@@ -137,6 +137,8 @@ const struct check_rule *check_vmx_enforce(const u64 *values, const u64 *caps);
 const struct check_rule *check_svm_enforce(const u64 *values, const u64 *caps);
 
 const char *check_vmx_error(u32 error);
+const char *check_vmx_entry_failure(u32 reason);
+const char *check_reason(const struct check_table *table, u64 reason);
 
 /* Indices of the values, and their names as members of a structure: `VF_guest_cr0`, `f->guest_cr0`. */
 #define VMX_FIELD(name, encoding)	VF_##name,

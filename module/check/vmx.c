@@ -457,3 +457,25 @@ const char *check_vmx_error(u32 error)
 
 	return error < sizeof(names) / sizeof(names[0]) && names[error] ? names[error] : "unknown VM-instruction error";
 }
+
+/**
+ * check_vmx_entry_failure() - the basic exit reason of a failed load of state in words
+ * @reason: its number, without bit 31
+ *
+ * SDM, VM-Entry Failures During or After Loading Guest State.
+ *
+ * Return: the words.
+ */
+const char *check_vmx_entry_failure(u32 reason)
+{
+	switch (reason) {
+	case 33:
+		return "invalid guest state";
+	case 34:
+		return "MSR loading";
+	case 41:
+		return "machine check";
+	default:
+		return "unknown basic reason";
+	}
+}

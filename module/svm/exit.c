@@ -320,15 +320,7 @@ static int svm_handle_invpcid(struct vcpu *vcpu)
 /* VMRUN found the VMCB inconsistent. */
 static int svm_handle_invalid(struct vcpu *vcpu)
 {
-	struct kvm_run *run = vcpu->run;
-
-	pr_err_ratelimited("vcpu %u: VMRUN failed (VMEXIT_INVALID): rip 0x%llx cr0 0x%llx cr4 0x%llx efer 0x%llx\n",
-			   vcpu->id, vcpu_rip(vcpu), to_svm(vcpu)->vmcb->save.cr0,
-			   to_svm(vcpu)->vmcb->save.cr4, to_svm(vcpu)->vmcb->save.efer);
-	run->exit_reason = KVM_EXIT_FAIL_ENTRY;
-	run->fail_entry.hardware_entry_failure_reason = control(vcpu)->exit_code;
-	run->fail_entry.cpu = vcpu_entry_cpu(vcpu);
-	return RUN_USER;
+	return vcpu->in_burst ? RUN_SLOW : vcpu_entry_failed(vcpu, control(vcpu)->exit_code, 0);
 }
 
 static int (*const svm_handlers[])(struct vcpu *vcpu) = {

@@ -66,6 +66,8 @@ const struct vendor_ops svm_ops = {
 	.set_msr = svm_set_msr,
 	.write_tsc_offset = svm_write_tsc_offset,
 	.exit_info = svm_exit_info,
+	.entry_state = svm_entry_state,
+	.probe_entry = svm_probe_entry,
 	.exit_names = svm_exit_names,
 	.emergency_leave = svm_emergency_leave,
 };

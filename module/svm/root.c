@@ -331,10 +331,12 @@ void svm_emergency_leave(void)
 		nst_wrmsr_safe(MSR_EFER, efer & ~EFER_SVME);
 }
 
-void svm_enter(struct vcpu *vcpu)
+/*
+ * svm_write_state - everything that waits to be written to the VMCB
+ */
+void svm_write_state(struct svm_vcpu *svm)
 {
-	struct svm_vcpu *svm = to_svm(vcpu);
-	struct vmcb_control *ctl = &svm->vmcb->control;
+	struct vcpu *vcpu = &svm->vcpu;
 
 	/* The guest may have loaded RFLAGS since the last step: TF is set at every entry. */
 	if (unlikely(vcpu->guest_debug & KVM_GUESTDBG_SINGLESTEP)) {
@@ -356,6 +358,16 @@ void svm_enter(struct vcpu *vcpu)
 		svm->vmcb->save.cr2 = vcpu->regs.cr2;
 		svm_dirty(svm, CLEAN_CR2);
 	}
+}
+
+/*
+ * svm_enter_written - run the guest by the VMCB as it is
+ */
+void svm_enter_written(struct svm_vcpu *svm)
+{
+	struct vmcb_control *ctl = &svm->vmcb->control;
+	struct vcpu *vcpu = &svm->vcpu;
+
 	count_op(vmload);
 	count_op(vmentry);
 	svm_run(svm, this_cpu_read(svm_cpus.host_pa));
@@ -367,7 +379,15 @@ void svm_enter(struct vcpu *vcpu)
 	/* RIP is in memory already, and nearly every handler looks at it. */
 	vcpu->regs.rip = svm->vmcb->save.rip;
 	vcpu->regs.valid = REGS_EFER | REGS_RIP;
+	if (unlikely((u32)ctl->exit_code == (u32)SVM_EXIT_ERR))
+		svm_note_failure(svm);
 	ctl->tlb_control = TLB_CTL_NOTHING;
 	ctl->clean = svm_features.clean_bits ? CLEAN_ALL : 0;
 	svm_complete_events(svm);
+}
+
+void svm_enter(struct vcpu *vcpu)
+{
+	svm_write_state(to_svm(vcpu));
+	svm_enter_written(to_svm(vcpu));
 }

@@ -27,6 +27,7 @@
  * @stepping: TF was set by us to see the end of that IRET
  * @soft_moved: RIP stands behind the instruction at @soft_rip whose software event is injected
  * @forced_tf: TF in the VMCB is KVM_GUESTDBG_SINGLESTEP's, not the guest's
+ * @failed: what the last VMRUN that failed was given, and the VMCB does not have any more
  */
 struct svm_vcpu {
 	struct vcpu vcpu;
@@ -46,6 +47,11 @@ struct svm_vcpu {
 	u64 nmi_iret_rip;
 	u64 code_page, code_cr3, code_gpa;
 	u64 tsc_ratio;
+	struct {
+		u32 event;
+		u8 tlb_control;
+		u32 clean;
+	} failed;
 };
 
 static inline struct svm_vcpu *to_svm(struct vcpu *vcpu)
@@ -112,6 +118,8 @@ int svm_burst_enter(struct vcpu *vcpu);
 void svm_burst_leave(struct vcpu *vcpu);
 void svm_emergency_leave(void);
 void svm_enter(struct vcpu *vcpu);
+void svm_write_state(struct svm_vcpu *svm);
+void svm_enter_written(struct svm_vcpu *svm);
 void svm_tlb_flush(struct vcpu *vcpu, enum tlb_scope scope);
 void svm_tlb_flush_address(struct vcpu *vcpu, u64 gva);
 void *svm_alloc_pages(unsigned int order);
@@ -146,6 +154,11 @@ bool svm_nmi_masked(struct vcpu *vcpu);
 void svm_set_nmi_masked(struct vcpu *vcpu, bool masked);
 void svm_update_tpr(struct vcpu *vcpu, int tpr, int max_irr);
 void svm_complete_events(struct svm_vcpu *svm);
+
+/* check.c: what failed entries looked at */
+int svm_entry_state(struct vcpu *vcpu, struct check_state *state);
+int svm_probe_entry(struct vcpu *vcpu, struct entry_probe *probe);
+void svm_note_failure(struct svm_vcpu *svm);
 
 /* exit.c */
 int svm_handle_exit(struct vcpu *vcpu);

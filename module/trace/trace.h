@@ -231,6 +231,30 @@ TRACE_EVENT(apic,
 		  __entry->reg, __entry->value)
 );
 
+/* One for each broken rule; field: the one to look at first. */
+TRACE_EVENT(entry_failed,
+	TP_PROTO(u32 vcpu, u64 reason, const char *rule, const char *field, u64 value, const char *expected),
+	TP_ARGS(vcpu, reason, rule, field, value, expected),
+	TP_STRUCT__entry(
+		__field(u32, vcpu)
+		__field(u64, reason)
+		__field(u64, value)
+		__string(rule, rule)
+		__string(field, field)
+		__string(expected, expected)
+	),
+	TP_fast_assign(
+		__entry->vcpu = vcpu;
+		__entry->reason = reason;
+		__entry->value = value;
+		compat_assign_str(rule, rule);
+		compat_assign_str(field, field);
+		compat_assign_str(expected, expected);
+	),
+	TP_printk("vcpu %u reason 0x%llx rule %s: %s; %s 0x%llx", __entry->vcpu, __entry->reason,
+		  __get_str(rule), __get_str(expected), __get_str(field), __entry->value)
+);
+
 #endif
 
 #undef TRACE_INCLUDE_PATH

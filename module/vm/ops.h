@@ -7,6 +7,7 @@
 
 #include <linux/static_call.h>
 
+#include "vm/entry_failure.h"
 #include "vm/vm.h"
 
 /* How far a flush of guest-virtual translations reaches. */
@@ -75,6 +76,8 @@ struct vendor_ops {
 
 	/* Reporting. */
 	void (*exit_info)(struct vcpu *vcpu, u32 *reason, u64 *info1, u64 *info2, u32 *intr, u32 *error);
+	int (*entry_state)(struct vcpu *vcpu, struct check_state *state);	/* of the last entry, which failed */
+	int (*probe_entry)(struct vcpu *vcpu, struct entry_probe *probe);	/* burst: one entry; 0 or -EINVAL */
 	const struct exit_name *exit_names;		/* reason -> name, for traces; ends with a NULL name */
 
 	/* The CPU dies (oops, panic) inside a burst: leave root mode with what is at hand. Any context. */

@@ -324,8 +324,10 @@ static int burst_loop(struct vcpu *vcpu)
 /*
  * One burst. What begins here ends here in the opposite order, with interrupts off all the way: on
  * 7.x a softirq could otherwise use the FPU and find the guest's registers in it.
+ *
+ * Inlined, so that @loop is no indirect call.
  */
-static int vcpu_burst(struct vcpu *vcpu)
+static __always_inline int burst(struct vcpu *vcpu, int (*loop)(struct vcpu *vcpu))
 {
 	int r = RUN_GUEST;
 
@@ -347,7 +349,7 @@ static int vcpu_burst(struct vcpu *vcpu)
 		vcpu->stats.bursts++;
 		count_op(bursts);
 
-		r = burst_loop(vcpu);
+		r = loop(vcpu);
 
 		vcpu->in_burst = false;
 		compat_guest_ran();
@@ -369,6 +371,11 @@ out:
 	smp_store_release(&vcpu->mode, VCPU_OUTSIDE);
 	local_irq_enable();
 	return r;
+}
+
+static int vcpu_burst(struct vcpu *vcpu)
+{
+	return burst(vcpu, burst_loop);
 }
 
 /* One round: requests, a burst, and the exit that ended it. enum run_next or -errno. */
@@ -425,6 +432,35 @@ static int handle_work(struct vcpu *vcpu)
 	if (r)
 		vcpu->run->exit_reason = KVM_EXIT_INTR;
 	return r;
+}
+
+static int probe_once(struct vcpu *vcpu)
+{
+	vcpu->probe->done = true;
+	return vendor->probe_entry(vcpu, vcpu->probe);
+}
+
+/*
+ * vcpu_probe_entry - enter once, with a state that the CPU may refuse
+ *
+ * See struct entry_probe. 0, -EINTR, or what else KVM_RUN could return.
+ */
+int vcpu_probe_entry(struct vcpu *vcpu, struct entry_probe *probe)
+{
+	int r = 0;
+
+	vcpu->probe = probe;
+	while (!r && !probe->done) {
+		r = vcpu_serve_requests(vcpu);
+		/* It wants to leave for user space, or waits for something. */
+		if (r == RUN_USER || !vcpu_is_running(vcpu))
+			r = -EBUSY;
+		r = r ?: mmu_topup(vcpu) ?: burst(vcpu, probe_once);
+		if (!r && compat_work_pending())
+			r = handle_work(vcpu);
+	}
+	vcpu->probe = NULL;
+	return probe->done && r == -EINTR ? 0 : r;
 }
 
 static int run_loop(struct vcpu *vcpu)

@@ -174,6 +174,8 @@ free:
 static void vcpu_free(struct vcpu *vcpu)
 {
 	put_pid(vcpu->pid);
+	kfree(vcpu->entry_failure);
+	free_pages((unsigned long)vcpu->probe_page, PROBE_PAGE_ORDER);
 	free_page((unsigned long)vcpu->emu.batch);
 	__free_page(vcpu->run_pages);
 	__free_page(vcpu->run_pages + 1);

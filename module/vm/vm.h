@@ -44,6 +44,8 @@ struct vm_irq;
 struct lapic;
 struct vcpu_hv;
 struct vm_hv;
+struct entry_failure;
+struct entry_probe;
 
 #define NESTOR_MAX_VCPUS	4096
 #define NESTOR_MAX_VCPU_IDS	(NESTOR_MAX_VCPUS * 4)
@@ -157,6 +159,9 @@ struct vcpu {
 	u64 pio_rip;				/* [v] where it was made */
 	u32 pio_value;				/* [v] what goes through a port of a device in the kernel */
 
+	struct entry_failure *entry_failure;	/* [v] of the last entry that failed; NULL: none has */
+	struct entry_probe *probe;		/* [v] while NESTOR_PROBE_ENTRY enters */
+	void *probe_page;			/* [v] memory for the states that it enters with; NULL: never asked for */
 	sigset_t sigset;			/* [v] KVM_SET_SIGNAL_MASK */
 	bool sigset_active;			/* [v] */
 	u32 guest_debug;			/* [v] KVM_GUESTDBG_* */

@@ -427,23 +427,13 @@ const struct exit_name vmx_exit_names[] = { VMX_EXIT_REASONS, {} };
 /* Upstream's convention: VMfail shows the VM-instruction error, a failed load of state the exit reason. */
 static noinline int entry_failed(struct vmx_vcpu *vmx)
 {
-	struct vcpu *vcpu = &vmx->vcpu;
-	struct kvm_run *run = vcpu->run;
-
-	run->exit_reason = KVM_EXIT_FAIL_ENTRY;
-	run->fail_entry.cpu = vcpu_entry_cpu(vcpu);
-	if (vmx->result != VMX_RUN_EXIT) {
-		run->fail_entry.hardware_entry_failure_reason = vmx->entry_error;
-		pr_err_ratelimited("vcpu %u: VM entry failed: %s, VM-instruction error %u\n", vcpu->id,
-				   vmx->result == VMX_RUN_VMFAIL ? "VMfail" : "the instruction faulted",
-				   vmx->entry_error);
-		return RUN_USER;
+	if (vmx->result != VMX_RUN_EXIT)
+		return vmx->vcpu.in_burst ? RUN_SLOW : vcpu_entry_failed(&vmx->vcpu, vmx->entry_error, 0);
+	if (vmx->vcpu.in_burst) {
+		vmx_exit_qualification(vmx);
+		return RUN_SLOW;
 	}
-	run->fail_entry.hardware_entry_failure_reason = vmx->exit.reason;
-	pr_err_ratelimited("vcpu %u: VM entry failed: exit reason 0x%x, qualification 0x%llx; rip 0x%llx cr0 0x%llx cr4 0x%llx efer 0x%llx\n",
-			   vcpu->id, vmx->exit.reason, vmx_exit_qualification(vmx), vcpu_rip(vcpu),
-			   vcpu->regs.cr0, vcpu->regs.cr4, vcpu->regs.efer);
-	return RUN_USER;
+	return vcpu_entry_failed(&vmx->vcpu, vmx->exit.reason, vmx_exit_qualification(vmx));
 }
 
 static noinline int unexpected_exit(struct vmx_vcpu *vmx)

@@ -50,6 +50,8 @@ const struct vendor_ops vmx_ops = {
 	.set_msr = vmx_set_msr,
 	.write_tsc_offset = vmx_write_tsc_offset,
 	.exit_info = vmx_exit_info,
+	.entry_state = vmx_entry_state,
+	.probe_entry = vmx_probe_entry,
 	.exit_names = vmx_exit_names,
 	.emergency_leave = vmx_emergency_leave,
 };

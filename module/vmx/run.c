@@ -142,7 +142,10 @@ static void prepare_stepping(struct vmx_vcpu *vmx)
 	vcpu_dirty(vcpu, REGS_SHADOW | REGS_RFLAGS);
 }
 
-static void write_state(struct vmx_vcpu *vmx)
+/*
+ * vmx_write_state - everything that waits to be written; in a burst
+ */
+void vmx_write_state(struct vmx_vcpu *vmx)
 {
 	struct vcpu *vcpu = &vmx->vcpu;
 
@@ -197,6 +200,15 @@ static void deliver_host_events(struct vmx_vcpu *vmx)
 		machine_check();
 }
 
+/* The event was not given, and does not stay in the VMCS for the next entry. */
+static void entry_failed(struct vmx_vcpu *vmx)
+{
+	vmx->failed.event = vmx->inject;
+	vmx->failed.resume = vmx->launched;
+	vmwrite32(VMCS_ENTRY_INTR_INFO, 0);
+	vmx->inject = 0;
+}
+
 /* The entry did not happen: registers are where they were, and the event is still to be given. */
 static void entry_refused(struct vmx_vcpu *vmx)
 {
@@ -204,8 +216,7 @@ static void entry_refused(struct vmx_vcpu *vmx)
 	vmx->entry_error = 0;
 	if (vmx->result == VMX_RUN_VMFAIL)
 		vmx->entry_error = vmread32(VMCS_INSN_ERROR);
-	vmwrite32(VMCS_ENTRY_INTR_INFO, 0);
-	vmx->inject = 0;
+	entry_failed(vmx);
 }
 
 /*
@@ -215,7 +226,7 @@ void vmx_enter(struct vcpu *vcpu)
 {
 	struct vmx_vcpu *vmx = to_vmx(vcpu);
 
-	write_state(vmx);
+	vmx_write_state(vmx);
 	if (native_read_cr2() != vcpu->regs.cr2)
 		native_write_cr2(vcpu->regs.cr2);
 	flush_l1d(vmx);
@@ -237,8 +248,7 @@ void vmx_enter(struct vcpu *vcpu)
 	vmx->exit.reason = vmread32(VMCS_EXIT_REASON);
 	deliver_host_events(vmx);
 	if (unlikely(vmx->exit.reason & VMX_EXIT_REASONS_FAILED_VMENTRY)) {
-		vmwrite32(VMCS_ENTRY_INTR_INFO, 0);
-		vmx->inject = 0;
+		entry_failed(vmx);
 		return;
 	}
 	vmx->launched = true;

@@ -107,6 +107,11 @@ struct vmx_vcpu {
 	enum vmx_run_result result;	/* of the last entry */
 	u32 entry_error;		/* VM-instruction error of a VMfail */
 
+	struct {			/* of the last failed entry, what the VMCS does not have any more */
+		u32 event;
+		bool resume;
+	} failed;
+
 	/* The event given to the next entry: 0 or INTR_VALID and more. */
 	u32 inject;
 	u32 inject_error;
@@ -176,6 +181,7 @@ void vmx_emergency_leave(void);
 int vmx_enter_setup(void);
 void vmx_enter_cleanup(void);
 void vmx_enter(struct vcpu *vcpu);
+void vmx_write_state(struct vmx_vcpu *vmx);
 enum vmx_run_result vmx_run(struct vmx_vcpu *vmx, u32 flags);
 void vmx_run_exit(void);
 u32 vmx_run_flags(void);
@@ -228,6 +234,10 @@ void vmx_msrs_update(struct vmx_vcpu *vmx, bool rewrite);
 void vmx_msrs_leave(struct vmx_vcpu *vmx);
 int vmx_get_msr(struct vcpu *vcpu, u32 msr, u64 *value);
 int vmx_set_msr(struct vcpu *vcpu, u32 msr, u64 value, bool host);
+
+/* check.c: what failed entries looked at */
+int vmx_entry_state(struct vcpu *vcpu, struct check_state *state);
+int vmx_probe_entry(struct vcpu *vcpu, struct entry_probe *probe);
 
 /* exit.c */
 extern const struct exit_name vmx_exit_names[];

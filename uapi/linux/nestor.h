@@ -113,4 +113,82 @@ struct nestor_hypercall {
 #define KVM_EXIT_HYPERCALL_LONG_MODE (1 << 0)
 #endif
 
+/* A field of a VMCS or VMCB, or what else a VM entry looks at, by the name that nestor-rules(7) uses. */
+struct nestor_entry_value {
+	char name[24];
+	__u64 value;
+};
+
+/* What the CPU does when a rule is broken. */
+#define NESTOR_EFFECT_VMFAIL		0	/* VM-instruction error 'code' */
+#define NESTOR_EFFECT_ENTRY_FAILURE	1	/* basic exit reason 'code', with 'qualification' */
+#define NESTOR_EFFECT_VMEXIT_INVALID	2
+#define NESTOR_EFFECT_GP		3	/* #GP(0) */
+#define NESTOR_EFFECT_ADVICE		4	/* nothing: accepted, and hardly meant */
+
+#define NESTOR_RULE_FIELDS		8
+
+/* A rule of VM entry that a state breaks. */
+struct nestor_broken_rule {
+	char id[40];		/* stable: see nestor-rules(7) */
+	char text[160];		/* what has to hold */
+	char section[64];	/* the manual's, by its title */
+	__u32 effect;		/* NESTOR_EFFECT_* */
+	__u32 code;
+	__u32 qualification;
+	__u32 nr_fields;
+	__u64 bits;		/* offending bits of the first field, or 1 */
+	struct nestor_entry_value fields[NESTOR_RULE_FIELDS];	/* that the verdict depends on */
+};
+
+/*
+ * NESTOR_GET_ENTRY_FAILURE, on a vCPU: why its last VM entry failed that did (KVM_EXIT_FAIL_ENTRY). The whole state
+ * is there as well, most of all for the case that no rule is found broken: nr_rules is 0 then.
+ *
+ * The counts are how many elements there is room for, and become how many there are; what exceeds the room is left
+ * out. -ENOENT when no entry of this vCPU has failed.
+ */
+struct nestor_entry_failure {
+	char vendor[8];		/* "intel", "amd" */
+	__u64 reason;		/* kvm_run.fail_entry.hardware_entry_failure_reason */
+	__u64 qualification;	/* exit qualification, on Intel */
+	__u32 cpu;
+	__u32 nr_rules;
+	__u32 nr_values;
+	__u32 nr_caps;
+	__u64 rules;		/* struct nestor_broken_rule * */
+	__u64 values;		/* struct nestor_entry_value *: the state */
+	__u64 caps;		/* struct nestor_entry_value *: what the CPU supports */
+};
+
+#define NESTOR_GET_ENTRY_FAILURE _IOWR(KVMIO, 0xf0, struct nestor_entry_failure)
+
+/*
+ * NESTOR_PROBE_ENTRY, on a vCPU: one VM entry with a state that the CPU may refuse, to learn what it does.
+ *
+ * The state is the vCPU's own with some values replaced, for this entry. It can name any physical memory and any MSR:
+ * so this needs CAP_SYS_ADMIN (-EPERM), a kernel that is not locked down (-EPERM), and a module that was loaded with
+ * probe_entry=y (-EOPNOTSUPP). A CPU that accepts a broken host state is lost, so host state is replaced only with
+ * NESTOR_PROBE_HOST_STATE (else -EPERM). -EINVAL: no such value, or this CPU has no such field. What the vCPU's
+ * registers are afterwards is undefined: set them before it is used again.
+ */
+#define NESTOR_PROBE_CHANGES		64
+#define NESTOR_PROBE_HOST_STATE		(1 << 0)
+
+struct nestor_probe_entry {
+	__u64 changes;		/* struct nestor_entry_value * */
+	__u32 nr_changes;
+	__u32 flags;
+	__u64 memory;		/* 4096 bytes to copy to 'page' before, or NULL */
+	__u64 page;		/* out: physical address of a page that the state may name, and of one of zeros behind
+				 * it; constant for a vCPU
+				 */
+	__u32 effect;		/* out: what the CPU did: NESTOR_EFFECT_*, ADVICE when it entered the guest */
+	__u32 code;
+	__u64 qualification;
+	struct nestor_entry_failure state;	/* in: room; out: what was entered with, and the hardware's reason */
+};
+
+#define NESTOR_PROBE_ENTRY _IOWR(KVMIO, 0xf1, struct nestor_probe_entry)
+
 #endif
