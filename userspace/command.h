@@ -21,6 +21,7 @@ struct command {
 int run__main(int argc, char **argv);
 int bench__main(int argc, char **argv);
 int check__main(int argc, char **argv);
+int probe__main(int argc, char **argv);
 
 /* option.c: what the subcommands' option parsers share */
 void option__parse(const struct argp *argp, int argc, char **argv, void *input);

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 
+#include "check/dump.h"
 #include "crashdump.h"
 #include "term.h"
 #include "util.h"
@@ -132,6 +133,8 @@ void crashdump__report(struct vcpu *vcpu)
 		return;
 	pr_err("unexpected exit of vCPU %u", vcpu->id);
 	exitreason__print(vcpu->run);
+	if (vcpu->run->exit_reason == KVM_EXIT_FAIL_ENTRY)
+		failure__print(stderr, vcpu->fd);
 	crashdump__print_state(vcpu);
 	kmsg__print_tail();
 }

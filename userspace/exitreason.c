@@ -2,6 +2,7 @@
 /* Exit reasons in words. */
 #include <stdio.h>
 
+#include "../module/check/check.h"
 #include "crashdump.h"
 #include "util.h"
 
@@ -36,56 +37,20 @@ static const char *const internal_errors[] = {
 	[KVM_INTERNAL_ERROR_UNEXPECTED_EXIT_REASON] = "an exit reason nobody asked for",
 };
 
-/* SDM, 'VM-Instruction Error Numbers': those that VMLAUNCH and VMRESUME give. */
-static const char *const vmx_instruction_errors[] = {
-	[3] = "VMCLEAR with VMXON pointer",
-	[4] = "VMLAUNCH with non-clear VMCS",
-	[5] = "VMRESUME with non-launched VMCS",
-	[6] = "VMRESUME after VMXOFF",
-	[7] = "invalid control field",
-	[8] = "invalid host-state field",
-	[25] = "VM entry with invalid executive-VMCS pointer",
-	[26] = "events blocked by MOV SS",
-};
-
-/* SDM, 'Basic Exit Reasons': those of a VM entry that fails while loading the guest. */
-static const char *vmx_entry_failure(unsigned int reason)
-{
-	switch (reason) {
-	case 33:
-		return "invalid guest state";
-	case 34:
-		return "MSR loading";
-	case 41:
-		return "machine check";
-	default:
-		return "unknown basic reason";
-	}
-}
-
 static const char *lookup(const char *const *names, size_t count, uint64_t index)
 {
 	return index < count && names[index] ? names[index] : "unknown";
 }
 
-/* In one call: vCPU and device threads may print at the same time. */
+/* In one call: vCPU and device threads may print at the same time. The reason says by itself whose it is. */
 static void print_fail_entry(const struct kvm_run *run)
 {
 	uint64_t reason = run->fail_entry.hardware_entry_failure_reason;
-	const char *kind, *what;
+	bool svm = (uint32_t)reason == 0xffffffff;
 
-	if (reason == ~0ULL || reason == 0xffffffff) {
-		kind = "VMEXIT_INVALID";
-		what = "the VMCB breaks a consistency check";
-	} else if (reason & VMX_ENTRY_FAILED) {
-		kind = "VM entry failed";
-		what = vmx_entry_failure(reason & 0xffff);
-	} else {
-		kind = "VM-instruction error";
-		what = lookup(vmx_instruction_errors, ARRAY_SIZE(vmx_instruction_errors), reason);
-	}
-	fprintf(stderr, "entry failure reason 0x%llx of the hardware: %s: %s\n",
-		(unsigned long long)reason, kind, what);
+	fprintf(stderr, "entry failure reason 0x%llx of the hardware: %s: %s\n", (unsigned long long)reason,
+		svm ? "VMRUN" : reason & VMX_ENTRY_FAILED ? "VM entry failed" : "VM-instruction error",
+		check_reason(svm ? &check_svm : &check_vmx, reason));
 }
 
 static void print_internal_error(const struct kvm_run *run)

@@ -49,6 +49,11 @@ void report__print_man(FILE *out);
 unsigned int json__print(FILE *out, const struct check_state *state);
 void json__print_state(FILE *out, const struct check_state *state);
 
+/* failure.c */
+struct nestor_entry_failure;
+bool failure__take_state(struct check_state *state, const struct nestor_entry_failure *f, unsigned int room);
+bool failure__print(FILE *out, int fd);
+
 /* The enforced rules that could not be judged. */
 unsigned int report__unjudged(const struct check_state *state);
 void report__effect(char *buf, size_t size, const struct check_rule *rule);

@@ -15,7 +15,7 @@ void report__effect(char *buf, size_t size, const struct check_rule *rule)
 		break;
 	case CHECK_ENTRY_FAILURE:
 		snprintf(buf, size, "VM-entry failure, exit reason %u: %s; qualification %u", rule->code,
-			 rule->code == 34 ? "MSR loading" : "invalid guest state", rule->qualification);
+			 check_vmx_entry_failure(rule->code), rule->qualification);
 		break;
 	case CHECK_VMEXIT_INVALID:
 		snprintf(buf, size, "VMEXIT_INVALID");

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * CPUs that are known to disagree with the manuals, rule by rule, and why: all of them emulated ones.
+ */
+#include <cpuid.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "../util.h"
+#include "probe.h"
+
+static const struct known known[] = {
+	{ CPU_REAL, "mov_ss_blocking", true,
+	  "it is about the instruction before VMLAUNCH, which is Nestor's own" },
+	{ CPU_TCG, "rflags_vm", true, "QEMU dies of virtual-8086 mode where it cannot be" },
+	{ CPU_BOCHS, "entry_to_smm", false,
+	  "Bochs: outside of SMM it looks at the guest's blocking by SMI first, and calls that invalid guest state" },
+};
+
+#define CPUID_HYPERVISOR	0x40000000
+
+static bool is_tcg(void)
+{
+	unsigned int eax, name[3];
+
+	__cpuid(CPUID_HYPERVISOR, eax, name[0], name[1], name[2]);
+	return !memcmp(name, "TCGTCGTCGTCG", sizeof(name));
+}
+
+/* Bochs's CPUs say that they are Intel's and AMD's; its firmware does not. */
+static bool is_bochs(void)
+{
+	char oem[7] = "";
+	FILE *table = fopen("/sys/firmware/acpi/tables/FACP", "r");
+
+	if (!table)
+		return false;
+	if (fseek(table, 10, SEEK_SET) || fread(oem, 1, 6, table) != 6)
+		oem[0] = 0;
+	fclose(table);
+	return !strcmp(oem, "BOCHS ");
+}
+
+/** known__cpu() - which of the emulators this is, if any */
+enum cpu_kind known__cpu(void)
+{
+	/* SeaBIOS, QEMU's, has Bochs's name in its tables too. */
+	return is_tcg() ? CPU_TCG : is_bochs() ? CPU_BOCHS : CPU_REAL;
+}
+
+/** known__cpu_name() - its name */
+const char *known__cpu_name(enum cpu_kind cpu)
+{
+	static const char *const names[] = {
+		[CPU_REAL] = "this CPU", [CPU_TCG] = "QEMU's TCG", [CPU_BOCHS] = "Bochs",
+	};
+
+	return names[cpu];
+}
+
+/** known__find() - what is known about a rule there; NULL: nothing */
+const struct known *known__find(enum cpu_kind cpu, const char *id)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(known); i++)
+		if ((known[i].cpu == cpu || known[i].cpu == CPU_REAL) && !strcmp(known[i].id, id))
+			return &known[i];
+	return NULL;
+}
