@@ -3,6 +3,7 @@
  * Verify that dumps of VM entries are read back as what they are of, that in a dump with one spoiled field that field
  * is named, and that damaged dumps do no harm.
  */
+#include <linux/nestor.h>
 #include <stdlib.h>
 
 #include "../../userspace/check/dump.h"
@@ -297,6 +298,44 @@ static void test_json(const struct check_table *table)
 	tap_ok(same, "%s: states survive JSON", table->vendor);
 }
 
+/* As NESTOR_GET_ENTRY_FAILURE tells a state, with names that are not known yet. */
+static unsigned int tell(struct nestor_entry_value *to, const struct check_field *fields, unsigned int nr,
+			 const uint64_t *values)
+{
+	unsigned int i, told = 0;
+
+	snprintf(to[told].name, sizeof(to[0].name), "of_the_future");
+	to[told++].value = 1;
+	for (i = 0; i < nr; i++) {
+		if (!fields[i].name)
+			continue;
+		snprintf(to[told].name, sizeof(to[0].name), "%s", fields[i].name);
+		to[told++].value = values[i];
+	}
+	return told;
+}
+
+static void test_told(const struct check_table *table)
+{
+	static struct nestor_entry_value values[CHECK_MAX_FIELDS + 1], caps[CHECK_MAX_CAPS + 1];
+	struct nestor_entry_failure f = { .values = (uintptr_t)values, .caps = (uintptr_t)caps };
+	struct check_state state, taken;
+	bool same = true;
+	unsigned int n;
+
+	snprintf(f.vendor, sizeof(f.vendor), "%s", table->vendor);
+	for (n = 0; valid_state(table, n, &state); n++) {
+		f.nr_values = tell(values, table->fields, table->nr_fields, state.values);
+		f.nr_caps = tell(caps, table->caps, table->nr_caps, state.caps);
+		same &= failure__take_state(&taken, &f, CHECK_MAX_FIELDS + 1) && taken.table == table &&
+			!memcmp(taken.values, state.values, sizeof(state.values)) &&
+			!memcmp(taken.caps, state.caps, sizeof(state.caps));
+	}
+	tap_ok(same, "%s: states that the module tells", table->vendor);
+	f.vendor[0] = 'x';
+	tap_ok(!failure__take_state(&taken, &f, CHECK_MAX_FIELDS), "%s: of nobody else", table->vendor);
+}
+
 static void test_refused(void)
 {
 	static const char *const bad[] = {
@@ -397,6 +436,8 @@ int main(void)
 	test_qemu();
 	test_json(&check_vmx);
 	test_json(&check_svm);
+	test_told(&check_vmx);
+	test_told(&check_svm);
 	test_refused();
 	test_damaged();
 	return tap_done();
