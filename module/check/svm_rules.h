@@ -106,7 +106,7 @@ MUST(avic_physical_max, S_AVIC, INVALID, (avic_physical_table, int_ctl),
 
 /* Virtual interrupts and NMIs */
 MUST(vnmi_intercept, S_VNMI, INVALID, (int_ctl, intercept_3), "virtual NMIs need the NMI intercept",
-     !(f->int_ctl & INT_VNMI_ENABLE) || f->intercept_3 & ICPT_NMI)
+     !(f->int_ctl & INT_VNMI_ENABLE) || !(c->features & FEATURE_VNMI) || f->intercept_3 & ICPT_NMI)
 MUST(vnmi_unsupported, S_VNMI, ADVICE, (int_ctl), "virtual NMIs are ignored on a CPU that lacks them",
      !(f->int_ctl & INT_VNMI_ENABLE) || c->features & FEATURE_VNMI)
 MUST(vgif_unsupported, S_VGIF, ADVICE, (int_ctl), "virtual GIF is ignored on a CPU that lacks it",

@@ -13,6 +13,11 @@ static const struct known known[] = {
 	{ CPU_REAL, "mov_ss_blocking", true,
 	  "it is about the instruction before VMLAUNCH, which is Nestor's own" },
 	{ CPU_TCG, "rflags_vm", true, "QEMU dies of virtual-8086 mode where it cannot be" },
+	{ CPU_TCG, "event_bound", false, "QEMU delivers any exception that there is, whatever the mode" },
+	{ CPU_TCG, "nested_cr3", false, "QEMU walks page tables wherever nCR3 says" },
+	{ CPU_TCG, "g_pat", false, "QEMU knows no memory types" },
+	{ CPU_TCG, "sev_unsupported", false, "QEMU does not look at bits of what it does not emulate" },
+	{ CPU_TCG, "avic_unsupported", false, "QEMU does not look at bits of what it does not emulate" },
 	{ CPU_BOCHS, "entry_to_smm", false,
 	  "Bochs: outside of SMM it looks at the guest's blocking by SMI first, and calls that invalid guest state" },
 };
