@@ -7,6 +7,7 @@
 #include <linux/sched.h>
 
 #include "mmu/tdp.h"
+#include "nested/nested.h"
 #include "vm/vm.h"
 
 /* True when the leaf was writable. The CPU may set bits meanwhile. */
@@ -33,6 +34,8 @@ void mmu_write_protect(struct vm *vm, u64 start, u64 end)
 	bool changed = false;
 
 	write_lock(&vm->mmu.lock);
+	if (shadow_used(vm))
+		changed = shadow_zap(vm, start, end);
 	while (tdp_next_leaf(&it)) {
 		changed |= protect_leaf(&it);
 		if (need_resched() || rwlock_needbreak(&vm->mmu.lock)) {
@@ -58,6 +61,8 @@ void mmu_write_protect_mask(struct vm *vm, const struct slot *slot, u64 gfn, uns
 		return;
 	it.gfn = gfn + __ffs(mask);
 	it.end = gfn + __fls(mask) + 1;
+	if (shadow_used(vm))
+		changed = shadow_zap(vm, it.gfn, it.end);
 	while (tdp_next_leaf(&it)) {
 		if (it.level > 1 || mask & BIT(it.leaf_gfn - gfn))
 			changed |= protect_leaf(&it);

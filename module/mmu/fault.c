@@ -14,6 +14,7 @@
 
 #include "mmu/notifier.h"
 #include "mmu/tdp.h"
+#include "nested/shadow.h"
 #include "trace/trace.h"
 #include "vm/slots.h"
 
@@ -149,7 +150,10 @@ static int choose_level(const struct vm *vm, const struct mapping *m)
 		return 1;
 	if (m->fault->exec && tdp_large_noexec(vm))
 		return 1;
-	for (level = m->host_level; level > 1; level--) {
+	level = m->host_level;
+	if (m->fault->walk)
+		level = min(level, m->fault->walk->level);
+	for (; level > 1; level--) {
 		if (tdp_format.leaf_levels & BIT(level - 1) &&
 		    slot_allows_level(m->slot, m->gfn, level))
 			break;
@@ -214,7 +218,10 @@ static enum fault_result map_locked(struct vcpu *vcpu, struct mapping *m)
 	for (;;) {
 		leaf = make_leaf(vcpu->vm, m);
 		mark_dirty(vcpu, m, leaf);
-		r = tdp_map(vcpu, m->gfn, m->level, leaf, m->fault);
+		if (m->fault->walk)
+			r = shadow_map(vcpu, m->fault->walk, m->level, leaf);
+		else
+			r = tdp_map(vcpu, m->gfn, m->level, leaf, m->fault);
 		/* A leaf split for execution stays split, or data and code would fight for it. */
 		if (r != TDP_IN_THE_WAY || m->level == 1 || !tdp_large_noexec(vcpu->vm))
 			break;
@@ -275,7 +282,7 @@ static enum fault_result fault_locked(struct vcpu *vcpu, struct mapping *m)
 {
 	enum fault_result r;
 
-	if (m->fault->present) {
+	if (m->fault->present && !m->fault->walk) {
 		r = grant_right(vcpu, m);
 		if (r != FAULT_SLOW)
 			return r;

@@ -9,6 +9,7 @@
 
 #include "mmu/notifier.h"
 #include "mmu/tdp.h"
+#include "nested/shadow.h"
 #include "vm/vm.h"
 
 static bool nx_huge_pages = true;
@@ -103,6 +104,7 @@ void mmu_vcpu_init(struct vcpu *vcpu)
 
 void mmu_vcpu_destroy(struct vcpu *vcpu)
 {
+	shadow_destroy(vcpu);
 	while (vcpu->mmu.nr_cached)
 		free_page((unsigned long)vcpu->mmu.table_cache[--vcpu->mmu.nr_cached]);
 }
@@ -122,7 +124,7 @@ int mmu_topup(struct vcpu *vcpu)
 			return mmu->nr_cached < TABLES_PER_FAULT ? -ENOMEM : 0;
 		mmu->table_cache[mmu->nr_cached++] = table;
 	}
-	return 0;
+	return vcpu->nested.shadow ? shadow_topup(vcpu) : 0;
 }
 
 /*

@@ -10,6 +10,7 @@
 #include <linux/types.h>
 #include <linux/wait.h>
 
+struct nested_walk;
 struct vcpu;
 struct vm;
 struct slot;
@@ -43,6 +44,8 @@ struct tdp_format {
  * struct fault - a second-level fault, as the vendor decoded it
  * @gva_valid: @gva is known (VMX)
  * @vectoring: the access was part of delivering an event, not of the instruction at RIP
+ * @walk: how L1's tables translated an address of L2's to @gpa, which a shadow table shall map; NULL: the VM's own
+ *	tables
  */
 struct fault {
 	u64 gpa;
@@ -52,6 +55,7 @@ struct fault {
 	bool present;		/* a right was missing, not the mapping */
 	bool in_walk;		/* the access was to a guest page table */
 	bool vectoring;
+	const struct nested_walk *walk;
 };
 
 /* What mmu_handle_fault() found. */
@@ -62,6 +66,7 @@ enum fault_result {
 	FAULT_SLOW,		/* in a burst: needs to sleep */
 	FAULT_RETRY,		/* lost a race: enter again */
 	FAULT_ERROR,		/* -EFAULT to user space, KVM_EXIT_MEMORY_FAULT filled */
+	FAULT_NESTED,		/* of L2's, and L1's to handle */
 };
 
 struct hva_range {
@@ -86,6 +91,7 @@ struct vm_mmu {
 	atomic64_t tlb_generation;	/* raised under [m] by every change that takes rights away */
 	atomic64_t tlb_synced;		/* [a] no vCPU is in a burst begun before this generation */
 	u64 __percpu *flushed;		/* [i] generation that each CPU has flushed; tag_per_root */
+	unsigned int nr_shadows;	/* [m] vCPUs that have shadow tables for an L2 */
 };
 
 #define MMU_CACHED_TABLES	8

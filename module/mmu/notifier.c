@@ -9,6 +9,7 @@
 
 #include "mmu/notifier.h"
 #include "mmu/tdp.h"
+#include "nested/nested.h"
 #include "vm/slots.h"
 
 static struct vm *notifier_vm(struct mmu_notifier *mn)
@@ -162,6 +163,18 @@ static bool age_leaves(struct vm *vm, u64 gfn, u64 end, bool clear)
 	return young;
 }
 
+/* Those that map it for an L2, which a thread that reads may be making. Under SRCU. */
+static bool age_shadows(struct vm *vm, struct hva_iter it, bool clear)
+{
+	bool young = false;
+
+	write_lock(&vm->mmu.lock);
+	while (hva_next(&it))
+		young |= shadow_age(vm, it.gfn, it.gfn_end, clear);
+	write_unlock(&vm->mmu.lock);
+	return young;
+}
+
 static bool age_range(struct vm *vm, unsigned long start, unsigned long end, bool clear)
 {
 	struct hva_iter it;
@@ -174,6 +187,8 @@ static bool age_range(struct vm *vm, unsigned long start, unsigned long end, boo
 	while (hva_next(&it))
 		young |= age_leaves(vm, it.gfn, it.gfn_end, clear);
 	read_unlock(&vm->mmu.lock);
+	if (shadow_used(vm))
+		young |= age_shadows(vm, hva_iter(vm_slots(vm), start, end), clear);
 	srcu_read_unlock(&vm->srcu, idx);
 	return young;
 }

@@ -6,6 +6,7 @@
 #include <linux/sched.h>
 
 #include "mmu/tdp.h"
+#include "nested/nested.h"
 #include "vm/vm.h"
 
 struct tdp_format tdp_format;
@@ -261,6 +262,8 @@ static u64 zap_step(struct vm *vm, u64 gfn, u64 end, struct tdp_zap *zap)
 void tdp_zap_range(struct vm *vm, u64 start, u64 end, struct tdp_zap *zap)
 {
 	end = min(end, tdp_pages(vm->mmu.levels + 1));
+	if (shadow_used(vm) && start < end)
+		zap->changed |= shadow_zap(vm, start, end);
 	while (start < end) {
 		start = zap_step(vm, start, end, zap);
 		if (!zap->may_yield || start >= end)

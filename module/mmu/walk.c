@@ -25,6 +25,8 @@ enum walk_result {
 	WALK_FAULT,	/* walk.error is the error code */
 	WALK_RACED,	/* an entry changed: start over */
 	WALK_NO_PAGE,	/* walk.hva is not accessible right now */
+	WALK_NESTED,	/* L1 does not map it for L2: vcpu->nested.failed */
+	WALK_NESTED_AGAIN, /* the same, but only without sleeping */
 };
 
 /**
@@ -113,16 +115,31 @@ static enum walk_result walk_no_page(struct walk *w, unsigned long hva, bool wri
 	return WALK_NO_PAGE;
 }
 
+/* L2's physical addresses are L1's to translate. */
+static enum walk_result to_gpa1(struct walk *w, u64 *gpa, u8 access, bool in_walk)
+{
+	int r = nested_translate(w->vcpu, *gpa, access, in_walk, true, gpa);
+
+	return !r ? WALK_DONE : r == -EAGAIN ? WALK_NESTED_AGAIN : WALK_NESTED;
+}
+
 /* Read the entry of @level in the table at @table. An address without memory reads as not present. */
 static enum walk_result read_entry(struct walk *w, u64 table, int level)
 {
 	int size = paging_entry_size(&w->p);
 	u64 gpa = table + paging_index(&w->p, w->gva, level) * size;
-	const struct slot *slot = slots_find(vm_slots(w->vm), gpa >> PAGE_SHIFT);
+	const struct slot *slot;
+	enum walk_result r;
 	unsigned long hva;
 	u32 low;
 	int err;
 
+	if (unlikely(w->vcpu->nested.walks)) {
+		r = to_gpa1(w, &gpa, w->vcpu->nested.table_access, true);
+		if (r != WALK_DONE)
+			return r;
+	}
+	slot = slots_find(vm_slots(w->vm), gpa >> PAGE_SHIFT);
 	if (!slot)
 		return walk_fault(w, 0);
 	hva = slot_hva(slot, gpa >> PAGE_SHIFT) + offset_in_page(gpa);
@@ -234,6 +251,11 @@ static enum walk_result walk_begin(struct vcpu *vcpu, struct walk *w)
 	return WALK_DONE;
 }
 
+static u8 l1_access(u64 access)
+{
+	return access & PF_FETCH ? L1_EXEC : access & PF_WRITE ? L1_WRITE : L1_READ;
+}
+
 static enum walk_result walk_once(struct vcpu *vcpu, struct walk *w)
 {
 	enum walk_result r;
@@ -246,7 +268,11 @@ static enum walk_result walk_once(struct vcpu *vcpu, struct walk *w)
 	if (r != WALK_DONE)
 		return r;
 	idx = srcu_read_lock(&w->vm->srcu);
-	r = walk_tables(w);
+	w->gpa = w->gva;
+	if (w->p.levels)
+		r = walk_tables(w);
+	if (unlikely(vcpu->nested.walks) && r == WALK_DONE)
+		r = to_gpa1(w, &w->gpa, l1_access(w->access), false);
 	srcu_read_unlock(&w->vm->srcu, idx);
 	return r;
 }
@@ -261,6 +287,15 @@ static bool walk_bring_in(const struct walk *w)
 	return w->hva_write ? !fault_in_safe_writeable(p, 1) : !fault_in_readable(p, 1);
 }
 
+/* Sleeps. Walk L1's tables for the address that could not be translated otherwise, and keep nothing of it. */
+static bool walk_nested(struct vcpu *vcpu)
+{
+	if (fatal_signal_pending(current))
+		return false;
+	nested_walk(vcpu, &vcpu->nested.failed, false);
+	return true;
+}
+
 static enum walk_result walk(struct vcpu *vcpu, struct walk *w)
 {
 	enum walk_result r;
@@ -268,9 +303,11 @@ static enum walk_result walk(struct vcpu *vcpu, struct walk *w)
 
 	for (i = 0; i < MAX_WALKS; i++) {
 		r = walk_once(vcpu, w);
-		if (r == WALK_DONE || r == WALK_FAULT)
+		if (r == WALK_DONE || r == WALK_FAULT || r == WALK_NESTED)
 			return r;
 		if (r == WALK_NO_PAGE && (vcpu->in_burst || !walk_bring_in(w)))
+			break;
+		if (r == WALK_NESTED_AGAIN && (vcpu->in_burst || !walk_nested(vcpu)))
 			break;
 	}
 	/* A burst tries again outside; there, memory that cannot be had is not there. */
@@ -298,7 +335,7 @@ u64 mmu_gva_to_gpa(struct vcpu *vcpu, u64 gva, u64 access, struct mmu_exception 
 	w.access = access;
 	*e = (struct mmu_exception) { .address = gva };
 	paging_of(vcpu, &w.p);
-	if (!w.p.levels)
+	if (!w.p.levels && !vcpu->nested.walks)
 		return gva;
 	if (!paging_canonical(&w.p, gva)) {
 		e->vector = EXC_GP;
@@ -307,7 +344,9 @@ u64 mmu_gva_to_gpa(struct vcpu *vcpu, u64 gva, u64 access, struct mmu_exception 
 	r = walk(vcpu, &w);
 	if (r == WALK_DONE)
 		return w.gpa;
-	e->vector = EXC_PF;
+	e->vector = r == WALK_NESTED ? EXC_NESTED : EXC_PF;
+	if (r == WALK_NESTED)
+		return ~0ull;
 	if (r == WALK_FAULT)
 		e->error = w.error | paging_access_error(&w.p, access);
 	else
@@ -395,9 +434,13 @@ int mmu_load_pdptrs(struct vcpu *vcpu, u64 cr3)
 {
 	struct paging p = { .levels = 3, .maxphyaddr = vcpu->cpu_state.maxphyaddr };
 	u64 pdptr[4];
-	int i, r;
+	u64 gpa = cr3 & paging_bits(5, 31);
+	int i, r = 0;
 
-	r = vcpu_read_guest(vcpu, cr3 & paging_bits(5, 31), pdptr, sizeof(pdptr));
+	if (unlikely(vcpu->nested.walks))
+		r = nested_translate(vcpu, gpa, vcpu->nested.table_access, true, false, &gpa);
+	if (!r)
+		r = vcpu_read_guest(vcpu, gpa, pdptr, sizeof(pdptr));
 	if (r)
 		return r == -EAGAIN ? r : -EINVAL;
 	for (i = 0; i < 4; i++) {

@@ -32,6 +32,8 @@ static int access_result(struct emu_ctx *ctx, int err, const struct mmu_exceptio
 	case -EAGAIN:
 		return EMU_RETRY;
 	case -EFAULT:
+		if (e->vector == EXC_NESTED)
+			return emu_raise(ctx, EXC_NESTED, false, 0);
 		if (e->vector == EXC_PF)
 			return emu_raise_pf(ctx, e->address, e->error);
 		return emu_raise(ctx, e->vector, true, e->error);
@@ -477,7 +479,9 @@ static int raise_fault(struct vcpu *vcpu)
 	/* Software interrupts in protected mode reach the emulator on no CPU with unrestricted guest or SVM. */
 	if (f->type != EMU_EXCEPTION)
 		return vcpu_emulation_failed(vcpu);
-	if (f->vector == EXC_PF)
+	if (f->vector == EXC_NESTED)
+		vendor->nested->reflect_walk(vcpu);
+	else if (f->vector == EXC_PF)
 		vcpu_raise_pf(vcpu, f->address, f->error_code);
 	else if (f->vector == EXC_DB)
 		return vcpu_debug_trap(vcpu, f->address);

@@ -70,6 +70,8 @@ static void raise(struct vcpu *vcpu, const struct exception *new)
 	struct exception next = *new;
 
 	vcpu_request(vcpu, REQ_EVENT);
+	if (unlikely(vcpu->nested.guest_mode) && nested_takes_exception(vcpu, new))
+		return;
 	if (e->pending || e->injected) {
 		if (e->vector == EXC_DF) {
 			/* A fault while a double fault is delivered: shutdown. */
@@ -83,6 +85,8 @@ static void raise(struct vcpu *vcpu, const struct exception *new)
 			next = (struct exception) {
 				.vector = EXC_DF, .has_error = true,
 			};
+			if (unlikely(vcpu->nested.guest_mode) && nested_takes_exception(vcpu, &next))
+				return;
 		}
 		/* Else the second is delivered: the first comes again when its instruction does. */
 	}
@@ -224,6 +228,8 @@ void vcpu_inject_events(struct vcpu *vcpu)
 	struct events *ev = &vcpu->events;
 	bool busy = true;
 
+	if (unlikely(vcpu->nested.guest_mode))
+		nested_take_events(vcpu);
 	if (ev->exception.injected)
 		inject_exception(vcpu, true);
 	else if (ev->nmi.injected && !ev->exception.pending)

@@ -360,7 +360,12 @@ static int delivery_failed(struct vcpu *vcpu, const struct fault *fault)
 
 int vcpu_handle_fault(struct vcpu *vcpu, struct fault *fault)
 {
-	enum fault_result result = mmu_handle_fault(vcpu, fault);
+	enum fault_result result;
+
+	if (unlikely(vcpu->nested.walks))
+		result = shadow_handle_fault(vcpu, fault, &fault->gpa);
+	else
+		result = mmu_handle_fault(vcpu, fault);
 
 	switch (result) {
 	case FAULT_FIXED:
@@ -375,6 +380,9 @@ int vcpu_handle_fault(struct vcpu *vcpu, struct fault *fault)
 		if (fault->vectoring)
 			return delivery_failed(vcpu, fault);
 		return vcpu_emulate_mmio(vcpu, fault);
+	case FAULT_NESTED:
+		vendor->nested->reflect_walk(vcpu);
+		return RUN_GUEST;
 	default:
 		return -EFAULT;
 	}
@@ -501,7 +509,9 @@ int vcpu_access_failed(struct vcpu *vcpu, int err, const struct mmu_exception *e
 		return RUN_SLOW;
 	if (err != -EFAULT)
 		return vcpu_emulation_failed(vcpu);
-	if (e->vector == EXC_PF)
+	if (e->vector == EXC_NESTED)
+		vendor->nested->reflect_walk(vcpu);
+	else if (e->vector == EXC_PF)
 		vcpu_raise_pf(vcpu, e->address, e->error);
 	else
 		vcpu_raise_error(vcpu, e->vector, e->error);

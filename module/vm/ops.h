@@ -74,6 +74,8 @@ struct vendor_ops {
 	int (*set_msr)(struct vcpu *vcpu, u32 msr, u64 value, bool host);	/* 0, -ENOENT, -EINVAL */
 	void (*write_tsc_offset)(struct vcpu *vcpu, u64 offset, u64 ratio);
 
+	const struct nested_ops *nested;	/* NULL: guests cannot be hypervisors */
+
 	/* Reporting. */
 	void (*exit_info)(struct vcpu *vcpu, u32 *reason, u64 *info1, u64 *info2, u32 *intr, u32 *error);
 	int (*entry_state)(struct vcpu *vcpu, struct check_state *state);	/* of the last entry, which failed */

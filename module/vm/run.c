@@ -187,6 +187,8 @@ static int vcpu_block(struct vcpu *vcpu)
 
 static int triple_fault(struct vcpu *vcpu)
 {
+	if (nested_takes(vcpu, NESTED_SHUTDOWN))
+		return RUN_GUEST;
 	vcpu->run->exit_reason = KVM_EXIT_SHUTDOWN;
 	return RUN_USER;
 }
@@ -224,6 +226,12 @@ static int vcpu_serve_requests(struct vcpu *vcpu)
 		vendor->tlb_flush(vcpu, TLB_GUEST);
 	if (vcpu_take_request(vcpu, REQ_INTERCEPTS))
 		vendor->intercepts_changed(vcpu);
+	if (unlikely(vcpu_take_request(vcpu, REQ_NESTED))) {
+		int r = vendor->nested->sync(vcpu);
+
+		if (r != RUN_GUEST)
+			return r;
+	}
 	if (vcpu_take_request(vcpu, REQ_IOAPIC_EOI_EXIT)) {
 		vcpu->run->exit_reason = KVM_EXIT_IOAPIC_EOI;
 		vcpu->run->eoi.vector = lapic_pending_ioapic_eoi(vcpu);
@@ -273,6 +281,7 @@ static inline bool events_waiting(struct vcpu *vcpu)
 
 	return READ_ONCE(vcpu->requests) & ~BIT(REQ_UNHALT) || ev->exception.pending ||
 	       ev->exception.injected || ev->nmi.pending || ev->nmi.injected || ev->interrupt.injected ||
+	       vcpu->nested.exception.pending ||
 	       vcpu->request_interrupt_window;
 }
 

@@ -30,6 +30,7 @@
 #include "cpu/cpu.h"
 #include "emulate/emulate.h"
 #include "mmu/mmu.h"
+#include "nested/nested.h"
 #include "pv/pv.h"
 #include "vm/dirty_ring.h"
 #include "vm/events.h"
@@ -88,6 +89,7 @@ enum vcpu_req {
 	REQ_HYPERV,		/* enlightenments: an exit to user space, or a timer */
 	REQ_APF_READY,		/* a page of an asynchronous fault is there, or its slot is free */
 	REQ_INTERCEPTS,		/* vendor: recompute intercepts and MSR bitmap */
+	REQ_NESTED,		/* nested_ops.sync */
 	REQ_NR
 };
 
@@ -124,6 +126,7 @@ struct vcpu {
 
 	struct cpu_state cpu_state;		/* [v] CPUID, MSRs, FPU, TSC */
 	struct vcpu_mmu mmu;			/* [v] */
+	struct vcpu_nested nested;		/* [v] a guest of the guest's */
 	struct dirty_ring dirty_ring;
 	struct lapic *lapic;			/* [c] after creation; NULL without an in-kernel APIC */
 	struct vcpu_hv *hv;			/* [v] enlightenments; NULL: never used. Others: vcpu_hv_get() */

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Events of L2's that L1 takes as exits.
+ *
+ * Exceptions are sorted out when they are raised: one that L1 takes is kept apart, so that what it interrupted in its
+ * delivery is still there to be told to L1, and the two make no double fault, which only L1 could find.
+ */
+#include "irq/irq.h"
+#include "nested/nested.h"
+#include "vm/ops.h"
+
+static bool l1_takes(struct vcpu *vcpu, enum nested_event event)
+{
+	return vendor->nested->intercepts(vcpu, event, 0, 0);
+}
+
+bool nested_takes_exception(struct vcpu *vcpu, const struct exception *e)
+{
+	if (!vcpu->nested.guest_mode || !vendor->nested->intercepts(vcpu, NESTED_EXCEPTION, e->vector, e->error))
+		return false;
+	vcpu->nested.exception = *e;
+	vcpu->nested.exception.pending = true;
+	return true;
+}
+
+static bool nmi_waits(struct vcpu *vcpu)
+{
+	struct events *ev = &vcpu->events;
+
+	return (ev->nmi.pending || atomic_read(&ev->nmi.queued)) && vendor->nmi_allowed(vcpu) &&
+	       l1_takes(vcpu, NESTED_NMI);
+}
+
+/* What waits for the next entry, in the order in which events are taken (SDM, Priority Among Concurrent Events). */
+static bool next_event(struct vcpu *vcpu, enum nested_event *event)
+{
+	if (vcpu->nested.exception.pending)
+		*event = NESTED_EXCEPTION;
+	else if (vcpu->events.exception.pending)
+		return false;
+	else if (nmi_waits(vcpu))
+		*event = NESTED_NMI;
+	else if (irq_pending(vcpu) >= 0 && l1_takes(vcpu, NESTED_INTERRUPT) && vendor_call(interrupt_allowed)(vcpu))
+		*event = NESTED_INTERRUPT;
+	else
+		return false;
+	return true;
+}
+
+bool nested_take_events(struct vcpu *vcpu)
+{
+	enum nested_event event;
+
+	if (!next_event(vcpu, &event))
+		return false;
+	vendor->nested->reflect(vcpu, event);
+	return true;
+}
+
+/* Events that are no exception, interrupt or NMI: the caller has found one. True: L1 has it now. */
+bool nested_takes(struct vcpu *vcpu, enum nested_event event)
+{
+	if (!vcpu->nested.guest_mode || !l1_takes(vcpu, event))
+		return false;
+	vendor->nested->reflect(vcpu, event);
+	return true;
+}

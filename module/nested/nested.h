@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The vendor-free half of nesting: a guest (L1) that is a hypervisor, and its guest (L2).
+ *
+ * Suffixes: 01 is what runs L1, 12 what L1 wrote for L2, 02 what runs L2. A gpa1 is L1's guest-physical address, which
+ * the VM's slots translate; a gpa2 is L2's, which L1's second-level tables translate to a gpa1, if L1 uses any.
+ */
+#ifndef NESTOR_NESTED_H
+#define NESTOR_NESTED_H
+
+#include <linux/kvm.h>
+#include <linux/types.h>
+
+#include "mmu/mmu.h"
+#include "vm/events.h"
+
+struct shadow_root;
+struct vcpu_shadow;
+
+/* Rights in L1's tables. Where a format has no such right (NPT: read), a present entry has it. */
+#define L1_READ		BIT(0)
+#define L1_WRITE	BIT(1)
+#define L1_EXEC		BIT(2)
+#define L1_ALL		(L1_READ | L1_WRITE | L1_EXEC)
+
+#define L1_MAX_LEVELS	5
+
+/**
+ * struct shadow_key - what gives L1's second-level tables, and translations made with them, their meaning
+ * @root: gpa1 of the top table; 0 without @levels
+ * @tag: L1's name for translations (ASID12, VPID12): another one shares nothing
+ * @mode: the vendor's: everything else that changes the meaning of entries
+ * @levels: of L1's tables; 0: L1 uses none, a gpa2 is a gpa1
+ */
+struct shadow_key {
+	u64 root;
+	u32 tag;
+	u32 mode;
+	u8 levels;
+};
+
+/**
+ * struct l1_entry - an entry of L1's tables, decoded
+ * @present: translates
+ * @bad: reserved bits are set, or a combination that the CPU refuses
+ * @leaf: maps a page of its level's size
+ * @rights: L1_*
+ * @gpa: gpa1 of the page or of the next table
+ * @accessed, @dirty: masks of the bits that a walk, and one for a write that ends here, sets; 0: none kept
+ */
+struct l1_entry {
+	bool present, bad, leaf;
+	u8 rights;
+	u64 gpa;
+	u64 accessed, dirty;
+};
+
+/**
+ * struct nested_walk - the walk of L1's tables for an access by L2
+ * @gpa2: the address
+ * @access: L1_READ, L1_WRITE or L1_EXEC; several when all are needed
+ * @in_walk: the access is to a page table of L2's own, not to what that translates to
+ * @gpa1: out, the translation
+ * @rights: out: ANDed over all levels, up to where the walk ended; leaf level too
+ * @dirty: out: the leaf's dirty bit is set, or L1 keeps none: writes need not be seen
+ * @level: out: of the leaf, or of the entry that ended the walk
+ * @bad: out: -EFAULT because of reserved bits
+ * @present: out: -EFAULT although all entries were present
+ * @table: out: gpa1 of the table of each level, down to @level
+ * @entry: out: the entry in each
+ */
+struct nested_walk {
+	u64 gpa2;
+	u8 access;
+	bool in_walk;
+
+	u64 gpa1;
+	u8 rights;
+	bool dirty, bad, present;
+	int level;
+	u64 table[L1_MAX_LEVELS + 1];
+	u64 entry[L1_MAX_LEVELS + 1];
+};
+
+/* What L1 may take as an exit of L2 instead of L2's taking it. */
+enum nested_event {
+	NESTED_EXCEPTION,		/* vcpu->nested.exception */
+	NESTED_INTERRUPT,		/* from the local APIC or PIC; not yet taken */
+	NESTED_NMI,
+	NESTED_INIT,
+	NESTED_SHUTDOWN,
+};
+
+/**
+ * struct nested_ops - what a vendor has for nesting; vendor_ops.nested, NULL: cannot
+ * @decode: an entry of L1's second-level tables
+ * @intercepts: does L1 take this event as an exit? Only asked while L2 runs. For exceptions @vector and @error
+ * @reflect: leave L2 for L1 because of this event. Never fails: what cannot be written to L1's memory in a burst is
+ *	written by @sync, which a REQ_NESTED of the vendor's own asks for
+ * @reflect_walk: the same for the access that vcpu->nested.failed describes
+ * @sync: REQ_NESTED, outside of a burst. enum run_next or -errno
+ * @leave: back to L1 as if it had never entered L2: reset, KVM_SET_NESTED_STATE
+ * @get_state: KVM_GET_NESTED_STATE. @size is what user space has room for. Bytes needed or -errno
+ * @set_state: KVM_SET_NESTED_STATE, the header copied already. 0 or -errno
+ */
+struct nested_ops {
+	void (*decode)(const struct shadow_key *key, u64 entry, int level, struct l1_entry *out);
+	bool (*intercepts)(struct vcpu *vcpu, enum nested_event event, u8 vector, u32 error);
+	void (*reflect)(struct vcpu *vcpu, enum nested_event event);
+	void (*reflect_walk)(struct vcpu *vcpu);
+	int (*sync)(struct vcpu *vcpu);
+	void (*leave)(struct vcpu *vcpu);
+	long (*get_state)(struct vcpu *vcpu, struct kvm_nested_state __user *user, u32 size);
+	int (*set_state)(struct vcpu *vcpu, struct kvm_nested_state __user *user,
+			 const struct kvm_nested_state *head);
+};
+
+/**
+ * struct vcpu_nested - embedded in struct vcpu
+ * @guest_mode: L2 runs: registers, events and translations are L2's
+ * @root: the tables and the tag of the L2 that runs; NULL in L1
+ * @walks: gpa2 differs from gpa1: root->key.levels, while L2 runs
+ * @table_access: L1_* that reading one of L2's own page tables needs of L1's
+ * @shadow: all shadow tables of this vCPU; NULL until its guest first enters an L2
+ * @exception: that L2 raised and L1 takes; @exception.pending
+ * @failed: the walk of L1's tables that ended in a fault, for mmu_exception.vector == EXC_NESTED
+ */
+struct vcpu_nested {
+	bool guest_mode;		/* [v] */
+	bool walks;			/* [v] */
+	u8 table_access;		/* [v] */
+	struct shadow_root *root;	/* [v] */
+	struct vcpu_shadow *shadow;	/* [v]; others look at it under mmu.lock, for writing */
+	struct exception exception;	/* [v] */
+	struct nested_walk failed;	/* [v] */
+};
+
+/* In mmu_exception.vector: no exception of L2's, but vcpu->nested.failed, for nested_ops.reflect_walk(). */
+#define EXC_NESTED	0xff
+
+/*
+ * walk.c: L1's tables, those of vcpu->nested.root. 0; -EFAULT: L1 does not map it so, *w tells; -EAGAIN: not without
+ * sleeping. Sets accessed and dirty bits. @atomic: does not sleep, as always in a burst.
+ */
+int nested_walk(struct vcpu *vcpu, struct nested_walk *w, bool atomic);
+/* The same for an address that is accessed for L2. vcpu->nested.failed tells where it failed, -EAGAIN included. */
+int nested_translate(struct vcpu *vcpu, u64 gpa2, u8 access, bool in_walk, bool atomic, u64 *gpa1);
+
+/**
+ * struct shadow_root - L1's tables, shadowed: maps gpa2 to host memory; and what names its translations in the TLB
+ * @key: whose
+ * @table: the top table, in the format of this CPU; NULL without key.levels: the VM's own tables are used
+ * @asid: the vendor's name for its translations (ASID, VPID); @asid_generation, @asid_cpu: where that is valid
+ * @flush: its translations must go before the next entry, on any CPU
+ * @tlb_generation, @tlb_cpu: second-level translations flushed as of vm->mmu.tlb_generation, there
+ */
+struct shadow_root {
+	struct shadow_key key;
+	struct shadow_table *table;
+	u32 asid;
+	u64 asid_generation;
+	int asid_cpu;
+	bool flush;
+	u64 tlb_generation;
+	int tlb_cpu;
+	struct list_head link;
+	struct list_head linked;	/* tables that the CPU can reach, but for the top one */
+};
+
+/*
+ * shadow.c. All by the vCPU's own thread.
+ *
+ * shadow_root() finds or makes the root of a key: NULL in a burst when it has to be made, outside when there is no
+ * memory. The one that was used longest ago gives way, but never the one that is in use.
+ */
+struct shadow_root *shadow_root(struct vcpu *vcpu, const struct shadow_key *key);
+u64 shadow_root_pa(struct vcpu *vcpu, const struct shadow_root *root);
+/* L1 told the CPU to forget what it read of L1's tables: of one root; of those with @match; of all. */
+void shadow_flush(struct vcpu *vcpu, struct shadow_root *root);
+void shadow_flush_match(struct vcpu *vcpu, bool (*match)(const struct shadow_key *key, const void *arg), const void *arg);
+/* True when the root's translations must be flushed on this CPU, in the burst before entry; the caller does it. */
+bool shadow_needs_flush(struct vcpu *vcpu, struct shadow_root *root);
+/* A fault at fault->gpa, a gpa2. FAULT_NESTED: L1's, see nested.failed. On FAULT_MMIO and the like *gpa1 is set. */
+enum fault_result shadow_handle_fault(struct vcpu *vcpu, const struct fault *fault, u64 *gpa1);
+void shadow_destroy(struct vcpu *vcpu);
+
+/*
+ * rmap.c, for mmu/, under mmu.lock for writing: frames of L1's lose their place or have to be seen when written to; their
+ * accessed bits are read and cleared. True: something was dropped, the TLB generation has to be raised; was accessed.
+ */
+bool shadow_zap(struct vm *vm, u64 start, u64 end);
+bool shadow_age(struct vm *vm, u64 start, u64 end, bool clear);
+
+/* struct vm is not complete here. */
+#define shadow_used(vm)	unlikely((vm)->mmu.nr_shadows)
+
+/*
+ * events.c. nested_take_events(): before entry, while L2 runs: events that wait and that L1 takes. nested_takes(): one that
+ * the caller has found. True: L1 runs now. nested_takes_exception(): L2 has raised it; true: L1 will get it.
+ */
+bool nested_take_events(struct vcpu *vcpu);
+bool nested_takes(struct vcpu *vcpu, enum nested_event event);
+bool nested_takes_exception(struct vcpu *vcpu, const struct exception *e);
+
+/* state.c: KVM_GET_NESTED_STATE and KVM_SET_NESTED_STATE. */
+int nested_get_state(struct vcpu *vcpu, struct kvm_nested_state __user *user);
+int nested_set_state(struct vcpu *vcpu, struct kvm_nested_state __user *user);
+
+#endif
