@@ -177,6 +177,67 @@ int vcpu_write_guest(struct vcpu *vcpu, u64 gpa, const void *buf, size_t len)
 	return copy_guest(&what, gpa, (void *)buf, len, vcpu->in_burst);
 }
 
+/* Under SRCU, with a->hva that of the page. */
+static int copy_parts(const struct access *a, const struct page_part *parts, int n, void *image)
+{
+	unsigned long left = 0;
+	int i;
+
+	pagefault_disable();
+	for (i = 0; i < n && !left; i++) {
+		void __user *p = (void __user *)(a->hva + parts[i].offset);
+
+		if (a->write)
+			left = __copy_to_user_inatomic(p, image + parts[i].offset, parts[i].len);
+		else
+			left = __copy_from_user_inatomic(image + parts[i].offset, p, parts[i].len);
+	}
+	pagefault_enable();
+	return left ? -EAGAIN : 0;
+}
+
+static int try_parts(struct access *a, const struct page_part *parts, int n, void *image)
+{
+	struct vm *vm = a->vm;
+	int idx, r;
+
+	idx = srcu_read_lock(&vm->srcu);
+	r = access_resolve(a);
+	if (!r) {
+		r = copy_parts(a, parts, n, image);
+		if (a->write)
+			vm_mark_dirty(vm, a->vcpu, a->slot, a->gpa >> PAGE_SHIFT);
+	}
+	srcu_read_unlock(&vm->srcu, idx);
+	return r;
+}
+
+static int access_parts(struct access *a, const struct page_part *parts, int n, void *image)
+{
+	int attempts, r = try_parts(a, parts, n, image);
+
+	for (attempts = 0; r == -EAGAIN && !a->vcpu->in_burst; attempts++) {
+		if (attempts == MAX_ATTEMPTS || access_bring_in(a))
+			return -EFAULT;
+		r = try_parts(a, parts, n, image);
+	}
+	return r;
+}
+
+int vcpu_read_parts(struct vcpu *vcpu, u64 gpa, const struct page_part *parts, int n, void *image)
+{
+	struct access a = { .vm = vcpu->vm, .vcpu = vcpu, .gpa = gpa & PAGE_MASK, .len = PAGE_SIZE };
+
+	return access_parts(&a, parts, n, image);
+}
+
+int vcpu_write_parts(struct vcpu *vcpu, u64 gpa, const struct page_part *parts, int n, const void *image)
+{
+	struct access a = { .vm = vcpu->vm, .vcpu = vcpu, .gpa = gpa & PAGE_MASK, .len = PAGE_SIZE, .write = true };
+
+	return access_parts(&a, parts, n, (void *)image);
+}
+
 int vcpu_write_pv(struct vcpu *vcpu, u64 gpa, const void *buf, size_t len)
 {
 	const struct access what = { .vm = vcpu->vm, .vcpu = vcpu, .write = true };

@@ -83,6 +83,16 @@ int vcpu_write_guest(struct vcpu *vcpu, u64 gpa, const void *buf, size_t len);
 int vcpu_cmpxchg_guest(struct vcpu *vcpu, u64 gpa, void *old, const void *new, int len);
 
 /*
+ * Parts of a page, between the page at @gpa and the image of one in the kernel. 0, -EFAULT, or in a burst -EAGAIN; when it
+ * fails some parts may have been copied.
+ */
+struct page_part {
+	u16 offset, len;
+};
+int vcpu_read_parts(struct vcpu *vcpu, u64 gpa, const struct page_part *parts, int n, void *image);
+int vcpu_write_parts(struct vcpu *vcpu, u64 gpa, const struct page_part *parts, int n, const void *image);
+
+/*
  * For what the hypervisor keeps in guest memory for a vCPU (kvmclock and the like). The caller may
  * sleep.
  */
