@@ -11,6 +11,7 @@ static void __used offsets(void)
 {
 	OFFSET(VCPU_GPR, vcpu, regs.gpr);
 	OFFSET(SVM_VMCB_PA, svm_vcpu, vmcb_pa);
+	OFFSET(SVM_VMCB01_PA, svm_vcpu, vmcb01_pa);
 	OFFSET(SVM_SPEC_CTRL, svm_vcpu, vcpu.cpu_state.spec_ctrl);
 	OFFSET(VMX_HOST_RSP, vmx_vcpu, host_rsp);
 	OFFSET(VMX_SPEC_CTRL, vmx_vcpu, vcpu.cpu_state.spec_ctrl);

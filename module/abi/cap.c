@@ -56,6 +56,11 @@ static long get_steal_time(struct vm *vm)
 	return sched_info_on();
 }
 
+static long get_nested_state(struct vm *vm)
+{
+	return nested_state_size();
+}
+
 u32 abi_xsave_size(void)
 {
 	return max_t(u32, cpu_caps.xsave_size, sizeof(struct kvm_xsave));
@@ -407,6 +412,10 @@ static const struct capability capabilities[] = {
 	ON(SET_GUEST_DEBUG),
 	VALUE(SET_GUEST_DEBUG2, GUEST_DEBUG_FLAGS),
 	ON(X86_ROBUST_SINGLESTEP),
+
+	/* Guests that are hypervisors. */
+	GET(NESTED_STATE, get_nested_state),
+	ON(X86_GUEST_MODE),
 
 	/* Time. */
 	ON(CLOCKSOURCE),

@@ -579,6 +579,10 @@ static long vcpu_locked_ioctl(struct vcpu *vcpu, unsigned int cmd, unsigned long
 		return kvmclock_ctrl(vcpu);
 	case KVM_GET_STATS_FD:
 		return abi_vcpu_stats_fd(vcpu);
+	case KVM_GET_NESTED_STATE:
+		return cpu_caps.nested ? nested_get_state(vcpu, argp) : -EINVAL;
+	case KVM_SET_NESTED_STATE:
+		return cpu_caps.nested ? nested_set_state(vcpu, argp) : -EINVAL;
 	case KVM_PRE_FAULT_MEMORY:
 		return vcpu_pre_fault_memory(vcpu, argp);
 	case KVM_MEMORY_ENCRYPT_OP:

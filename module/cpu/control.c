@@ -272,6 +272,9 @@ int cpu_set_efer(struct vcpu *vcpu, u64 efer, bool host)
 		if ((efer ^ r->efer) & EFER_LME && vcpu_is_paging(vcpu))
 			return -EINVAL;
 	}
+	/* What a guest does to EFER.SVME while it is run by VMRUN is undefined (APM volume 2, Extended Feature Enable). */
+	if (vcpu->nested.guest_mode && !host)
+		efer |= r->efer & EFER_SVME;
 	/* LMA is read-only: a write is ignored. */
 	efer = (efer & ~EFER_LMA) | (r->efer & EFER_LMA);
 	if (efer == r->efer)

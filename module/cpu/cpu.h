@@ -22,6 +22,7 @@ struct vm;
  */
 struct cpu_caps {
 	bool vmx, svm;
+	bool nested;			/* guests may be hypervisors */
 	u64 host_xcr0, guest_xcr0;	/* what guests may set */
 	u64 host_xss, guest_xss;
 	u32 xsave_size;			/* largest image of guest_xcr0 | guest_xss, standard format */

@@ -25,6 +25,7 @@ SAME_WORD(FW_7_EBX, CPUID_7_0_EBX);
 SAME_WORD(FW_D_1_EAX, CPUID_D_1_EAX);
 SAME_WORD(FW_7_1_EAX, CPUID_7_1_EAX);
 SAME_WORD(FW_80000008_EBX, CPUID_8000_0008_EBX);
+SAME_WORD(FW_8000000A_EDX, CPUID_8000_000A_EDX);
 SAME_WORD(FW_7_ECX, CPUID_7_ECX);
 SAME_WORD(FW_7_EDX, CPUID_7_EDX);
 SAME_WORD(FW_80000021_EAX, CPUID_8000_0021_EAX);
@@ -109,6 +110,25 @@ static void offer_speculation_controls(void)
 	offer_if(cpu_caps.vmx, FEAT_ARCH_CAPABILITIES);
 }
 
+/*
+ * What a guest's VMRUN can do. The software's own: the next RIP where the CPU does not save it, flushes by ASID, and clean bits,
+ * which say what VMRUN need not look at and it looks at all the same.
+ */
+static void offer_nested_svm(void)
+{
+	static const enum feature software[] = {
+		FEAT_SVM, FEAT_NPT, FEAT_NRIPS, FEAT_VMCBCLEAN, FEAT_FLUSHBYASID, FEAT_SVME_ADDR_CHK,
+	};
+	unsigned int i;
+
+	if (!cpu_caps.nested || !cpu_caps.svm)
+		return;
+	for (i = 0; i < ARRAY_SIZE(software); i++)
+		offer(software[i], true);
+	offer_if(boot_cpu_has(X86_FEATURE_PAUSEFILTER), FEAT_PAUSEFILTER);
+	offer_if(boot_cpu_has(X86_FEATURE_PFTHRESHOLD), FEAT_PFTHRESHOLD);
+}
+
 /* Bits of CR4 and EFER that a guest may set only with the feature. */
 static const struct control_bit {
 	enum feature feature;
@@ -126,6 +146,7 @@ static const struct control_bit {
 	{ FEAT_NX,		0, EFER_NX },
 	{ FEAT_FFXSR,		0, EFER_FFXSR },
 	{ FEAT_AUTO_IBRS,	0, EFER_AUTOIBRS },
+	{ FEAT_SVM,		0, EFER_SVME },
 };
 
 void cpu_reserved_controls(const u32 *words, u64 *cr4, u64 *efer)
@@ -175,6 +196,7 @@ void cpuid_setup(void)
 					       cpu_caps.guest_xcr0);
 	}
 	offer_speculation_controls();
+	offer_nested_svm();
 	offer_if(boot_cpu_has(X86_FEATURE_CONSTANT_TSC), FEAT_INVARIANT_TSC);
 	offer_if(boot_cpu_has(X86_FEATURE_LFENCE_RDTSC), FEAT_LFENCE_SERIALIZING);
 	offer_if(!boot_cpu_has_bug(X86_BUG_NULL_SEG), FEAT_NULL_SEL_CLEARS_BASE);
@@ -370,6 +392,17 @@ static int fill_80000008(struct list *l, struct kvm_cpuid_entry2 *e)
 	return 0;
 }
 
+/* SVM revision 1. As many ASIDs as upstream says: they are names, not the CPU's. */
+static int fill_8000000a(struct list *l, struct kvm_cpuid_entry2 *e)
+{
+	clear(e);
+	if (!cpu_offers(FEAT_SVM))
+		return 0;
+	e->eax = 1;
+	e->ebx = 8;
+	return 0;
+}
+
 static int fill_8000001a(struct list *l, struct kvm_cpuid_entry2 *e)
 {
 	e->eax &= GENMASK(2, 0);
@@ -413,7 +446,7 @@ static int fill_copy(struct list *l, struct kvm_cpuid_entry2 *e)
 
 /*
  * Leaves that say something. All others up to the maximum are zero: power management and MONITOR
- * (3, 5, 9), performance monitoring (0Ah, 80000022h), resource control, SGX, Intel PT, AMX, SVM,
+ * (3, 5, 9), performance monitoring (0Ah, 80000022h), resource control, SGX, Intel PT, AMX,
  * encryption, and what is not known.
  */
 static const struct leaf_rule {
@@ -439,6 +472,7 @@ static const struct leaf_rule {
 	{ 0x80000006,	fill_80000006 },
 	{ 0x80000007,	fill_80000007 },
 	{ 0x80000008,	fill_80000008 },
+	{ 0x8000000a,	fill_8000000a },
 	{ 0x8000001a,	fill_8000001a },
 	{ 0x8000001d,	fill_caches },
 	{ KVM_CPUID_SIGNATURE,	fill_kvm_signature },

@@ -22,6 +22,7 @@ enum feature_word {
 	FW_D_1_EAX = 10,
 	FW_7_1_EAX = 12,
 	FW_80000008_EBX = 13,
+	FW_8000000A_EDX = 15,
 	FW_7_ECX = 16,
 	FW_7_EDX = 18,
 	FW_80000021_EAX = 20,
@@ -52,7 +53,7 @@ enum feature_source { SRC_HW, SRC_RAW, SRC_EMU, SRC_RUN, SRC_ADD };
 
 /*
  * name, word, bit, source (SRC_*), state. Names are the manuals'. What is not here, guests do not get: AMX,
- * SGX, CET, Intel PT, MPX, LAM, performance monitoring, bus-lock detection, and so far VMX and SVM.
+ * SGX, CET, Intel PT, MPX, LAM, performance monitoring, bus-lock detection, and so far VMX.
  */
 #define GUEST_FEATURES(X)						\
 	X(FPU,			1_EDX,		0,  HW,  X_NONE)	\
@@ -185,6 +186,7 @@ enum feature_source { SRC_HW, SRC_RAW, SRC_EMU, SRC_RUN, SRC_ADD };
 	X(AVX10_512,		24_EBX,		18, RAW, X_ZMM)		\
 	X(LAHF_LM,		80000001_ECX,	0,  HW,  X_NONE)	\
 	X(CMP_LEGACY,		80000001_ECX,	1,  HW,  X_NONE)	\
+	X(SVM,			80000001_ECX,	2,  ADD, X_NONE)	\
 	X(CR8_LEGACY,		80000001_ECX,	4,  HW,  X_NONE)	\
 	X(ABM,			80000001_ECX,	5,  HW,  X_NONE)	\
 	X(SSE4A,		80000001_ECX,	6,  HW,  X_NONE)	\
@@ -235,6 +237,13 @@ enum feature_source { SRC_HW, SRC_RAW, SRC_EMU, SRC_RUN, SRC_ADD };
 	X(SSB_NO,		80000008_EBX,	26, HW,  X_NONE)	\
 	X(AMD_PSFD,		80000008_EBX,	28, HW,  X_NONE)	\
 	X(IBPB_RET,		80000008_EBX,	30, HW,  X_NONE)	\
+	X(NPT,			8000000A_EDX,	0,  ADD, X_NONE)	\
+	X(NRIPS,		8000000A_EDX,	3,  ADD, X_NONE)	\
+	X(VMCBCLEAN,		8000000A_EDX,	5,  ADD, X_NONE)	\
+	X(FLUSHBYASID,		8000000A_EDX,	6,  ADD, X_NONE)	\
+	X(PAUSEFILTER,		8000000A_EDX,	10, ADD, X_NONE)	\
+	X(PFTHRESHOLD,		8000000A_EDX,	12, ADD, X_NONE)	\
+	X(SVME_ADDR_CHK,	8000000A_EDX,	28, ADD, X_NONE)	\
 	X(NO_NESTED_DATA_BP,	80000021_EAX,	0,  HW,  X_NONE)	\
 	X(FSGS_KGS_BASE_NS,	80000021_EAX,	1,  HW,  X_NONE)	\
 	X(LFENCE_SERIALIZING,	80000021_EAX,	2,  ADD, X_NONE)	\

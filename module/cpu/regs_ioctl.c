@@ -247,6 +247,9 @@ static int set_common(struct vcpu *vcpu, struct kvm_sregs *s, const u64 *pdptes)
 
 	if (!sregs_valid(vcpu, s))
 		return -EINVAL;
+	/* No L2 runs without SVM: these are L1's. */
+	if (vcpu->nested.guest_mode && cpu_caps.svm && !(s->efer & EFER_SVME))
+		vendor->nested->leave(vcpu);
 	if (s->apic_base != lapic_get_base(vcpu)) {
 		if (lapic_set_base(vcpu, s->apic_base, true))
 			return -EINVAL;

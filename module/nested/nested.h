@@ -11,6 +11,7 @@
 #include <linux/kvm.h>
 #include <linux/types.h>
 
+#include "emulate/emulate.h"
 #include "mmu/mmu.h"
 #include "vm/events.h"
 
@@ -98,6 +99,8 @@ enum nested_event {
  * @reflect: leave L2 for L1 because of this event. Never fails: what cannot be written to L1's memory in a burst is
  *	written by @sync, which a REQ_NESTED of the vendor's own asks for
  * @reflect_walk: the same for the access that vcpu->nested.failed describes
+ * @insn: does L1 intercept what the emulator is about to do for L2? As emu_ops.intercept
+ * @reflect_insn: leave L2 because of what @insn has just found
  * @sync: REQ_NESTED, outside of a burst. enum run_next or -errno
  * @leave: back to L1 as if it had never entered L2: reset, KVM_SET_NESTED_STATE
  * @get_state: KVM_GET_NESTED_STATE. @size is what user space has room for. Bytes needed or -errno
@@ -108,6 +111,8 @@ struct nested_ops {
 	bool (*intercepts)(struct vcpu *vcpu, enum nested_event event, u8 vector, u32 error);
 	void (*reflect)(struct vcpu *vcpu, enum nested_event event);
 	void (*reflect_walk)(struct vcpu *vcpu);
+	int (*insn)(struct vcpu *vcpu, const struct emu_intercept *info);
+	void (*reflect_insn)(struct vcpu *vcpu);
 	int (*sync)(struct vcpu *vcpu);
 	void (*leave)(struct vcpu *vcpu);
 	long (*get_state)(struct vcpu *vcpu, struct kvm_nested_state __user *user, u32 size);
@@ -120,6 +125,7 @@ struct nested_ops {
  * @guest_mode: L2 runs: registers, events and translations are L2's
  * @root: the tables and the tag of the L2 that runs; NULL in L1
  * @walks: gpa2 differs from gpa1: root->key.levels, while L2 runs
+ * @own_tpr: CR8 is not L1's task priority but L2's virtual one, @tpr
  * @table_access: L1_* that reading one of L2's own page tables needs of L1's
  * @shadow: all shadow tables of this vCPU; NULL until its guest first enters an L2
  * @exception: that L2 raised and L1 takes; @exception.pending
@@ -128,6 +134,8 @@ struct nested_ops {
 struct vcpu_nested {
 	bool guest_mode;		/* [v] */
 	bool walks;			/* [v] */
+	bool own_tpr;			/* [v] */
+	u8 tpr;				/* [v] */
 	u8 table_access;		/* [v] */
 	struct shadow_root *root;	/* [v] */
 	struct vcpu_shadow *shadow;	/* [v]; others look at it under mmu.lock, for writing */
@@ -202,7 +210,11 @@ bool nested_take_events(struct vcpu *vcpu);
 bool nested_takes(struct vcpu *vcpu, enum nested_event event);
 bool nested_takes_exception(struct vcpu *vcpu, const struct exception *e);
 
+/* Module parameter. */
+extern bool nested_enabled;
+
 /* state.c: KVM_GET_NESTED_STATE and KVM_SET_NESTED_STATE. */
+u32 nested_state_size(void);		/* the most that there can be; 0: not offered */
 int nested_get_state(struct vcpu *vcpu, struct kvm_nested_state __user *user);
 int nested_set_state(struct vcpu *vcpu, struct kvm_nested_state __user *user);
 

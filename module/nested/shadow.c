@@ -492,6 +492,7 @@ enum fault_result shadow_handle_fault(struct vcpu *vcpu, const struct fault *fau
 	struct fault fault1 = *fault;
 	int r;
 
+	/* @gpa1 may well be @fault's. */
 	r = nested_translate(vcpu, fault->gpa, fault_access(fault), fault->in_walk, false, gpa1);
 	if (r == -EAGAIN)
 		return vcpu->in_burst ? FAULT_SLOW : FAULT_RETRY;
@@ -501,11 +502,11 @@ enum fault_result shadow_handle_fault(struct vcpu *vcpu, const struct fault *fau
 				return FAULT_SLOW;
 			read_lock(&mmu->lock);
 		}
-		forget_address(vcpu, fault->gpa);
+		forget_address(vcpu, w->gpa2);
 		read_unlock(&mmu->lock);
 		return FAULT_NESTED;
 	}
-	fault1.gpa = *gpa1;
+	fault1.gpa = w->gpa1;
 	fault1.walk = w;
 	return mmu_handle_fault(vcpu, &fault1);
 }

@@ -137,7 +137,8 @@ bool apf_possible(struct vcpu *vcpu)
 {
 	struct events *ev = &vcpu->events;
 
-	if (!apf_on(vcpu) || vcpu->in_burst)
+	/* What is running may be a guest of the guest's, which knows nothing of it. */
+	if (!apf_on(vcpu) || vcpu->in_burst || vcpu->nested.guest_mode)
 		return false;
 	if (!(vcpu->apf.enable & KVM_ASYNC_PF_SEND_ALWAYS) && !vcpu_cpl(vcpu))
 		return false;

@@ -47,8 +47,10 @@ SYM_FUNC_START(svm_run)
 	sti
 	GUEST_SPEC_CTRL SVM_SPEC_CTRL(%rdi), X86_FEATURE_V_SPEC_CTRL
 
-	mov SVM_VMCB_PA(%rdi), %rax
+	/* What VMLOAD loads is L1's and L2's alike, as on a CPU. */
+	mov SVM_VMCB01_PA(%rdi), %rax
 1:	vmload %rax
+	mov SVM_VMCB_PA(%rdi), %rax
 
 	mov GPR(1)(%rdi), %rcx
 	mov GPR(2)(%rdi), %rdx
@@ -86,7 +88,7 @@ SYM_FUNC_START(svm_run)
 	mov %r15, GPR(15)(%rax)
 	mov %rax, %rdi
 
-	mov SVM_VMCB_PA(%rdi), %rax
+	mov SVM_VMCB01_PA(%rdi), %rax
 4:	vmsave %rax
 5:	pop %rax
 	/* GS base, TR and the syscall MSRs are the host's after this. */

@@ -2,7 +2,13 @@
 /*
  * Giving events to the guest, and taking back those whose delivery an exit interrupted.
  */
-#include "svm/svm.h"
+#include "svm/nested.h"
+
+static bool svm_in_shadow(struct vcpu *vcpu)
+{
+	vcpu_fetch(vcpu, REGS_SHADOW);
+	return vcpu->regs.int_shadow;
+}
 
 static void svm_inject(struct svm_vcpu *svm, u32 type, u8 vector, bool has_error, u32 error)
 {
@@ -13,6 +19,19 @@ static void svm_inject(struct svm_vcpu *svm, u32 type, u8 vector, bool has_error
 	ctl->event_inj_err = error;
 }
 
+/* A guest hypervisor says what its guest shall see; there need be no such instruction. */
+static u64 soft_next_rip(struct svm_vcpu *svm, u32 type)
+{
+	int len;
+
+	if (svm->nested.soft_from_l1)
+		return svm->nested.soft_next_rip;
+	len = vcpu_instruction_length(&svm->vcpu);
+	if (len < 0)
+		len = type == EVENT_TYPE_SOFT ? 2 : 1;
+	return vcpu_rip(&svm->vcpu) + len;
+}
+
 /*
  * INT3, INTO and INT n push the address behind them, which the CPU takes from next_rip. A CPU without that field pushes RIP: it
  * moves, and back if the delivery is interrupted, because the instruction then runs again.
@@ -20,19 +39,16 @@ static void svm_inject(struct svm_vcpu *svm, u32 type, u8 vector, bool has_error
 static void svm_inject_soft(struct svm_vcpu *svm, u32 type, u8 vector)
 {
 	struct vcpu *vcpu = &svm->vcpu;
-	u64 rip = vcpu_rip(vcpu);
-	int len = vcpu_instruction_length(vcpu);
+	u64 rip = vcpu_rip(vcpu), next = soft_next_rip(svm, type);
 
-	if (len < 0)
-		len = type == EVENT_TYPE_SOFT ? 2 : 1;
 	svm_inject(svm, type, vector, false, 0);
 	if (svm_features.nrips) {
-		svm->vmcb->control.next_rip = rip + len;
+		svm->vmcb->control.next_rip = next;
 		return;
 	}
 	svm->soft_moved = true;
 	svm->soft_rip = rip;
-	vcpu_set_rip(vcpu, rip + len);
+	vcpu_set_rip(vcpu, next);
 }
 
 void svm_inject_exception(struct vcpu *vcpu, const struct exception *e)
@@ -43,11 +59,22 @@ void svm_inject_exception(struct vcpu *vcpu, const struct exception *e)
 		svm_inject(to_svm(vcpu), EVENT_TYPE_EXCEPTION, e->vector, e->has_error, e->error);
 }
 
-static void svm_withdraw_virq(struct svm_vcpu *svm)
+void svm_withdraw_virq(struct svm_vcpu *svm)
 {
 	svm->virq = false;
+	if (svm->vcpu.nested.guest_mode) {
+		nested_svm_restore_int_ctl(svm);
+		return;
+	}
 	svm->vmcb->control.int_ctl &= ~(u32)(INT_CTL_IRQ | INT_CTL_IGN_TPR | INT_CTL_PRIO);
 	svm_dirty(svm, CLEAN_INTR);
+}
+
+/* L1 may have a virtual interrupt of its own there, or inject one that L2 is not ready for. */
+static bool may_use_virq02(struct svm_vcpu *svm)
+{
+	return !svm->nested.usurped && !(svm->vmcb->control.int_ctl & INT_CTL_IRQ) &&
+	       !l1_intercepts(svm, ICPT_VINTR) && vcpu_rflags(&svm->vcpu) & X86_EFLAGS_IF && !svm_in_shadow(&svm->vcpu);
 }
 
 /*
@@ -60,6 +87,10 @@ static void svm_raise_virq(struct svm_vcpu *svm, u8 vector)
 {
 	struct vmcb_control *ctl = &svm->vmcb->control;
 
+	if (unlikely(svm->vcpu.nested.guest_mode) && !may_use_virq02(svm)) {
+		svm_inject(svm, EVENT_TYPE_INTR, vector, false, 0);
+		return;
+	}
 	svm_clear_intercept(svm, ICPT_VINTR);
 	ctl->int_ctl |= INT_CTL_IRQ | INT_CTL_IGN_TPR | INT_CTL_PRIO;
 	ctl->int_vector = vector;
@@ -84,7 +115,8 @@ void svm_inject_interrupt(struct vcpu *vcpu, u8 vector, bool soft)
 /* The CPU keeps no account of NMI blocking: it lasts until the handler's IRET, which is intercepted for that. */
 void svm_inject_nmi(struct vcpu *vcpu)
 {
-	svm_set_nmi_masked(vcpu, true);
+	if (!to_svm(vcpu)->nested.nmi_from_l1)
+		svm_set_nmi_masked(vcpu, true);
 	svm_inject(to_svm(vcpu), EVENT_TYPE_NMI, EXC_NMI, false, 0);
 }
 
@@ -101,14 +133,24 @@ void svm_cancel_injection(struct vcpu *vcpu)
 		svm_withdraw_virq(svm);
 }
 
-static bool svm_in_shadow(struct vcpu *vcpu)
+/* With virtual interrupts L2 has its own RFLAGS.IF, and L1's, as it was at VMRUN, decides about L1's. */
+static bool l2_interrupt_allowed(struct svm_vcpu *svm)
 {
-	vcpu_fetch(vcpu, REGS_SHADOW);
-	return vcpu->regs.int_shadow;
+	struct vcpu *vcpu = &svm->vcpu;
+
+	if (l1_masks_interrupts(svm) && !(svm->vmcb01->save.rflags & X86_EFLAGS_IF))
+		return false;
+	if (!l1_masks_interrupts(svm) && !(vcpu_rflags(vcpu) & X86_EFLAGS_IF))
+		return false;
+	return l1_intercepts(svm, ICPT_INTR) || (vcpu_rflags(vcpu) & X86_EFLAGS_IF && !svm_in_shadow(vcpu));
 }
 
 bool svm_interrupt_allowed(struct vcpu *vcpu)
 {
+	if (unlikely(!svm_gif(to_svm(vcpu))))
+		return false;
+	if (unlikely(vcpu->nested.guest_mode))
+		return l2_interrupt_allowed(to_svm(vcpu));
 	return vcpu_rflags(vcpu) & X86_EFLAGS_IF && !svm_in_shadow(vcpu);
 }
 
@@ -130,7 +172,35 @@ void svm_set_nmi_masked(struct vcpu *vcpu, bool masked)
 
 bool svm_nmi_allowed(struct vcpu *vcpu)
 {
+	if (unlikely(!svm_gif(to_svm(vcpu))))
+		return false;
+	if (vcpu->nested.guest_mode && l1_intercepts(to_svm(vcpu), ICPT_NMI))
+		return true;
 	return !to_svm(vcpu)->nmi_masked && !svm_in_shadow(vcpu);
+}
+
+/* The same in an L2: L1's own virtual interrupt waits meanwhile. STGI, or an exit to L1, looks again by itself. */
+static void window02(struct svm_vcpu *svm, bool open)
+{
+	struct vmcb_control *ctl = &svm->vmcb->control;
+
+	if (open == svm->nested.usurped || (open && l1_intercepts(svm, ICPT_INTR)))
+		return;
+	if (open) {
+		nested_svm_save_int_ctl(svm);
+		if (svm->virq) {
+			svm->virq = false;
+			svm_inject(svm, EVENT_TYPE_INTR, ctl->int_vector, false, 0);
+		}
+		ctl->int_ctl |= INT_CTL_INJECTION;
+		ctl->int_vector = 0;
+		svm_set_intercept(svm, ICPT_VINTR);
+	} else {
+		svm_clear_intercept(svm, ICPT_VINTR);
+		nested_svm_restore_int_ctl(svm);
+	}
+	svm->nested.usurped = open;
+	svm_dirty(svm, CLEAN_INTR);
 }
 
 /*
@@ -142,6 +212,13 @@ void svm_open_interrupt_window(struct vcpu *vcpu, bool open)
 	struct svm_vcpu *svm = to_svm(vcpu);
 	struct vmcb_control *ctl = &svm->vmcb->control;
 
+	if (unlikely(vcpu->nested.guest_mode)) {
+		window02(svm, open);
+		return;
+	}
+	/* STGI looks again. */
+	if (open && !svm_gif(svm))
+		return;
 	if (open) {
 		if (svm->virq) {
 			svm->virq = false;
@@ -165,7 +242,7 @@ void svm_open_nmi_window(struct vcpu *vcpu, bool open)
 {
 	struct svm_vcpu *svm = to_svm(vcpu);
 
-	if (!open || svm->stepping || (svm->nmi_masked && !svm->nmi_iret))
+	if (!open || svm->stepping || !svm_gif(svm) || (svm->nmi_masked && !svm->nmi_iret))
 		return;
 	svm->stepping_had_tf = vcpu_rflags(vcpu) & X86_EFLAGS_TF;
 	svm->stepping = true;
@@ -179,7 +256,7 @@ void svm_update_tpr(struct vcpu *vcpu, int tpr, int max_irr)
 	struct svm_vcpu *svm = to_svm(vcpu);
 	struct vmcb_control *ctl = &svm->vmcb->control;
 
-	if ((ctl->int_ctl & INT_CTL_TPR) == tpr)
+	if ((ctl->int_ctl & INT_CTL_TPR) == tpr || vcpu->nested.own_tpr)
 		return;
 	ctl->int_ctl = (ctl->int_ctl & ~(u32)INT_CTL_TPR) | tpr;
 	svm_dirty(svm, CLEAN_INTR);
@@ -200,19 +277,23 @@ static void svm_requeue(struct vcpu *vcpu, u32 info, u32 error)
 		break;
 	case EVENT_TYPE_EXCEPTION:
 		/* RIP is still at INT3 or INTO: they run again. */
-		if (exception_is_software(vector))
+		if (exception_is_software(vector) && !to_svm(vcpu)->nested.soft_from_l1)
 			break;
 		ev->exception = (struct exception) {
 			.injected = true, .vector = vector,
 			.has_error = info & EVENT_ERROR_VALID, .error = error,
 		};
 		break;
+	case EVENT_TYPE_SOFT:
+		/* RIP is still at INT n, which runs again. */
+		if (!to_svm(vcpu)->nested.soft_from_l1)
+			break;
+		fallthrough;
 	case EVENT_TYPE_INTR:
 		ev->interrupt.injected = true;
-		ev->interrupt.soft = false;
+		ev->interrupt.soft = FIELD_GET(EVENT_TYPE, info) == EVENT_TYPE_SOFT;
 		ev->interrupt.vector = vector;
 		break;
-	/* Soft interrupt: RIP is still at INT n, which runs again. */
 	}
 }
 
@@ -251,4 +332,6 @@ void svm_complete_events(struct svm_vcpu *svm)
 	}
 	if (unlikely(ctl->exit_int_info & EVENT_VALID))
 		svm_requeue(&svm->vcpu, ctl->exit_int_info, ctl->exit_int_info_err);
+	else
+		svm->nested.soft_from_l1 = svm->nested.nmi_from_l1 = false;
 }

@@ -4,7 +4,7 @@
  */
 #include <asm/mce.h>
 
-#include "svm/svm.h"
+#include "svm/nested.h"
 #include "trace/trace.h"
 
 #ifndef SVM_EXIT_ERR
@@ -218,13 +218,15 @@ static int svm_handle_mc(struct vcpu *vcpu)
 	return RUN_GUEST;
 }
 
-static int svm_handle_invlpga(struct vcpu *vcpu)
+/* A guest hypervisor that does not want to hear of its guest's VMMCALL makes it undefined. */
+static int svm_handle_vmmcall(struct vcpu *vcpu)
 {
+	if (likely(!vcpu->nested.guest_mode))
+		return vcpu_handle_hypercall(vcpu);
 	vcpu_raise(vcpu, EXC_UD);
 	return RUN_GUEST;
 }
 
-/* SVM's own instructions: not offered by CPUID, so EFER.SVME is 0 and they are undefined. */
 static int svm_handle_ud(struct vcpu *vcpu)
 {
 	vcpu_raise(vcpu, EXC_UD);
@@ -355,13 +357,13 @@ static int (*const svm_handlers[])(struct vcpu *vcpu) = {
 	[SVM_EXIT_MSR]				= svm_handle_msr,
 	[SVM_EXIT_TASK_SWITCH]			= svm_handle_task_switch,
 	[SVM_EXIT_SHUTDOWN]			= svm_handle_shutdown,
-	[SVM_EXIT_VMRUN]			= svm_handle_ud,
-	[SVM_EXIT_VMMCALL]			= vcpu_handle_hypercall,
-	[SVM_EXIT_VMLOAD]			= svm_handle_ud,
-	[SVM_EXIT_VMSAVE]			= svm_handle_ud,
-	[SVM_EXIT_STGI]				= svm_handle_ud,
-	[SVM_EXIT_CLGI]				= svm_handle_ud,
-	[SVM_EXIT_SKINIT]			= svm_handle_ud,
+	[SVM_EXIT_VMRUN]			= svm_handle_vmrun,
+	[SVM_EXIT_VMMCALL]			= svm_handle_vmmcall,
+	[SVM_EXIT_VMLOAD]			= svm_handle_vmload,
+	[SVM_EXIT_VMSAVE]			= svm_handle_vmsave,
+	[SVM_EXIT_STGI]				= svm_handle_stgi,
+	[SVM_EXIT_CLGI]				= svm_handle_clgi,
+	[SVM_EXIT_SKINIT]			= svm_handle_skinit,
 	[SVM_EXIT_RDTSCP]			= svm_handle_rdtscp,
 	[SVM_EXIT_ICEBP]			= svm_handle_icebp,
 	[SVM_EXIT_WBINVD]			= vcpu_handle_wbinvd,
@@ -422,6 +424,12 @@ int svm_handle_exit(struct vcpu *vcpu)
 			return RUN_GUEST;
 	} else {
 		vcpu->stats.by_reason[stats_exit_slot(code)]++;
+	}
+	if (unlikely(vcpu->nested.guest_mode)) {
+		int r = nested_svm_reflect_exit(to_svm(vcpu));
+
+		if (r != -ENOENT)
+			return r;
 	}
 	if (code == SVM_EXIT_NPF)
 		return svm_handle_npf(vcpu);

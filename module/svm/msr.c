@@ -2,7 +2,7 @@
 /*
  * The MSR permission map, and MSRs that only AMD CPUs have.
  */
-#include "svm/svm.h"
+#include "svm/nested.h"
 
 /* APM volume 2, MSR Intercepts: three ranges of 8192 MSRs, two bits each, read below write. */
 static const u32 svm_msrpm_ranges[] = { 0x00000000, 0xc0000000, 0xc0010000 };
@@ -10,7 +10,7 @@ static const u32 svm_msrpm_ranges[] = { 0x00000000, 0xc0000000, 0xc0010000 };
 #define MSRS_IN_RANGE	8192
 
 /* The bit that intercepts reads of @msr, or -1: MSRs outside the ranges are always intercepted. */
-static int svm_msrpm_bit(u32 msr)
+int svm_msrpm_bit(u32 msr)
 {
 	int i;
 
@@ -33,6 +33,7 @@ void svm_msr_intercept(struct vcpu *vcpu, u32 msr, bool read, bool write)
 	/* An MSR that user space filters is never given to the guest. */
 	__assign_bit(bit, svm->msrpm, read || !msr_filter_allows(vcpu, msr, false));
 	__assign_bit(bit + 1, svm->msrpm, write || !msr_filter_allows(vcpu, msr, true));
+	svm->msrpm_generation++;
 	svm_dirty(svm, CLEAN_PERM_MAPS);
 }
 
@@ -53,16 +54,43 @@ void svm_init_msrpm(struct svm_vcpu *svm)
 
 int svm_get_msr(struct vcpu *vcpu, u32 msr, u64 *value)
 {
+	const struct svm_nested *n = &to_svm(vcpu)->nested;
+
 	switch (msr) {
 	case MSR_VM_CR:
-		/* SVM is not offered: disabled, and locked so. */
-		*value = VM_CR_SVMDIS | VM_CR_LOCK;
+		/* Where SVM is not offered it is disabled, and locked so. */
+		*value = guest_has(vcpu, X86_FEATURE_SVM) ? n->vm_cr : VM_CR_SVMDIS | VM_CR_LOCK;
 		return 0;
 	case MSR_VM_HSAVE_PA:
-		*value = 0;
+		*value = n->hsave_pa;
 		return 0;
 	}
 	return -ENOENT;
+}
+
+/* APM volume 2, VM_CR MSR. The lock, and with it SVMDIS, can be set and not taken away. */
+static int set_vm_cr(struct vcpu *vcpu, u64 value, bool host)
+{
+	struct svm_nested *n = &to_svm(vcpu)->nested;
+	u64 locked = VM_CR_LOCK | VM_CR_SVMDIS;
+
+	if (value & ~(u64)VM_CR_VALID)
+		return -EINVAL;
+	if (!host && n->vm_cr & VM_CR_LOCK)
+		value = (value & ~locked) | (n->vm_cr & locked);
+	/* SVM cannot be disabled while it is in use. */
+	if (!host && value & VM_CR_SVMDIS && vcpu->regs.efer & EFER_SVME)
+		return -EINVAL;
+	n->vm_cr = value;
+	return 0;
+}
+
+static int set_hsave_pa(struct vcpu *vcpu, u64 value, bool host)
+{
+	if (!host && !nested_svm_address_valid(to_svm(vcpu), value))
+		return -EINVAL;
+	to_svm(vcpu)->nested.hsave_pa = value & PAGE_MASK;
+	return 0;
 }
 
 int svm_set_msr(struct vcpu *vcpu, u32 msr, u64 value, bool host)
@@ -71,7 +99,9 @@ int svm_set_msr(struct vcpu *vcpu, u32 msr, u64 value, bool host)
 	case MSR_VM_CR:
 	case MSR_VM_HSAVE_PA:
 		/* User space may restore what it read. */
-		return host ? 0 : -EINVAL;
+		if (!guest_has(vcpu, X86_FEATURE_SVM))
+			return host ? 0 : -EINVAL;
+		return msr == MSR_VM_CR ? set_vm_cr(vcpu, value, host) : set_hsave_pa(vcpu, value, host);
 	}
 	return -ENOENT;
 }

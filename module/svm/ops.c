@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-#include "svm/svm.h"
+#include "svm/nested.h"
 
 static int svm_vm_init(struct vm *vm)
 {
@@ -65,6 +65,7 @@ const struct vendor_ops svm_ops = {
 	.get_msr = svm_get_msr,
 	.set_msr = svm_set_msr,
 	.write_tsc_offset = svm_write_tsc_offset,
+	.nested = &svm_nested_ops,
 	.exit_info = svm_exit_info,
 	.entry_state = svm_entry_state,
 	.probe_entry = svm_probe_entry,

@@ -35,54 +35,59 @@ static void svm_fix_granularity(struct segment *s)
 		s->attr &= ~SEG_ATTR_G;
 }
 
-static struct vmcb_seg *svm_seg(struct vmcb_save *save, int seg)
+/* Those that VMLOAD loads are in vmcb01 at all times. */
+static struct vmcb_seg *svm_seg(struct svm_vcpu *svm, int seg)
 {
+	struct vmcb_save *save = &svm->vmcb->save, *save01 = &svm->vmcb01->save;
+
 	switch (seg) {
 	case SEG_ES: return &save->es;
 	case SEG_CS: return &save->cs;
 	case SEG_SS: return &save->ss;
 	case SEG_DS: return &save->ds;
-	case SEG_FS: return &save->fs;
-	case SEG_GS: return &save->gs;
-	case SEG_LDTR: return &save->ldtr;
-	default: return &save->tr;
+	case SEG_FS: return &save01->fs;
+	case SEG_GS: return &save01->gs;
+	case SEG_LDTR: return &save01->ldtr;
+	default: return &save01->tr;
 	}
 }
 
-static void svm_fetch_segs(struct regs *regs, struct vmcb_save *save)
+static void svm_fetch_segs(struct svm_vcpu *svm)
 {
+	struct regs *regs = &svm->vcpu.regs;
 	int i;
 
 	for (i = 0; i < SEG_NR; i++) {
-		svm_get_seg(&regs->seg[i], svm_seg(save, i));
+		svm_get_seg(&regs->seg[i], svm_seg(svm, i));
 		svm_fix_granularity(&regs->seg[i]);
 	}
 	/* A TR that VMLOAD left as available would not pass VMX's checks after a migration. */
 	regs->seg[SEG_TR].attr |= 2;
-	regs->cpl = save->cpl;
+	regs->cpl = svm->vmcb->save.cpl;
 }
 
 /* Groups that few handlers ask for. */
 static noinline void svm_fetch_rare(struct vcpu *vcpu, u32 groups)
 {
+	struct vmcb_save *save01 = &to_svm(vcpu)->vmcb01->save;
 	struct vmcb_save *save = &to_svm(vcpu)->vmcb->save;
 	struct regs *regs = &vcpu->regs;
 
 	if (groups & REGS_SEGS)
-		svm_fetch_segs(regs, save);
+		svm_fetch_segs(to_svm(vcpu));
 	if (groups & REGS_DTABLES) {
 		regs->gdt = (struct dtable) { save->gdtr.base, save->gdtr.limit };
 		regs->idt = (struct dtable) { save->idtr.base, save->idtr.limit };
 	}
 	if (groups & REGS_SYSCALL) {
-		regs->star = save->star;
-		regs->lstar = save->lstar;
-		regs->cstar = save->cstar;
-		regs->sfmask = save->sfmask;
-		regs->kernel_gs_base = save->kernel_gs_base;
-		regs->sysenter_cs = save->sysenter_cs;
-		regs->sysenter_esp = save->sysenter_esp;
-		regs->sysenter_eip = save->sysenter_eip;
+		regs->star = save01->star;
+		regs->lstar = save01->lstar;
+		regs->cstar = save01->cstar;
+		regs->sfmask = save01->sfmask;
+		regs->kernel_gs_base = save01->kernel_gs_base;
+		regs->sysenter_cs = save01->sysenter_cs;
+		regs->sysenter_esp = save01->sysenter_esp;
+		regs->sysenter_eip = save01->sysenter_eip;
 	}
 	if (groups & REGS_DR)
 		regs->dr6 = save->dr6;
@@ -141,7 +146,7 @@ static void svm_flush_segs(struct svm_vcpu *svm)
 	int i;
 
 	for (i = 0; i < SEG_NR; i++)
-		svm_set_seg(svm_seg(save, i), &regs->seg[i]);
+		svm_set_seg(svm_seg(svm, i), &regs->seg[i]);
 	save->cpl = regs->cpl;
 	svm_dirty(svm, CLEAN_SEG);
 }
@@ -179,7 +184,7 @@ static void svm_flush_cr(struct svm_vcpu *svm, u32 groups)
 void svm_flush_regs(struct svm_vcpu *svm)
 {
 	struct regs *regs = &svm->vcpu.regs;
-	struct vmcb_save *save = &svm->vmcb->save;
+	struct vmcb_save *save = &svm->vmcb->save, *save01 = &svm->vmcb01->save;
 	u32 dirty = regs->dirty;
 
 	if (dirty & REGS_RIP)
@@ -209,14 +214,14 @@ void svm_flush_regs(struct svm_vcpu *svm)
 		svm_dirty(svm, CLEAN_DT);
 	}
 	if (dirty & REGS_SYSCALL) {
-		save->star = regs->star;
-		save->lstar = regs->lstar;
-		save->cstar = regs->cstar;
-		save->sfmask = regs->sfmask;
-		save->kernel_gs_base = regs->kernel_gs_base;
-		save->sysenter_cs = regs->sysenter_cs;
-		save->sysenter_esp = regs->sysenter_esp;
-		save->sysenter_eip = regs->sysenter_eip;
+		save01->star = regs->star;
+		save01->lstar = regs->lstar;
+		save01->cstar = regs->cstar;
+		save01->sfmask = regs->sfmask;
+		save01->kernel_gs_base = regs->kernel_gs_base;
+		save01->sysenter_cs = regs->sysenter_cs;
+		save01->sysenter_esp = regs->sysenter_esp;
+		save01->sysenter_eip = regs->sysenter_eip;
 	}
 	if (dirty & REGS_DR) {
 		save->dr6 = regs->dr6;
@@ -247,10 +252,10 @@ static int svm_expected_opcode(const struct vmcb_control *ctl, u8 *opcode)
 		opcode[0] = 0x0f;
 		opcode[1] = ctl->exit_info_1 ? 0x30 : 0x32;
 		return 2;
-	case SVM_EXIT_VMMCALL:
+	case SVM_EXIT_VMRUN ... SVM_EXIT_SKINIT:
 		opcode[0] = 0x0f;
 		opcode[1] = 0x01;
-		opcode[2] = 0xd9;
+		opcode[2] = 0xd8 + ctl->exit_code - SVM_EXIT_VMRUN;
 		return 3;
 	case SVM_EXIT_HLT:
 		opcode[0] = 0xf4;
@@ -271,15 +276,16 @@ static int svm_quick_length(struct svm_vcpu *svm)
 	struct vcpu *vcpu = &svm->vcpu;
 	u8 opcode[3], bytes[SVM_PEEK];
 	int len = svm_expected_opcode(&svm->vmcb->control, opcode), i = 0;
+	const struct svm_code *code = &svm->code[vcpu->nested.guest_mode];
 	u64 linear;
 
 	if (!len || !vcpu_is_64bit(vcpu))
 		return 0;
 	linear = vcpu_rip(vcpu);
 	vcpu_fetch(vcpu, REGS_CR3);
-	if (svm->code_page != (linear & PAGE_MASK) || svm->code_cr3 != vcpu->regs.cr3 ||
+	if (code->page != (linear & PAGE_MASK) || code->cr3 != vcpu->regs.cr3 ||
 	    offset_in_page(linear) > PAGE_SIZE - SVM_PEEK ||
-	    vcpu_read_guest(vcpu, svm->code_gpa | offset_in_page(linear), bytes, SVM_PEEK))
+	    vcpu_read_guest(vcpu, code->gpa | offset_in_page(linear), bytes, SVM_PEEK))
 		return 0;
 	while (i < SVM_PEEK - len && bytes[i] != opcode[0]) {
 		if (!(bytes[i] >> 4 == 4 || bytes[i] == 0x66 || bytes[i] == 0xf2 || bytes[i] == 0xf3))
@@ -300,16 +306,16 @@ static void svm_remember_code(struct svm_vcpu *svm)
 	if (gpa == ~0ull)
 		return;
 	vcpu_fetch(vcpu, REGS_CR3);
-	svm->code_cr3 = vcpu->regs.cr3;
-	svm->code_page = linear & PAGE_MASK;
-	svm->code_gpa = gpa & PAGE_MASK;
+	svm->code[vcpu->nested.guest_mode] = (struct svm_code) {
+		.page = linear & PAGE_MASK, .cr3 = vcpu->regs.cr3, .gpa = gpa & PAGE_MASK,
+	};
 }
 
 /*
  * The address of the next instruction: from the CPU, or, where it does not save it, by decoding the one at RIP. An
  * exit code does not tell the length: prefixes are allowed on all of them.
  */
-static u64 svm_next_rip(struct svm_vcpu *svm)
+u64 svm_next_rip(struct svm_vcpu *svm)
 {
 	struct vcpu *vcpu = &svm->vcpu;
 	int len;
@@ -378,7 +384,9 @@ void svm_write_tsc_offset(struct vcpu *vcpu, u64 offset, u64 ratio)
 {
 	struct svm_vcpu *svm = to_svm(vcpu);
 
-	svm->vmcb->control.tsc_offset = offset;
+	svm->vmcb01->control.tsc_offset = offset;
+	if (vcpu->nested.guest_mode)
+		svm->vmcb->control.tsc_offset = offset + svm->nested.vmcb12->control.tsc_offset;
 	svm->tsc_ratio = ratio;
 	svm_dirty(svm, CLEAN_INTERCEPTS);
 }

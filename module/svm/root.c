@@ -14,7 +14,7 @@
 #include <asm/desc.h>
 #include <asm/mem_encrypt.h>
 
-#include "svm/svm.h"
+#include "svm/nested.h"
 
 DEFINE_PER_CPU(struct svm_cpu, svm_cpus);
 struct svm_features svm_features;
@@ -179,7 +179,9 @@ int svm_setup(void)
 	cpu_caps.has_invpcid = boot_cpu_has(X86_FEATURE_INVPCID);
 	cpu_caps.has_rdtscp = boot_cpu_has(X86_FEATURE_RDTSCP);
 	cpu_caps.has_xsaves = boot_cpu_has(X86_FEATURE_XSAVES);
-	cpu_caps.efer_mask = EFER_SCE | EFER_LME | EFER_LMA | EFER_NX | EFER_FFXSR | EFER_AUTOIBRS;
+	cpu_caps.nested = nested_enabled;
+	cpu_caps.efer_mask = EFER_SCE | EFER_LME | EFER_LMA | EFER_NX | EFER_FFXSR | EFER_AUTOIBRS |
+			     (cpu_caps.nested ? EFER_SVME : 0);
 	cpu_caps.cr4_mask = CPU_CR4_KNOWN;
 	cpu_caps.npt_1g = boot_cpu_has(X86_FEATURE_GBPAGES);
 
@@ -215,21 +217,42 @@ void svm_cleanup(void)
  * ASIDs are per CPU. A vCPU takes the next one when it comes to a CPU or when its own belongs to an older generation; when
  * they are used up, everything is flushed and the count begins anew.
  */
-static void svm_assign_asid(struct svm_vcpu *svm, struct svm_cpu *c)
+static u32 svm_new_asid(struct vmcb_control *ctl, struct svm_cpu *c)
 {
-	struct vmcb_control *ctl = &svm->vmcb->control;
-
-	if (svm->asid_generation == c->asid_generation && svm->vcpu.last_cpu == svm->vcpu.cpu)
-		return;
 	if (c->next_asid >= svm_features.nr_asids) {
 		c->asid_generation++;
 		c->next_asid = 1;
 		ctl->tlb_control = TLB_CTL_FLUSH_ALL;
 		count_op(tlb_flush);
 	}
-	svm->asid = c->next_asid++;
-	svm->asid_generation = c->asid_generation;
+	return c->next_asid++;
+}
+
+static void svm_assign_asid(struct svm_vcpu *svm, struct svm_cpu *c)
+{
+	struct vmcb_control *ctl = &svm->vmcb->control;
+
+	if (svm->asid_generation != c->asid_generation || svm->asid_cpu != smp_processor_id()) {
+		svm->asid = svm_new_asid(ctl, c);
+		svm->asid_generation = c->asid_generation;
+		svm->asid_cpu = smp_processor_id();
+	}
 	ctl->asid = svm->asid;
+}
+
+/* Of an L2: its root's. */
+static void svm_assign_asid02(struct svm_vcpu *svm, struct svm_cpu *c)
+{
+	struct vmcb_control *ctl = &svm->vmcb->control;
+	struct shadow_root *root = svm->vcpu.nested.root;
+
+	if (root->asid_generation != c->asid_generation || root->asid_cpu != smp_processor_id()) {
+		root->asid = svm_new_asid(ctl, c);
+		root->asid_generation = c->asid_generation;
+		root->asid_cpu = smp_processor_id();
+	}
+	ctl->asid = root->asid;
+	c->nested = true;
 }
 
 static void svm_flush_asid(struct svm_vcpu *svm)
@@ -267,6 +290,35 @@ static void svm_switch_predictions(struct svm_cpu *c, struct vcpu *vcpu)
 		nst_wrmsr(MSR_IA32_PRED_CMD, PRED_CMD_IBPB);
 }
 
+/* An ASID for the VMCB that runs, and the flush that its translations need on this CPU. */
+static void svm_prepare_translations(struct svm_vcpu *svm, struct svm_cpu *c)
+{
+	struct vcpu *vcpu = &svm->vcpu;
+
+	if (unlikely(vcpu->nested.guest_mode)) {
+		svm_assign_asid02(svm, c);
+		if (shadow_needs_flush(vcpu, vcpu->nested.root))
+			svm_flush_asid(svm);
+	} else {
+		svm_assign_asid(svm, c);
+		if (mmu_needs_flush(vcpu))
+			svm_flush_asid(svm);
+	}
+}
+
+void svm_vmcb_switched(struct svm_vcpu *svm)
+{
+	struct svm_cpu *c;
+
+	svm->vmcb->control.clean = 0;
+	if (!svm->vcpu.in_burst)
+		return;
+	c = this_cpu_ptr(&svm_cpus);
+	svm_prepare_translations(svm, c);
+	if (c->foreign)
+		svm_flush_asid(svm);
+}
+
 int svm_burst_enter(struct vcpu *vcpu)
 {
 	struct svm_vcpu *svm = to_svm(vcpu);
@@ -287,8 +339,9 @@ int svm_burst_enter(struct vcpu *vcpu)
 	asm volatile("vmsave %%rax" : : "a" (c->host_pa) : "memory");
 	count_op(vmsave);
 
-	svm_assign_asid(svm, c);
-	if (mmu_needs_flush(vcpu) || c->foreign)
+	c->nested = false;
+	svm_prepare_translations(svm, c);
+	if (c->foreign)
 		svm_flush_asid(svm);
 	svm_switch_predictions(c, vcpu);
 	/* The block may have run on another CPU since, and that CPU keeps its own copies. */
@@ -301,8 +354,8 @@ static void svm_flush_for_foreigner(struct svm_vcpu *svm, struct svm_cpu *c)
 {
 	struct vmcb_control *ctl = &c->flusher->control;
 
-	ctl->asid = svm->asid;
-	ctl->tlb_control = svm_features.flush_by_asid ? TLB_CTL_FLUSH_ASID : TLB_CTL_FLUSH_ALL;
+	ctl->asid = svm->vmcb->control.asid;
+	ctl->tlb_control = svm_features.flush_by_asid && !c->nested ? TLB_CTL_FLUSH_ASID : TLB_CTL_FLUSH_ALL;
 	ctl->clean = 0;
 	count_op(tlb_flush);
 	svm_run_flusher(__sme_set(__pa(c->flusher)), c->host_pa);
@@ -358,6 +411,8 @@ void svm_write_state(struct svm_vcpu *svm)
 		svm->vmcb->save.cr2 = vcpu->regs.cr2;
 		svm_dirty(svm, CLEAN_CR2);
 	}
+	if (unlikely(vcpu->nested.guest_mode))
+		nested_svm_before_entry(svm);
 }
 
 /*

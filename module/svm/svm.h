@@ -12,18 +12,75 @@
 #include "svm/vmcb.h"
 #include "vm/ops.h"
 
+#define VM_CR_DPD	BIT(0)
+#define VM_CR_R_INIT	BIT(1)
+#define VM_CR_DIS_A20M	BIT(2)
 #define VM_CR_LOCK	BIT(3)
 #define VM_CR_SVMDIS	BIT(4)
+#define VM_CR_VALID	GENMASK(4, 0)
+
+struct check_state;
+
+/* What the verdict of the checks depends on: unchanged, it is the same. */
+#define SVM_CHECKED_FIELDS	20
+
+/**
+ * struct svm_nested - a guest that is a hypervisor
+ * @vmcb02: runs L2; @vmcb02_pa with the SME C-bit. NULL until the first VMRUN, like all that is allocated
+ * @vmcb12: what VMRUN copied of L1's; only what VMRUN and #VMEXIT look at
+ * @msrpm02: both permission maps, two pages
+ * @msrpm12_merged: the parts of L1's map that @msrpm02 was made from
+ * @msrpm_generation: and of ours: svm_vcpu.msrpm_generation
+ * @check: work space of the checks
+ * @checked: the fields of the last VMCB that passed them
+ * @vmcb12_gpa: of the L2 that runs, or, with @unwritten, whose exit L1 has yet to be told
+ * @hsave_pa, @vm_cr: MSRs
+ * @gif: global interrupt flag
+ * @unwritten: #VMEXIT could not write to L1's memory without sleeping: REQ_NESTED does
+ * @usurped: V_IRQ in vmcb02 is our interrupt window's; L1's is in @vmcb12
+ * @cr0_cache_bits: CD and NW of L1's CR0, which are in no VMCB
+ * @soft_next_rip: what the software event that L1 injects pushes, with @soft_from_l1
+ * @nmi_from_l1: L1 injects an NMI: it keeps account of NMI blocking itself
+ * @insn_code: exit code of what the emulator was not let do for L2
+ * @merge_pending: KVM_SET_NESTED_STATE has left the permission map for REQ_NESTED to merge
+ */
+struct svm_nested {
+	struct vmcb *vmcb02;
+	u64 vmcb02_pa;
+	struct vmcb *vmcb12;
+	void *msrpm02;
+	u64 msrpm12_merged[3];
+	u64 msrpm_generation;
+	struct check_state *check;
+	u64 checked[SVM_CHECKED_FIELDS];
+	u64 vmcb12_gpa;
+	u64 hsave_pa, vm_cr;
+	bool gif;
+	bool unwritten;
+	bool usurped;
+	bool soft_from_l1;
+	bool nmi_from_l1;
+	bool merge_pending;
+	u64 cr0_cache_bits;
+	u64 soft_next_rip;
+	u64 insn_code;
+};
+
+/* Where code was that exits: svm_quick_length(). */
+struct svm_code {
+	u64 page, cr3, gpa;
+};
 
 /**
  * struct svm_vcpu - a vCPU on SVM
  * @vcpu: first, so that to_svm() is free
- * @vmcb: its control block; @vmcb_pa with the SME C-bit
+ * @vmcb: the control block that runs: @vmcb01 or nested.vmcb02; @vmcb_pa with the SME C-bit
+ * @vmcb01: the guest's own. Also holds what VMLOAD and VMSAVE switch, for a guest's guest as well
  * @msrpm: MSR permission map, two pages
- * @asid, @asid_generation: valid on vcpu.last_cpu only, see svm_assign_asid()
+ * @asid, @asid_generation: valid on @asid_cpu only, see svm_assign_asid()
  * @virq: an interrupt on its way as the CPU's virtual interrupt
  * @nmi_iret: the guest's NMI handler is at its IRET; NMIs open when RIP has left @nmi_iret_rip
- * @code_page, @code_cr3, @code_gpa: the page of the last instruction whose length was sought, and where it was
+ * @code: the page of the last instruction whose length was sought; L1's and L2's
  * @stepping: TF was set by us to see the end of that IRET
  * @soft_moved: RIP stands behind the instruction at @soft_rip whose software event is injected
  * @forced_tf: TF in the VMCB is KVM_GUESTDBG_SINGLESTEP's, not the guest's
@@ -33,8 +90,12 @@ struct svm_vcpu {
 	struct vcpu vcpu;
 	struct vmcb *vmcb;
 	u64 vmcb_pa;
+	struct vmcb *vmcb01;
+	u64 vmcb01_pa;
 	void *msrpm;
+	u64 msrpm_generation;
 	u32 asid;
+	int asid_cpu;
 	u64 asid_generation;
 	bool virq;
 	bool nmi_masked;
@@ -45,18 +106,25 @@ struct svm_vcpu {
 	bool soft_moved;
 	u64 soft_rip;
 	u64 nmi_iret_rip;
-	u64 code_page, code_cr3, code_gpa;
+	struct svm_code code[2];
 	u64 tsc_ratio;
 	struct {
 		u32 event;
 		u8 tlb_control;
 		u32 clean;
 	} failed;
+	struct svm_nested nested;
 };
 
 static inline struct svm_vcpu *to_svm(struct vcpu *vcpu)
 {
 	return container_of(vcpu, struct svm_vcpu, vcpu);
+}
+
+/* Without SVM there is no global interrupt flag. */
+static inline bool svm_gif(const struct svm_vcpu *svm)
+{
+	return likely(svm->nested.gif) || !(svm->vcpu.regs.efer & EFER_SVME);
 }
 
 /**
@@ -65,6 +133,7 @@ static inline struct svm_vcpu *to_svm(struct vcpu *vcpu)
  * @host: VMSAVE of the host, taken at burst begin
  * @flusher: a guest that exits at once, to flush an ASID at burst end
  * @foreign: somebody else had SVME set when this burst began
+ * @nested: an L2 ran in this burst, so under more than one ASID
  */
 struct svm_cpu {
 	void *hsave;
@@ -76,6 +145,7 @@ struct svm_cpu {
 	u64 saved_hsave_pa;
 	u64 saved_tsc_ratio;
 	bool foreign;
+	bool nested;
 	u64 asid_generation;
 	u32 next_asid;
 	struct vcpu *last_vcpu;
@@ -93,20 +163,26 @@ struct svm_features {
 };
 extern struct svm_features svm_features;
 
+void nested_svm_merge_intercepts(struct svm_vcpu *svm, unsigned int word);
+
 static __always_inline void svm_dirty(struct svm_vcpu *svm, u32 clean_bits)
 {
 	svm->vmcb->control.clean &= ~clean_bits;
 }
 
+/* Intercepts are kept in vmcb01; what runs an L2 has L1's in addition. */
 static inline void svm_set_intercept(struct svm_vcpu *svm, unsigned int bit)
 {
+	svm->vmcb01->control.intercepts[bit / 32] |= BIT(bit % 32);
 	svm->vmcb->control.intercepts[bit / 32] |= BIT(bit % 32);
 	svm_dirty(svm, CLEAN_INTERCEPTS);
 }
 
 static inline void svm_clear_intercept(struct svm_vcpu *svm, unsigned int bit)
 {
-	svm->vmcb->control.intercepts[bit / 32] &= ~BIT(bit % 32);
+	svm->vmcb01->control.intercepts[bit / 32] &= ~BIT(bit % 32);
+	if (svm->vcpu.nested.guest_mode)
+		nested_svm_merge_intercepts(svm, bit / 32);
 	svm_dirty(svm, CLEAN_INTERCEPTS);
 }
 
@@ -120,6 +196,7 @@ void svm_emergency_leave(void);
 void svm_enter(struct vcpu *vcpu);
 void svm_write_state(struct svm_vcpu *svm);
 void svm_enter_written(struct svm_vcpu *svm);
+void svm_vmcb_switched(struct svm_vcpu *svm);	/* in a burst or not: another VMCB will run */
 void svm_tlb_flush(struct vcpu *vcpu, enum tlb_scope scope);
 void svm_tlb_flush_address(struct vcpu *vcpu, u64 gva);
 void *svm_alloc_pages(unsigned int order);
@@ -140,6 +217,7 @@ void svm_flush_regs(struct svm_vcpu *svm);
 void svm_advance_rip(struct vcpu *vcpu);
 int svm_skip_instruction(struct vcpu *vcpu);
 void svm_write_tsc_offset(struct vcpu *vcpu, u64 offset, u64 ratio);
+u64 svm_next_rip(struct svm_vcpu *svm);
 
 /* events.c */
 bool svm_interrupt_allowed(struct vcpu *vcpu);
@@ -154,6 +232,7 @@ bool svm_nmi_masked(struct vcpu *vcpu);
 void svm_set_nmi_masked(struct vcpu *vcpu, bool masked);
 void svm_update_tpr(struct vcpu *vcpu, int tpr, int max_irr);
 void svm_complete_events(struct svm_vcpu *svm);
+void svm_withdraw_virq(struct svm_vcpu *svm);
 
 /* check.c: what failed entries looked at */
 int svm_entry_state(struct vcpu *vcpu, struct check_state *state);
@@ -166,6 +245,7 @@ void svm_exit_info(struct vcpu *vcpu, u32 *reason, u64 *info1, u64 *info2, u32 *
 extern const struct exit_name svm_exit_names[];
 
 /* msr.c */
+int svm_msrpm_bit(u32 msr);			/* -1: always intercepted */
 void svm_msr_intercept(struct vcpu *vcpu, u32 msr, bool read, bool write);
 void svm_init_msrpm(struct svm_vcpu *svm);
 int svm_get_msr(struct vcpu *vcpu, u32 msr, u64 *value);

@@ -5,7 +5,7 @@
 #include <linux/gfp.h>
 #include <asm/mem_encrypt.h>
 
-#include "svm/svm.h"
+#include "svm/nested.h"
 
 #define IOPM_ORDER	2	/* 12 KiB are needed */
 #define MSRPM_ORDER	1	/* 8 KiB */
@@ -90,11 +90,15 @@ void svm_intercepts_changed(struct vcpu *vcpu)
 		svm_set_if(svm, ICPT_INVPCID, !guest_has(vcpu, X86_FEATURE_INVPCID));
 	/* The MSR filter may have changed. */
 	svm_init_msrpm(svm);
+	if (vcpu->nested.guest_mode) {
+		svm->nested.merge_pending = true;
+		vcpu_request(vcpu, REQ_NESTED);
+	}
 	svm_set_if(svm, ICPT_EXCEPTION + EXC_BP, debugging && debug & KVM_GUESTDBG_USE_SW_BP);
 	if (svm_features.pause_filter && !(disabled & KVM_X86_DISABLE_EXITS_PAUSE)) {
-		svm->vmcb->control.pause_filter_count = 3000;
+		svm->vmcb01->control.pause_filter_count = 3000;
 		if (boot_cpu_has(X86_FEATURE_PFTHRESHOLD))
-			svm->vmcb->control.pause_filter_thresh = 128;
+			svm->vmcb01->control.pause_filter_thresh = 128;
 		svm_set_intercept(svm, ICPT_PAUSE);
 	} else {
 		svm_clear_intercept(svm, ICPT_PAUSE);
@@ -105,7 +109,7 @@ void svm_root_changed(struct vcpu *vcpu)
 {
 	struct svm_vcpu *svm = to_svm(vcpu);
 
-	svm->vmcb->control.nested_cr3 = __sme_set(vcpu->vm->mmu.root_pa);
+	svm->vmcb01->control.nested_cr3 = __sme_set(vcpu->vm->mmu.root_pa);
 	svm_dirty(svm, CLEAN_NPT);
 }
 
@@ -113,13 +117,15 @@ int svm_vcpu_init(struct vcpu *vcpu)
 {
 	struct svm_vcpu *svm = to_svm(vcpu);
 
-	svm->vmcb = svm_alloc_pages(0);
+	svm->vmcb01 = svm_alloc_pages(0);
 	svm->msrpm = svm_alloc_pages(MSRPM_ORDER);
-	if (!svm->vmcb || !svm->msrpm) {
+	if (!svm->vmcb01 || !svm->msrpm) {
 		svm_vcpu_destroy(vcpu);
 		return -ENOMEM;
 	}
-	svm->vmcb_pa = __sme_set(__pa(svm->vmcb));
+	svm->vmcb01_pa = __sme_set(__pa(svm->vmcb01));
+	svm->vmcb = svm->vmcb01;
+	svm->vmcb_pa = svm->vmcb01_pa;
 	svm->tsc_ratio = cpu_caps.tsc_ratio_default;
 	svm_init_msrpm(svm);
 	return 0;
@@ -129,23 +135,25 @@ void svm_vcpu_destroy(struct vcpu *vcpu)
 {
 	struct svm_vcpu *svm = to_svm(vcpu);
 
+	nested_svm_destroy(vcpu);
 	svm_free_pages(svm->msrpm, MSRPM_ORDER);
-	svm_free_pages(svm->vmcb, 0);
+	svm_free_pages(svm->vmcb01, 0);
 	svm->msrpm = NULL;
-	svm->vmcb = NULL;
+	svm->vmcb = svm->vmcb01 = NULL;
 }
 
 void svm_vcpu_reset(struct vcpu *vcpu, bool init_event)
 {
 	struct svm_vcpu *svm = to_svm(vcpu);
-	struct vmcb_control *ctl = &svm->vmcb->control;
+	struct vmcb_control *ctl = &svm->vmcb01->control;
 	u64 tsc_offset = ctl->tsc_offset;
 	int i;
 
+	nested_svm_reset(vcpu, init_event);
 	if (!init_event)
 		memset(svm->vmcb, 0, sizeof(*svm->vmcb));
 	svm->virq = false;
-	svm->code_page = ~0ull;
+	svm->code[0].page = svm->code[1].page = ~0ull;
 	svm->nmi_masked = false;
 	svm->nmi_iret = false;
 	svm->stepping = false;

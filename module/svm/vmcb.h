@@ -47,6 +47,7 @@ enum svm_intercept {
 #define TLB_CTL_NOTHING		0
 #define TLB_CTL_FLUSH_ALL	1
 #define TLB_CTL_FLUSH_ASID	3
+#define TLB_CTL_FLUSH_ASID_LOCAL 7	/* but for global translations */
 
 /* int_ctl */
 #define INT_CTL_TPR		GENMASK(3, 0)
@@ -56,6 +57,9 @@ enum svm_intercept {
 #define INT_CTL_IGN_TPR		BIT(20)
 #define INT_CTL_MASKING		BIT(24)
 #define INT_CTL_GIF_ENABLE	BIT(25)
+
+/* Those that a virtual interrupt consists of, with int_vector. */
+#define INT_CTL_INJECTION	(INT_CTL_IRQ | INT_CTL_PRIO | INT_CTL_IGN_TPR)
 
 #define INT_STATE_SHADOW	BIT(0)
 #define NESTED_CTL_NP		BIT(0)

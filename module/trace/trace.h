@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Tracepoints: nestor:{enter,exit,fault,inject,msr,pio,mmio,cpuid,apic,entry_failed}.
+ * Tracepoints: nestor:{enter,exit,fault,inject,msr,pio,mmio,cpuid,apic,entry_failed,nested_enter,nested_exit,
+ *	nested_refused}.
  */
 #undef TRACE_SYSTEM
 #define TRACE_SYSTEM nestor
@@ -253,6 +254,75 @@ TRACE_EVENT(entry_failed,
 	),
 	TP_printk("vcpu %u reason 0x%llx rule %s: %s; %s 0x%llx", __entry->vcpu, __entry->reason,
 		  __get_str(rule), __get_str(expected), __get_str(field), __entry->value)
+);
+
+/* block: gpa of L1's VMCB or VMCS. rip: L2's. */
+TRACE_EVENT(nested_enter,
+	TP_PROTO(u32 vcpu, u64 block, u64 rip, u32 event),
+	TP_ARGS(vcpu, block, rip, event),
+	TP_STRUCT__entry(
+		__field(u32, vcpu)
+		__field(u64, block)
+		__field(u64, rip)
+		__field(u32, event)
+	),
+	TP_fast_assign(
+		__entry->vcpu = vcpu;
+		__entry->block = block;
+		__entry->rip = rip;
+		__entry->event = event;
+	),
+	TP_printk("vcpu %u block 0x%llx rip 0x%llx event 0x%x", __entry->vcpu, __entry->block, __entry->rip,
+		  __entry->event)
+);
+
+/* As exit, of L2 to L1. */
+TRACE_EVENT(nested_exit,
+	TP_PROTO(u32 vcpu, u32 reason, u64 rip, u64 info1, u64 info2, u32 intr, u32 error),
+	TP_ARGS(vcpu, reason, rip, info1, info2, intr, error),
+	TP_STRUCT__entry(
+		__field(u32, vcpu)
+		__field(u32, reason)
+		__field(u64, rip)
+		__field(u64, info1)
+		__field(u64, info2)
+		__field(u32, intr)
+		__field(u32, error)
+		__string(name, trace_exit_name(reason))
+	),
+	TP_fast_assign(
+		__entry->vcpu = vcpu;
+		__entry->reason = reason;
+		__entry->rip = rip;
+		__entry->info1 = info1;
+		__entry->info2 = info2;
+		__entry->intr = intr;
+		__entry->error = error;
+		compat_assign_str(name, trace_exit_name(reason));
+	),
+	TP_printk("vcpu %u reason %s (0x%x) rip 0x%llx info1 0x%llx info2 0x%llx intr 0x%x error 0x%x",
+		  __entry->vcpu, __get_str(name), __entry->reason, __entry->rip,
+		  __entry->info1, __entry->info2, __entry->intr, __entry->error)
+);
+
+/* rule: of check/, the first one that the entry of an L2 breaks; value: of its first field. */
+TRACE_EVENT(nested_refused,
+	TP_PROTO(u32 vcpu, u64 block, const char *rule, u64 value),
+	TP_ARGS(vcpu, block, rule, value),
+	TP_STRUCT__entry(
+		__field(u32, vcpu)
+		__field(u64, block)
+		__string(rule, rule)
+		__field(u64, value)
+	),
+	TP_fast_assign(
+		__entry->vcpu = vcpu;
+		__entry->block = block;
+		compat_assign_str(rule, rule);
+		__entry->value = value;
+	),
+	TP_printk("vcpu %u block 0x%llx rule %s value 0x%llx", __entry->vcpu, __entry->block, __get_str(rule),
+		  __entry->value)
 );
 
 #endif

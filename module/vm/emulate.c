@@ -253,7 +253,7 @@ static int op_get_cr(struct emu_ctx *ctx, unsigned int cr, u64 *val)
 		*val = vcpu->regs.cr4;
 		break;
 	default:
-		*val = cpu_get_cr8(vcpu);
+		*val = unlikely(vcpu->nested.own_tpr) ? vcpu->nested.tpr : cpu_get_cr8(vcpu);
 		break;
 	}
 	return EMU_OK;
@@ -282,7 +282,12 @@ static int op_set_cr(struct emu_ctx *ctx, unsigned int cr, u64 val)
 	case 4:
 		return register_result(ctx, cpu_set_cr4(vcpu, val));
 	default:
-		return register_result(ctx, cpu_set_cr8(vcpu, val));
+		if (likely(!vcpu->nested.own_tpr))
+			return register_result(ctx, cpu_set_cr8(vcpu, val));
+		if (val > 15)
+			return register_result(ctx, -EINVAL);
+		vcpu->nested.tpr = val;
+		return EMU_OK;
 	}
 }
 
@@ -353,6 +358,14 @@ static int op_wbinvd(struct emu_ctx *ctx)
 	return EMU_OK;
 }
 
+/* The emulator does for L2 only what L1 lets it do. */
+static int op_intercept(struct emu_ctx *ctx, const struct emu_intercept *info)
+{
+	struct vcpu *vcpu = to_vcpu(ctx);
+
+	return vcpu->nested.guest_mode ? vendor->nested->insn(vcpu, info) : EMU_OK;
+}
+
 static const struct emu_ops vcpu_emu_ops = {
 	.fetch = op_fetch,
 	.translate = op_translate,
@@ -380,6 +393,7 @@ static const struct emu_ops vcpu_emu_ops = {
 	.write_xmm = op_write_xmm,
 	.invlpg = op_invlpg,
 	.wbinvd = op_wbinvd,
+	.intercept = op_intercept,
 };
 
 /* Bring the vCPU's registers into the context. */
@@ -554,6 +568,9 @@ static int emulate_step(struct vcpu *vcpu)
 		/* What was done is in the emulator's log: go on with it, do not begin again. */
 		vcpu->emu_continues = true;
 		return vcpu->in_burst ? RUN_SLOW : RUN_GUEST;
+	case EMU_INTERCEPTED:
+		vendor->nested->reflect_insn(vcpu);
+		return RUN_GUEST;
 	default:
 		return vcpu_emulation_failed(vcpu);
 	}

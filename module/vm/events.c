@@ -35,6 +35,16 @@ static bool makes_double_fault(u8 first, u8 second)
 	return a == EXC_PAGE_FAULT && b != EXC_BENIGN;
 }
 
+/* Bit 16 (RTM) and bit 11 (bus lock) are active low. */
+void vcpu_add_dr6(struct vcpu *vcpu, u64 payload)
+{
+	vcpu_fetch(vcpu, REGS_DR);
+	vcpu->regs.dr6 &= ~(u64)DR_TRAP_BITS;
+	vcpu->regs.dr6 |= DR6_RESERVED | payload;
+	vcpu->regs.dr6 ^= payload & (BIT(16) | BIT(11));
+	vcpu_dirty(vcpu, REGS_DR);
+}
+
 /*
  * vcpu_deliver_payload - move an exception's payload into CR2 or DR6
  *
@@ -49,12 +59,7 @@ void vcpu_deliver_payload(struct vcpu *vcpu)
 		return;
 	switch (e->vector) {
 	case EXC_DB:
-		vcpu_fetch(vcpu, REGS_DR);
-		vcpu->regs.dr6 &= ~(u64)DR_TRAP_BITS;
-		/* Bit 16 (RTM) and bit 11 (bus lock) are active low. */
-		vcpu->regs.dr6 |= DR6_RESERVED | e->payload;
-		vcpu->regs.dr6 ^= e->payload & (BIT(16) | BIT(11));
-		vcpu_dirty(vcpu, REGS_DR);
+		vcpu_add_dr6(vcpu, e->payload);
 		break;
 	case EXC_PF:
 		vcpu->regs.cr2 = e->payload;

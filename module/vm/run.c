@@ -506,7 +506,7 @@ static void publish_run_state(struct vcpu *vcpu)
 	run->cr8 = cpu_get_cr8(vcpu);
 	run->apic_base = lapic_get_base(vcpu);
 	run->ready_for_interrupt_injection = vcpu_ready_for_interrupt_injection(vcpu);
-	run->flags = 0;
+	run->flags = vcpu->nested.guest_mode ? KVM_RUN_X86_GUEST_MODE : 0;
 }
 
 /* A vCPU that waits for its first INIT and SIPI: KVM_RUN returns -EAGAIN once they came. */
