@@ -1,0 +1,471 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Verify that a guest hypervisor's VMRUN runs its guest, that what it intercepts exits to it with the fields that the APM
+ * says and what it does not intercept does not, and that each rule of VMRUN which a VMCB breaks is found.
+ *
+ * nestor-test: cpu=amd kernel=6.1,7.3 cpus=1
+ */
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+#include "svm.h"
+#include "tap.h"
+
+L2_CODE_BLOCK(
+	"l2_end: vmmcall\n"
+	"i_cpuid: cpuid\n vmmcall\n"
+	"i_rdtsc: rdtsc\n vmmcall\n"
+	"i_pushf: pushf\n vmmcall\n"
+	"i_popf: pushq $2\n popf\n vmmcall\n"
+	"i_invd: invd\n vmmcall\n"
+	"i_wbinvd: wbinvd\n vmmcall\n"
+	"i_hlt: hlt\n vmmcall\n"
+	"i_invlpg: invlpg 0\n vmmcall\n"
+	"i_invlpga: xor %eax, %eax\n mov $1, %ecx\n invlpga\n vmmcall\n"
+	"i_in: in $0x71, %al\n vmmcall\n"
+	"i_rdmsr: mov $0x1b, %ecx\n rdmsr\n vmmcall\n"
+	"i_wrmsr: mov $0x174, %ecx\n xor %eax, %eax\n xor %edx, %edx\n wrmsr\n vmmcall\n"
+	"i_cr0r: mov %cr0, %rax\n vmmcall\n"
+	"i_cr0w: mov %cr0, %rax\n mov %rax, %cr0\n vmmcall\n"
+	"i_cr3r: mov %cr3, %rax\n vmmcall\n"
+	"i_cr3w: mov %cr3, %rax\n mov %rax, %cr3\n vmmcall\n"
+	"i_cr4r: mov %cr4, %rax\n vmmcall\n"
+	"i_cr4w: mov %cr4, %rax\n mov %rax, %cr4\n vmmcall\n"
+	"i_clts: clts\n vmmcall\n"
+	"i_dr0r: mov %dr0, %rax\n vmmcall\n"
+	"i_dr7w: mov %dr7, %rax\n mov %rax, %dr7\n vmmcall\n"
+	"i_sidt: sidt -16(%rsp)\n vmmcall\n"
+	"i_sgdt: sgdt -16(%rsp)\n vmmcall\n"
+	"i_lidt: sidt -16(%rsp)\n lidt -16(%rsp)\n vmmcall\n"
+	"i_lgdt: sgdt -16(%rsp)\n lgdt -16(%rsp)\n vmmcall\n"
+	"i_sldt: sldt %eax\n vmmcall\n"
+	"i_str: str %eax\n vmmcall\n"
+	"i_lldt: xor %eax, %eax\n lldt %ax\n vmmcall\n"
+	"i_vmload: mov $0x39000, %eax\n vmload\n vmmcall\n"
+	"i_vmsave: mov $0x39000, %eax\n vmsave\n vmmcall\n"
+	"i_stgi: stgi\n vmmcall\n"
+	"i_clgi: clgi\n vmmcall\n"
+	"i_vmrun: mov $0x20000, %eax\n vmrun\n vmmcall\n"
+	"i_ud2: ud2\n"
+	"i_de: xor %ecx, %ecx\n div %ecx\n"
+	"i_pf: mov 0x40000000, %eax\n"
+	"i_gp: mov 0x1234, %ecx\n mov $0xc0012345, %ecx\n rdmsr\n"
+	"i_out: mov $0x200, %dx\n out %al, %dx\n vmmcall\n"
+	"l2_store: mov %eax, 0x3a000\n vmmcall\n"
+	"l2_load_high: mov 0x200008, %eax\n vmmcall\n"
+	"l2_cr4: mov $0x200, %dx\n out %al, %dx\n mov %cr4, %rax\n vmmcall\n"
+	"l2_spin: jmp l2_spin\n"
+);
+
+extern const char l2_end[], l2_store[], l2_load_high[], l2_cr4[], l2_spin[], i_out[], i_pf[], i_rdmsr[], i_cpuid[];
+
+/* An instruction with the intercept that stops it. */
+#define ROWS(X)									\
+	X(cpuid, 0x72) X(rdtsc, 0x6e) X(pushf, 0x70) X(popf, 0x71) X(invd, 0x76) X(wbinvd, 0x89)		\
+	X(invlpg, 0x79) X(invlpga, 0x7a) X(cr0r, 0x00) X(cr0w, 0x10) X(cr3r, 0x03) X(cr3w, 0x13)	\
+	X(cr4r, 0x04) X(cr4w, 0x14) X(clts, 0x10) X(dr0r, 0x20) X(dr7w, 0x37) X(sidt, 0x66) X(sgdt, 0x67)	\
+	X(lidt, 0x6a) X(lgdt, 0x6b) X(sldt, 0x68) X(str, 0x69) X(lldt, 0x6c) X(vmload, 0x82) X(vmsave, 0x83)	\
+	X(stgi, 0x84) X(clgi, 0x85)
+#define X(n, code) extern const char i_##n[];
+ROWS(X)
+#undef X
+extern const char i_ud2[], i_de[], i_gp[], i_vmrun[], i_hlt[], i_in[];
+
+static const struct row {
+	const char *name, *label;
+	unsigned int code;
+} rows[] = {
+#define X(n, c) { #n, i_##n, c },
+	ROWS(X)
+#undef X
+};
+
+static struct svm_test t;
+
+static bool exited(uint64_t code)
+{
+	if (t.run->exit_reason == KVM_EXIT_IO && t.run->io.port == SVM_DONE && t.vmcb->exit_code == code)
+		return true;
+	tap_note("exit %u port %#x, exit code %#llx info %#llx %#llx, rip %#llx", t.run->exit_reason,
+		 t.run->exit_reason == KVM_EXIT_IO ? t.run->io.port : 0, (unsigned long long)t.vmcb->exit_code,
+		 (unsigned long long)t.vmcb->exit_info_1, (unsigned long long)t.vmcb->exit_info_2,
+		 (unsigned long long)t.vmcb->rip);
+	return false;
+}
+
+static void test_matrix(void)
+{
+	for (unsigned int i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		const struct row *r = &rows[i];
+		uint64_t stopped;
+
+		svm_prepare(&t, r->label);
+		svm_run(&t);
+		tap_check(exited(EXIT_VMMCALL), "%s is executed where it is not intercepted", r->name);
+		stopped = t.vmcb->rip;
+		svm_prepare(&t, r->label);
+		svm_intercept(&t, r->code);
+		svm_run(&t);
+		/* QEMU, up to 10.0 at least, knows intercepts of reads for CR0 and CR8 only. */
+		if ((r->code == 3 || r->code == 4) && t.vmcb->exit_code == EXIT_VMMCALL) {
+			tap_skip("%s: the CPU does not intercept it", r->name);
+			continue;
+		}
+		tap_check(exited(r->code) && t.vmcb->rip < stopped, "%s exits with %#x where it is", r->name, r->code);
+		tap_check(t.vmcb->next_rip > t.vmcb->rip && t.vmcb->next_rip <= stopped, "%s: the next RIP is told", r->name);
+	}
+}
+
+static void test_exceptions(void)
+{
+	static const struct { const char *name, *label; unsigned int vector; uint64_t error, address; } list[] = {
+		{ "#UD", i_ud2, 6, 0, 0 }, { "#DE", i_de, 0, 0, 0 }, { "#GP", i_gp, 13, 0, 0 },
+		{ "#PF", i_pf, 14, 0, 0x40000000 },
+	};
+
+	for (unsigned int i = 0; i < sizeof(list) / sizeof(list[0]); i++) {
+		svm_prepare(&t, list[i].label);
+		svm_intercept(&t, EXIT_EXCEPTION + list[i].vector);
+		svm_run(&t);
+		tap_check(exited(EXIT_EXCEPTION + list[i].vector) && t.vmcb->exit_info_1 == list[i].error &&
+			  (list[i].vector != 14 || t.vmcb->exit_info_2 == list[i].address),
+			  "%s exits with its error code", list[i].name);
+		svm_prepare(&t, list[i].label);
+		tap_check(svm_run(&t) == SVM_HANDLER + (int)list[i].vector, "%s goes to L2's handler otherwise", list[i].name);
+		tap_check(t.run->flags & KVM_RUN_X86_GUEST_MODE || !kvm_cap(t.sys, KVM_CAP_X86_GUEST_MODE),
+			  "and user space hears that L2 runs");
+	}
+}
+
+static void test_maps(void)
+{
+	svm_prepare(&t, i_rdmsr);
+	svm_intercept(&t, EXIT_MSR);
+	svm_run(&t);
+	tap_check(exited(EXIT_VMMCALL), "an MSR that the map leaves out is read");
+	svm_prepare(&t, i_rdmsr);
+	svm_intercept(&t, EXIT_MSR);
+	t.memory[L1_MSRPM + 0x1b / 4] = 1 << 0x1b % 4 * 2;
+	svm_run(&t);
+	tap_check(exited(EXIT_MSR) && t.vmcb->exit_info_1 == 0, "one that it has exits");
+	svm_prepare(&t, i_in);
+	svm_intercept(&t, EXIT_IOIO);
+	tap_check(svm_run(&t) == 0x71, "a port that the map leaves out is user space's");
+	svm_prepare(&t, i_in);
+	svm_intercept(&t, EXIT_IOIO);
+	t.memory[L1_IOPM + 0x71 / 8] = 1 << 0x71 % 8;
+	svm_run(&t);
+	tap_check(exited(EXIT_IOIO) && t.vmcb->exit_info_1 >> 16 == 0x71 && t.vmcb->exit_info_1 & 1 &&
+		  t.vmcb->exit_info_2 == t.vmcb->rip + 2, "one that it has exits");
+}
+
+struct broken {
+	const char *name;
+	unsigned int offset, bytes;
+	uint64_t value;
+};
+#define BROKEN(what, field, v) { what, __builtin_offsetof(struct test_vmcb, field), sizeof(((struct test_vmcb *)0)->field), v }
+
+static void test_checks(void)
+{
+	static const struct broken list[] = {
+		BROKEN("EFER.SVME is 0", efer, 0x500),
+		BROKEN("a reserved bit of EFER", efer, 0x1500 | 1ull << 40),
+		BROKEN("CR0.NW without CD", cr0, 0xa0000011),
+		BROKEN("CR0 above bit 31", cr0, 0x80000011 | 1ull << 32),
+		BROKEN("CR3 beyond the physical addresses", cr3, 1ull << 60),
+		BROKEN("a reserved bit of CR4", cr4, 0x20 | 1ull << 40),
+		BROKEN("long mode without PAE", cr4, 0),
+		BROKEN("DR6 above bit 31", dr6, 1ull << 32),
+		BROKEN("DR7 above bit 31", dr7, 1ull << 32),
+		BROKEN("CS.L and CS.D", cs.attrib, 0xe9b),
+		BROKEN("VMRUN is not intercepted", intercepts[4], 2),
+		BROKEN("ASID 0", asid, 0),
+		BROKEN("an event of type 1", event_inj, 0x80000100),
+		BROKEN("an event of type 5", event_inj, 0x80000500),
+		BROKEN("an NMI as an exception", event_inj, 0x80000302),
+		BROKEN("an exception above 31", event_inj, 0x80000320),
+	};
+
+	for (unsigned int i = 0; i < sizeof(list) / sizeof(list[0]); i++) {
+		svm_prepare(&t, l2_end);
+		memcpy((char *)t.vmcb + list[i].offset, &list[i].value, list[i].bytes);
+		svm_run(&t);
+		tap_check(exited(EXIT_INVALID), "%s is refused", list[i].name);
+	}
+	svm_prepare(&t, l2_end);
+	svm_run(&t);
+	tap_check(exited(EXIT_VMMCALL), "a VMCB without a mistake runs after all that");
+}
+
+/* Every bit of a control word: L1 gets an exit, and the VM lives. */
+static void walk(const char *name, void *word, unsigned int bits)
+{
+	unsigned int lost = 0;
+
+	for (unsigned int bit = 0; bit < bits; bit++) {
+		/* VMMCALL is how L2 ends. */
+		if (word == t.vmcb->intercepts && bit == EXIT_VMMCALL)
+			continue;
+		svm_prepare(&t, l2_end);
+		((uint8_t *)word)[bit / 8] ^= 1 << bit % 8;
+		if (svm_run(&t) != SVM_DONE) {
+			tap_note("%s bit %u: exit %u", name, bit, t.run->exit_reason);
+			lost++;
+		}
+	}
+	tap_check(!lost, "each bit of %s alone leaves L1 in control", name);
+}
+
+static void test_walk(void)
+{
+	struct test_vmcb *v = t.vmcb;
+
+	walk("intercepts", v->intercepts, 8 * sizeof(v->intercepts));
+	walk("int_ctl", &v->int_ctl, 32);
+	walk("int_state", &v->int_state, 32);
+	walk("virt_ext", &v->virt_ext, 64);
+	walk("tlb_control", &v->tlb_control, 8);
+	walk("asid", &v->asid, 32);
+	walk("clean", &v->clean, 32);
+	walk("nested_ctl", (char *)&v->nested_ctl + 1, 56);
+}
+
+static void test_npt(void)
+{
+	uint32_t *data = (uint32_t *)(t.memory + L2_DATA);
+	uint64_t *pt = (uint64_t *)(t.memory + L1_NPT + 0x3000);
+
+	*(uint32_t *)(t.memory + L1_HIGH + 8) = 0x1234;
+	for (int gigabytes = 0; gigabytes < 2; gigabytes++) {
+		svm_prepare(&t, l2_load_high);
+		svm_make_npt(&t, gigabytes);
+		t.vmcb->tlb_control = 1;
+		svm_run(&t);
+		tap_check(exited(EXIT_VMMCALL) && t.vmcb->rax == 0x1234, "L2 runs on %s pages",
+			  gigabytes ? "1 GiB" : "4 KiB and 2 MiB");
+	}
+
+	svm_prepare(&t, l2_store);
+	svm_make_npt(&t, false);
+	t.vmcb->tlb_control = 1;
+	t.vmcb->rax = 0x77;
+	pt[L2_DATA >> 12] = 0;
+	svm_run(&t);
+	tap_check(exited(EXIT_NPF) && t.vmcb->exit_info_2 == L2_DATA && (t.vmcb->exit_info_1 & 0x1f) == 6 &&
+		  t.vmcb->exit_info_1 >> 32 == 1, "a page that is not there is a nested page fault");
+	/* Rights that are added need no flush. */
+	pt[L2_DATA >> 12] = L2_DATA | 5;
+	t.vmcb->tlb_control = 0;
+	svm_continue(&t);
+	tap_check(exited(EXIT_NPF) && (t.vmcb->exit_info_1 & 0x1f) == 7, "a write to a read-only page is another");
+	tap_check(pt[L2_DATA >> 12] == (L2_DATA | 5), "which sets neither the accessed nor the dirty bit");
+	pt[L2_DATA >> 12] = L2_DATA | 7;
+	svm_continue(&t);
+	tap_check(exited(EXIT_VMMCALL) && *data == 0x77, "with the right to write L2 goes on");
+	tap_check((pt[L2_DATA >> 12] & 0x60) == 0x60, "and the page is accessed and dirty");
+
+	/* Another page at the same address: after a flush L2 sees that. */
+	svm_prepare(&t, l2_store);
+	svm_make_npt(&t, false);
+	pt[L2_DATA >> 12] = (L2_DATA + 0x1000) | 7;
+	t.vmcb->rax = 0x88;
+	t.vmcb->tlb_control = 3;
+	*data = 0;
+	svm_run(&t);
+	tap_check(exited(EXIT_VMMCALL) && !*data && data[0x400] == 0x88, "a flush of the ASID lets L2 see another page");
+
+	svm_prepare(&t, l2_end);
+	svm_make_npt(&t, false);
+	t.vmcb->tlb_control = 1;
+	pt[L2_CODE >> 12] |= 1ull << 51;
+	svm_run(&t);
+	tap_check(exited(EXIT_NPF) && t.vmcb->exit_info_1 & 8, "a reserved bit is told");
+}
+
+static void test_events(void)
+{
+	svm_prepare(&t, l2_end);
+	t.vmcb->event_inj = 0x80000b0d;
+	t.vmcb->event_inj_err = 0x99;
+	tap_check(svm_run(&t) == SVM_HANDLER + 13, "an exception that L1 injects reaches L2's handler");
+	svm_prepare(&t, l2_end);
+	t.vmcb->event_inj = 0x80000b0d;
+	t.vmcb->idtr.limit = 0;
+	svm_intercept(&t, EXIT_EXCEPTION + 13);
+	svm_intercept(&t, EXIT_EXCEPTION + 8);
+	svm_intercept(&t, EXIT_SHUTDOWN);
+	svm_run(&t);
+	tap_check(t.run->exit_reason == KVM_EXIT_IO && t.run->io.port == SVM_DONE && t.vmcb->exit_int_info >> 31,
+		  "one that cannot be delivered comes back in EXITINTINFO");
+}
+
+static void save_and_restore(void)
+{
+	union { struct kvm_nested_state head; char bytes[8192]; } state = { .head.size = sizeof(state) };
+	struct kvm_nested_state none = { .flags = KVM_STATE_NESTED_GIF_SET, .format = KVM_STATE_NESTED_FORMAT_SVM,
+					 .size = sizeof(none) };
+	struct kvm_vcpu_events events;
+	struct kvm_sregs sregs;
+	struct kvm_regs regs;
+
+	KVM(t.vcpu, KVM_GET_NESTED_STATE, &state);
+	KVM(t.vcpu, KVM_GET_SREGS, &sregs);
+	KVM(t.vcpu, KVM_GET_REGS, &regs);
+	KVM(t.vcpu, KVM_GET_VCPU_EVENTS, &events);
+	KVM(t.vcpu, KVM_SET_NESTED_STATE, &none);
+	KVM(t.vcpu, KVM_SET_SREGS, &sregs);
+	KVM(t.vcpu, KVM_SET_REGS, &regs);
+	KVM(t.vcpu, KVM_SET_VCPU_EVENTS, &events);
+	KVM(t.vcpu, KVM_SET_NESTED_STATE, &state);
+}
+
+static void test_state(void)
+{
+	struct kvm_nested_state small = { .size = sizeof(small) };
+	struct kvm_sregs s;
+
+	for (int npt = 0; npt < 2; npt++) {
+		svm_prepare(&t, l2_cr4);
+		t.vmcb->cr4 |= 0x80;
+		if (npt)
+			svm_make_npt(&t, false);
+		tap_check(svm_run(&t) == SVM_L2_PORT, "L2 reaches user space");
+		tap_check(kvm_raw(t.vcpu, KVM_GET_NESTED_STATE, &small) == -E2BIG && small.size > sizeof(small),
+			  "the size of the state is told");
+		small.size = sizeof(small);
+		KVM(t.vcpu, KVM_GET_SREGS, &s);
+		tap_check(s.cr4 == 0xa0, "the control registers that are reported are L2's");
+		KVM(t.vcpu, KVM_SET_SREGS, &s);
+		save_and_restore();
+		svm_continue(&t);
+		tap_check(exited(EXIT_VMMCALL) && t.vmcb->rax == 0xa0, "L2 goes on with its own after save and restore");
+		KVM(t.vcpu, KVM_GET_SREGS, &s);
+		tap_check(s.cr4 == 0x20 && s.cr3 == L1_TABLES, "and L1 with its own");
+	}
+}
+
+static void test_bad_state(void)
+{
+	union { struct kvm_nested_state head; char bytes[8192]; } good = { .head.size = sizeof(good) }, bad;
+	struct test_vmcb *v = (struct test_vmcb *)bad.head.data.svm;
+
+	svm_prepare(&t, l2_cr4);
+	svm_run(&t);
+	KVM(t.vcpu, KVM_GET_NESTED_STATE, &good);
+	bad = good;
+	bad.head.flags |= 0x4000;
+	tap_check(kvm_raw(t.vcpu, KVM_SET_NESTED_STATE, &bad) == -EINVAL, "an unknown flag");
+	bad = good;
+	bad.head.format = 0;
+	tap_check(kvm_raw(t.vcpu, KVM_SET_NESTED_STATE, &bad) == -EINVAL, "the other vendor's format");
+	bad = good;
+	bad.head.hdr.svm.vmcb_pa++;
+	tap_check(kvm_raw(t.vcpu, KVM_SET_NESTED_STATE, &bad) == -EINVAL, "a VMCB that is not aligned");
+	bad = good;
+	bad.head.size = sizeof(bad.head);
+	tap_check(kvm_raw(t.vcpu, KVM_SET_NESTED_STATE, &bad) == -EINVAL, "a state without a VMCB");
+	bad = good;
+	v->asid = 0;
+	tap_check(kvm_raw(t.vcpu, KVM_SET_NESTED_STATE, &bad) == -EINVAL, "a VMCB with ASID 0");
+	bad = good;
+	v->cr0 = 0x11;
+	tap_check(kvm_raw(t.vcpu, KVM_SET_NESTED_STATE, &bad) == -EINVAL, "an L1 without paging");
+	svm_continue(&t);
+	tap_check(exited(EXIT_VMMCALL), "none of which has changed anything");
+}
+
+static volatile bool stop;
+
+static void *mutate(void *unused)
+{
+	uint64_t x = 88172645463325252ull;
+
+	while (!stop) {
+		x ^= x << 13;
+		x ^= x >> 7;
+		x ^= x << 17;
+		((volatile uint8_t *)t.vmcb)[x % 0x680] = x >> 32;
+	}
+	return NULL;
+}
+
+static void nothing(int signal)
+{
+}
+
+/* L2 may be in an endless loop: a signal ends KVM_RUN every 20 ms. */
+static void set_timer(long us)
+{
+	const struct itimerval timer = { { 0, us }, { 0, us } };
+
+	signal(SIGALRM, nothing);
+	setitimer(ITIMER_REAL, &timer, NULL);
+}
+
+/* Whatever L1's memory holds at any moment, what KVM_RUN returns is something that upstream's would. */
+static void test_mutator(void)
+{
+	pthread_t thread;
+	unsigned int strange = 0;
+
+	stop = false;
+	svm_prepare(&t, l2_end);
+	pthread_create(&thread, NULL, mutate, NULL);
+	set_timer(20000);
+	for (int i = 0; i < 300; i++) {
+		svm_prepare(&t, l2_end);
+		switch (kvm_raw(t.vcpu, KVM_RUN, NULL) ? : (int)t.run->exit_reason) {
+		case -EINTR:
+		case KVM_EXIT_IO:
+		case KVM_EXIT_MMIO:
+		case KVM_EXIT_SHUTDOWN:
+		case KVM_EXIT_HLT:
+		case KVM_EXIT_INTERNAL_ERROR:
+			break;
+		default:
+			strange++;
+		}
+	}
+	stop = true;
+	set_timer(0);
+	pthread_join(thread, NULL);
+	tap_check(!strange, "a VMCB that changes all the time harms nobody (%u)", strange);
+	svm_prepare(&t, l2_end);
+	svm_run(&t);
+	tap_check(exited(EXIT_VMMCALL), "and the VM runs on");
+}
+
+/* Close while L2 runs; the memory of all that comes back with it (leaks.c looks at that). */
+static void test_life(void)
+{
+	svm_prepare(&t, l2_cr4);
+	svm_make_npt(&t, true);
+	svm_run(&t);
+	svm_close(&t);
+	svm_open(&t);
+	svm_prepare(&t, l2_end);
+	svm_run(&t);
+	tap_check(exited(EXIT_VMMCALL), "a VM that is closed while its L2 runs makes room for the next");
+}
+
+int main(void)
+{
+	svm_open(&t);
+	test_matrix();
+	test_exceptions();
+	test_maps();
+	test_checks();
+	test_walk();
+	test_npt();
+	test_events();
+	test_state();
+	test_bad_state();
+	test_mutator();
+	test_life();
+	return tap_done();
+}
