@@ -5,6 +5,8 @@
  * Exceptions are sorted out when they are raised: one that L1 takes is kept apart, so that what it interrupted in its
  * delivery is still there to be told to L1, and the two make no double fault, which only L1 could find.
  */
+#include <linux/smp.h>
+
 #include "irq/irq.h"
 #include "nested/nested.h"
 #include "vm/ops.h"
@@ -31,6 +33,17 @@ static bool nmi_waits(struct vcpu *vcpu)
 	       l1_takes(vcpu, NESTED_NMI);
 }
 
+static bool interrupt_waits(struct vcpu *vcpu)
+{
+	return irq_pending(vcpu) >= 0 && l1_takes(vcpu, NESTED_INTERRUPT) && vendor_call(interrupt_allowed)(vcpu);
+}
+
+/* L1 has given L2 an event, or an exit interrupted its delivery. */
+static bool delivering(const struct events *ev)
+{
+	return ev->exception.injected || ev->nmi.injected || ev->interrupt.injected;
+}
+
 /* What waits for the next entry, in the order in which events are taken (SDM, Priority Among Concurrent Events). */
 static bool next_event(struct vcpu *vcpu, enum nested_event *event)
 {
@@ -40,7 +53,7 @@ static bool next_event(struct vcpu *vcpu, enum nested_event *event)
 		return false;
 	else if (nmi_waits(vcpu))
 		*event = NESTED_NMI;
-	else if (irq_pending(vcpu) >= 0 && l1_takes(vcpu, NESTED_INTERRUPT) && vendor_call(interrupt_allowed)(vcpu))
+	else if (interrupt_waits(vcpu))
 		*event = NESTED_INTERRUPT;
 	else
 		return false;
@@ -53,6 +66,15 @@ bool nested_take_events(struct vcpu *vcpu)
 
 	if (!next_event(vcpu, &event))
 		return false;
+	/*
+	 * As on a CPU the event is delivered first, and L2 exits before its handler's first instruction. A hypervisor that
+	 * injects one and interrupts itself, to get the CPU back at once, would otherwise never get any further.
+	 */
+	if (event != NESTED_EXCEPTION && delivering(&vcpu->events)) {
+		vcpu_request(vcpu, REQ_EVENT);
+		smp_send_reschedule(smp_processor_id());
+		return false;
+	}
 	vendor->nested->reflect(vcpu, event);
 	return true;
 }

@@ -2,6 +2,7 @@
 /*
  * Giving events to the guest, and taking back those whose delivery an exit interrupted.
  */
+#include "irq/irq.h"
 #include "svm/nested.h"
 
 static bool svm_in_shadow(struct vcpu *vcpu)
@@ -70,9 +71,16 @@ void svm_withdraw_virq(struct svm_vcpu *svm)
 	svm_dirty(svm, CLEAN_INTR);
 }
 
-/* L1 may have a virtual interrupt of its own there, or inject one that L2 is not ready for. */
+/*
+ * L1 may have a virtual interrupt of its own there, or inject one that L2 is not ready for. Where L2 shall exit as soon as
+ * it has taken the interrupt, the host's interrupt that sees to that would come first.
+ */
 static bool may_use_virq02(struct svm_vcpu *svm)
 {
+	const struct events *ev = &svm->vcpu.events;
+
+	if (irq_pending(&svm->vcpu) >= 0 || ev->nmi.pending || atomic_read(&ev->nmi.queued))
+		return false;
 	return !svm->nested.usurped && !(svm->vmcb->control.int_ctl & INT_CTL_IRQ) &&
 	       !l1_intercepts(svm, ICPT_VINTR) && vcpu_rflags(&svm->vcpu) & X86_EFLAGS_IF && !svm_in_shadow(&svm->vcpu);
 }
@@ -87,9 +95,12 @@ static void svm_raise_virq(struct svm_vcpu *svm, u8 vector)
 {
 	struct vmcb_control *ctl = &svm->vmcb->control;
 
-	if (unlikely(svm->vcpu.nested.guest_mode) && !may_use_virq02(svm)) {
-		svm_inject(svm, EVENT_TYPE_INTR, vector, false, 0);
-		return;
+	if (unlikely(svm->vcpu.nested.guest_mode)) {
+		if (!may_use_virq02(svm)) {
+			svm_inject(svm, EVENT_TYPE_INTR, vector, false, 0);
+			return;
+		}
+		nested_svm_save_int_ctl(svm);
 	}
 	svm_clear_intercept(svm, ICPT_VINTR);
 	ctl->int_ctl |= INT_CTL_IRQ | INT_CTL_IGN_TPR | INT_CTL_PRIO;
