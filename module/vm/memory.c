@@ -177,23 +177,60 @@ int vcpu_write_guest(struct vcpu *vcpu, u64 gpa, const void *buf, size_t len)
 	return copy_guest(&what, gpa, (void *)buf, len, vcpu->in_burst);
 }
 
+/*
+ * Parts are a few words each: word by word between one begin and one end costs less than the general routines, and much
+ * less than their string instructions where these are counted, or emulated, byte by byte.
+ */
+static int read_parts(const void __user *page, const struct page_part *parts, int n, void *image)
+{
+	unsigned int at, end;
+
+	if (!user_read_access_begin(page, PAGE_SIZE))
+		return -EFAULT;
+	for (; n; n--, parts++) {
+		end = parts->offset + parts->len;
+		for (at = parts->offset; at + sizeof(u64) <= end; at += sizeof(u64))
+			unsafe_get_user(*(u64 *)(image + at), (const u64 __user *)(page + at), fault);
+		for (; at < end; at++)
+			unsafe_get_user(*(u8 *)(image + at), (const u8 __user *)(page + at), fault);
+	}
+	user_read_access_end();
+	return 0;
+fault:
+	user_read_access_end();
+	return -EAGAIN;
+}
+
+static int write_parts(void __user *page, const struct page_part *parts, int n, const void *image)
+{
+	unsigned int at, end;
+
+	if (!user_write_access_begin(page, PAGE_SIZE))
+		return -EFAULT;
+	for (; n; n--, parts++) {
+		end = parts->offset + parts->len;
+		for (at = parts->offset; at + sizeof(u64) <= end; at += sizeof(u64))
+			unsafe_put_user(*(const u64 *)(image + at), (u64 __user *)(page + at), fault);
+		for (; at < end; at++)
+			unsafe_put_user(*(const u8 *)(image + at), (u8 __user *)(page + at), fault);
+	}
+	user_write_access_end();
+	return 0;
+fault:
+	user_write_access_end();
+	return -EAGAIN;
+}
+
 /* Under SRCU, with a->hva that of the page. */
 static int copy_parts(const struct access *a, const struct page_part *parts, int n, void *image)
 {
-	unsigned long left = 0;
-	int i;
+	void __user *page = (void __user *)a->hva;
+	int r;
 
 	pagefault_disable();
-	for (i = 0; i < n && !left; i++) {
-		void __user *p = (void __user *)(a->hva + parts[i].offset);
-
-		if (a->write)
-			left = __copy_to_user_inatomic(p, image + parts[i].offset, parts[i].len);
-		else
-			left = __copy_from_user_inatomic(image + parts[i].offset, p, parts[i].len);
-	}
+	r = a->write ? write_parts(page, parts, n, image) : read_parts(page, parts, n, image);
 	pagefault_enable();
-	return left ? -EAGAIN : 0;
+	return r;
 }
 
 static int try_parts(struct access *a, const struct page_part *parts, int n, void *image)
