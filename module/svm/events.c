@@ -227,8 +227,8 @@ void svm_open_interrupt_window(struct vcpu *vcpu, bool open)
 		window02(svm, open);
 		return;
 	}
-	/* STGI looks again. */
-	if (open && !svm_gif(svm))
+	/* STGI looks again, unless it does not exit: then the window is GIF's as well. */
+	if (open && !svm_gif(svm) && !svm->nested.vgif)
 		return;
 	if (open) {
 		if (svm->virq) {
@@ -253,6 +253,8 @@ void svm_open_nmi_window(struct vcpu *vcpu, bool open)
 {
 	struct svm_vcpu *svm = to_svm(vcpu);
 
+	if (open)
+		nested_svm_watch_gif(svm);
 	if (!open || svm->stepping || !svm_gif(svm) || (svm->nmi_masked && !svm->nmi_iret))
 		return;
 	svm->stepping_had_tf = vcpu_rflags(vcpu) & X86_EFLAGS_TF;

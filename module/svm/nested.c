@@ -46,6 +46,8 @@ void nested_svm_reset(struct vcpu *vcpu, bool init_event)
 	struct svm_nested *n = &to_svm(vcpu)->nested;
 
 	nested_svm_leave(vcpu);
+	/* EFER, which says whether there is a virtual flag, is reset as well. */
+	nested_svm_use_vgif(to_svm(vcpu), false);
 	n->gif = true;
 	n->unwritten = false;
 	if (!init_event)

@@ -61,6 +61,11 @@ u32 nested_svm_int_ctl(struct svm_vcpu *svm);
 void nested_svm_restore_int_ctl(struct svm_vcpu *svm);
 void nested_svm_save_int_ctl(struct svm_vcpu *svm);
 
+/* nested_gif.c */
+void nested_svm_use_vgif(struct svm_vcpu *svm, bool use);
+void nested_svm_set_gif(struct svm_vcpu *svm, bool gif);
+void nested_svm_watch_gif(struct svm_vcpu *svm);
+
 /* nested_insn.c */
 int svm_handle_vmload(struct vcpu *vcpu);
 int svm_handle_vmsave(struct vcpu *vcpu);

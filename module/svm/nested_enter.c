@@ -190,7 +190,7 @@ static int refuse(struct svm_vcpu *svm, u64 gpa1)
 	if (nested_svm_write_invalid(svm, gpa1) == -EAGAIN)
 		return RUN_SLOW;
 	svm_advance_rip(&svm->vcpu);
-	svm->nested.gif = false;
+	nested_svm_set_gif(svm, false);
 	return RUN_GUEST;
 }
 

@@ -142,10 +142,10 @@ static void switch_to_l1(struct svm_vcpu *svm)
 	vcpu->nested.walks = false;
 	vcpu->nested.own_tpr = false;
 	vcpu->nested.root = NULL;
-	svm->nested.gif = false;
 	svm->nested.usurped = false;
 	svm->vmcb = svm->vmcb01;
 	svm->vmcb_pa = svm->vmcb01_pa;
+	nested_svm_set_gif(svm, false);
 	save->rflags &= ~X86_EFLAGS_VM;
 	save->cpl = 0;
 	save->g_pat = save02->g_pat;
@@ -238,7 +238,7 @@ void nested_svm_leave(struct vcpu *vcpu)
 	forget_event(vcpu);
 	svm->stepping = false;
 	switch_to_l1(svm);
-	svm->nested.gif = true;
+	nested_svm_set_gif(svm, true);
 }
 
 /* RUN_GUEST: L1 has it. RUN_SLOW. -ENOENT: it is L0's to handle. */

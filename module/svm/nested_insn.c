@@ -77,8 +77,7 @@ int svm_handle_stgi(struct vcpu *vcpu)
 {
 	if (!nested_svm_may_execute(vcpu))
 		return RUN_GUEST;
-	to_svm(vcpu)->nested.gif = true;
-	vcpu_request(vcpu, REQ_EVENT);
+	nested_svm_set_gif(to_svm(vcpu), true);
 	return svm_skip_instruction(vcpu);
 }
 
@@ -86,7 +85,7 @@ int svm_handle_clgi(struct vcpu *vcpu)
 {
 	if (!nested_svm_may_execute(vcpu))
 		return RUN_GUEST;
-	to_svm(vcpu)->nested.gif = false;
+	nested_svm_set_gif(to_svm(vcpu), false);
 	return svm_skip_instruction(vcpu);
 }
 

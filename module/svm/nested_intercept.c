@@ -16,6 +16,9 @@ void nested_svm_merge_intercepts(struct svm_vcpu *svm, unsigned int word)
 {
 	svm->nested.vmcb02->control.intercepts[word] = svm->vmcb01->control.intercepts[word] |
 		(svm->nested.vmcb12->control.intercepts[word] & l1_allowed[word]);
+	/* L1's virtual GIF is not L2's to change. */
+	if (word == ICPT_STGI / 32)
+		svm->nested.vmcb02->control.intercepts[word] |= BIT(ICPT_STGI % 32) | BIT(ICPT_CLGI % 32);
 }
 
 /* The only parts of the map where L0 lets anything through: SYSENTER's MSRs, SYSCALL's, and the segment bases'. */

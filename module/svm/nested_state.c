@@ -71,7 +71,7 @@ long nested_svm_get_state(struct vcpu *vcpu, struct kvm_nested_state __user *use
 	}
 	if (size < head.size)
 		return head.size;
-	if (svm->nested.gif)
+	if (svm_gif_set(svm))
 		head.flags |= KVM_STATE_NESTED_GIF_SET;
 	if (vcpu->nested.guest_mode) {
 		r = put_vmcb(svm, user, &head.flags);
@@ -197,7 +197,6 @@ int nested_svm_set_state(struct vcpu *vcpu, struct kvm_nested_state __user *user
 	if (head->flags & KVM_STATE_NESTED_GUEST_MODE)
 		return set_guest_mode(svm, user, head);
 	nested_svm_leave(vcpu);
-	svm->nested.gif = head->flags & KVM_STATE_NESTED_GIF_SET;
-	vcpu_request(vcpu, REQ_EVENT);
+	nested_svm_set_gif(svm, head->flags & KVM_STATE_NESTED_GIF_SET);
 	return 0;
 }

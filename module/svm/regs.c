@@ -2,7 +2,7 @@
 /*
  * Registers between the VMCB and struct regs. The VMCB is memory: it may be read at any time, also outside a burst.
  */
-#include "svm/svm.h"
+#include "svm/nested.h"
 #include "emulate/emulate.h"
 
 /* struct regs keeps attributes in the VMX layout: unpacked, with a bit for 'unusable', which SVM says by P = 0. */
@@ -173,8 +173,11 @@ static void svm_flush_cr(struct svm_vcpu *svm, u32 groups)
 		save->cr3 = regs->cr3;
 	if (groups & REGS_CR4)
 		save->cr4 = regs->cr4;
-	if (groups & REGS_EFER)
+	if (groups & REGS_EFER) {
 		save->efer = regs->efer | EFER_SVME;
+		if (svm_features.vgif && !svm->vcpu.nested.guest_mode)
+			nested_svm_use_vgif(svm, regs->efer & EFER_SVME);
+	}
 	svm_dirty(svm, CLEAN_CR);
 }
 

@@ -157,6 +157,7 @@ static void svm_read_features(void)
 		.clean_bits = boot_cpu_has(X86_FEATURE_VMCBCLEAN),
 		.tsc_rate = boot_cpu_has(X86_FEATURE_TSCRATEMSR),
 		.pause_filter = boot_cpu_has(X86_FEATURE_PAUSEFILTER),
+		.vgif = boot_cpu_has(X86_FEATURE_VGIF),
 	};
 }
 

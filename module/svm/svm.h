@@ -35,7 +35,8 @@ struct check_state;
  * @checked: the fields of the last VMCB that passed them
  * @vmcb12_gpa: of the L2 that runs, or, with @unwritten, whose exit L1 has yet to be told
  * @hsave_pa, @vm_cr: MSRs
- * @gif: global interrupt flag
+ * @gif: global interrupt flag; while L1 runs with @vgif it is in vmcb01 instead
+ * @vgif: the CPU keeps it, and STGI and CLGI of L1's do not exit
  * @unwritten: #VMEXIT could not write to L1's memory without sleeping: REQ_NESTED does
  * @usurped: V_IRQ in vmcb02 is our interrupt window's; L1's is in @vmcb12
  * @cr0_cache_bits: CD and NW of L1's CR0, which are in no VMCB
@@ -55,7 +56,7 @@ struct svm_nested {
 	u64 checked[SVM_CHECKED_FIELDS];
 	u64 vmcb12_gpa;
 	u64 hsave_pa, vm_cr;
-	bool gif;
+	bool gif, vgif;
 	bool unwritten;
 	bool usurped;
 	bool soft_from_l1;
@@ -121,10 +122,17 @@ static inline struct svm_vcpu *to_svm(struct vcpu *vcpu)
 	return container_of(vcpu, struct svm_vcpu, vcpu);
 }
 
+static inline bool svm_gif_set(const struct svm_vcpu *svm)
+{
+	if (svm->nested.vgif && !svm->vcpu.nested.guest_mode)
+		return svm->vmcb01->control.int_ctl & INT_CTL_GIF;
+	return svm->nested.gif;
+}
+
 /* Without SVM there is no global interrupt flag. */
 static inline bool svm_gif(const struct svm_vcpu *svm)
 {
-	return likely(svm->nested.gif) || !(svm->vcpu.regs.efer & EFER_SVME);
+	return !(svm->vcpu.regs.efer & EFER_SVME) || svm_gif_set(svm);
 }
 
 /**
@@ -159,6 +167,7 @@ struct svm_features {
 	bool clean_bits;
 	bool tsc_rate;
 	bool pause_filter;
+	bool vgif;
 	u32 nr_asids;
 };
 extern struct svm_features svm_features;

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The global interrupt flag of a guest hypervisor: a variable, or the CPU's virtual one.
+ *
+ * With the virtual flag STGI and CLGI of L1's do not exit. Interrupts find out by their window, which opens when GIF is set;
+ * for anything else STGI is intercepted while it waits. An L2 never has the CPU's: GIF is 1 while it runs, and what it does
+ * to the flag, if L1 lets it, exits.
+ */
+#include "svm/nested.h"
+
+static void put(struct svm_vcpu *svm, bool gif)
+{
+	struct vmcb_control *ctl = &svm->vmcb01->control;
+
+	svm->nested.gif = gif;
+	if (!svm->nested.vgif)
+		return;
+	ctl->int_ctl = (ctl->int_ctl & ~(u32)INT_CTL_GIF) | (gif ? INT_CTL_GIF : 0);
+	ctl->clean &= ~CLEAN_INTR;
+}
+
+/* While L1 runs, or is about to. */
+void nested_svm_set_gif(struct svm_vcpu *svm, bool gif)
+{
+	put(svm, gif);
+	if (!gif)
+		return;
+	if (svm->nested.vgif)
+		svm_clear_intercept(svm, ICPT_STGI);
+	vcpu_request(&svm->vcpu, REQ_EVENT);
+}
+
+/* Only a guest with EFER.SVME may execute them: for others they are undefined, and have to exit. */
+void nested_svm_use_vgif(struct svm_vcpu *svm, bool use)
+{
+	struct vmcb_control *ctl = &svm->vmcb01->control;
+	bool gif = svm_gif_set(svm);
+
+	if (use == svm->nested.vgif)
+		return;
+	svm->nested.vgif = use;
+	if (use) {
+		ctl->int_ctl |= INT_CTL_GIF_ENABLE;
+		svm_clear_intercept(svm, ICPT_STGI);
+		svm_clear_intercept(svm, ICPT_CLGI);
+	} else {
+		ctl->int_ctl &= ~(u32)(INT_CTL_GIF_ENABLE | INT_CTL_GIF);
+		svm_set_intercept(svm, ICPT_STGI);
+		svm_set_intercept(svm, ICPT_CLGI);
+	}
+	put(svm, gif);
+}
+
+/* Something waits for GIF that no interrupt window tells about. */
+void nested_svm_watch_gif(struct svm_vcpu *svm)
+{
+	if (svm->nested.vgif && !svm->vcpu.nested.guest_mode && !svm_gif_set(svm))
+		svm_set_intercept(svm, ICPT_STGI);
+}
