@@ -272,9 +272,15 @@ int cpu_set_efer(struct vcpu *vcpu, u64 efer, bool host)
 		if ((efer ^ r->efer) & EFER_LME && vcpu_is_paging(vcpu))
 			return -EINVAL;
 	}
-	/* What a guest does to EFER.SVME while it is run by VMRUN is undefined (APM volume 2, Extended Feature Enable). */
-	if (vcpu->nested.guest_mode && !host)
-		efer |= r->efer & EFER_SVME;
+	/*
+	 * What follows when a guest that VMRUN runs clears EFER.SVME is undefined (APM volume 2, Extended Feature Enable
+	 * Register). As upstream: the guest hypervisor that lets it shuts down.
+	 */
+	if (vcpu->nested.guest_mode && !host && r->efer & ~efer & EFER_SVME) {
+		vendor->nested->leave(vcpu);
+		vcpu_request(vcpu, REQ_TRIPLE_FAULT);
+		return 0;
+	}
 	/* LMA is read-only: a write is ignored. */
 	efer = (efer & ~EFER_LMA) | (r->efer & EFER_LMA);
 	if (efer == r->efer)

@@ -35,6 +35,8 @@
  * @in_the_way: the leaf's place is taken
  * @invalidating: the host is changing its mapping
  * @guest_waits: a guest is at it, and can be told if it takes long
+ * @written: counts as written to. As upstream, whose tests ask for it: what a guest's guest reads, unless the tables of its
+ *	hypervisor keep a dirty bit, which is clear
  */
 struct mapping {
 	const struct fault *fault;
@@ -50,6 +52,7 @@ struct mapping {
 	bool in_the_way;
 	bool invalidating;
 	bool guest_waits;
+	bool written;
 	int host_level;
 	int level;
 };
@@ -185,7 +188,7 @@ static u64 make_leaf(const struct vm *vm, const struct mapping *m)
 	if (m->writable)
 		e |= TDP_HOST_WRITABLE;
 	/* In a logged slot the first write of each page must fault. */
-	if (m->writable && (m->fault->write || !logged(m)))
+	if (m->writable && (m->fault->write || m->written || !logged(m)))
 		e |= f->write | f->dirty;
 	return e;
 }
@@ -497,7 +500,10 @@ static enum fault_result handle_fault(struct vcpu *vcpu, struct mapping *m)
  */
 enum fault_result mmu_handle_fault(struct vcpu *vcpu, const struct fault *fault)
 {
-	struct mapping m = { .fault = fault, .gfn = fault->gpa >> PAGE_SHIFT, .guest_waits = !fault->vectoring };
+	struct mapping m = {
+		.fault = fault, .gfn = fault->gpa >> PAGE_SHIFT, .guest_waits = !fault->vectoring,
+		.written = vcpu->nested.guest_mode && (!fault->walk || (fault->walk->dirty && fault->walk->rights & L1_WRITE)),
+	};
 
 	return handle_fault(vcpu, &m);
 }

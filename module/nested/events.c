@@ -60,10 +60,20 @@ static bool next_event(struct vcpu *vcpu, enum nested_event *event)
 	return true;
 }
 
+/* What user space made pending (KVM_SET_VCPU_EVENTS) was not sorted when it was raised. */
+static void sort_pending(struct vcpu *vcpu)
+{
+	struct exception *e = &vcpu->events.exception;
+
+	if (e->pending && nested_takes_exception(vcpu, e))
+		memset(e, 0, sizeof(*e));
+}
+
 bool nested_take_events(struct vcpu *vcpu)
 {
 	enum nested_event event;
 
+	sort_pending(vcpu);
 	if (!next_event(vcpu, &event))
 		return false;
 	/*

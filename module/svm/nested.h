@@ -75,6 +75,7 @@ int svm_handle_invlpga(struct vcpu *vcpu);
 int svm_handle_skinit(struct vcpu *vcpu);
 bool nested_svm_may_execute(struct vcpu *vcpu);		/* false: an exception is raised */
 u64 nested_svm_operand(struct vcpu *vcpu);
+int nested_svm_no_memory(struct vcpu *vcpu);
 
 /* nested_state.c */
 long nested_svm_get_state(struct vcpu *vcpu, struct kvm_nested_state __user *user, u32 size);

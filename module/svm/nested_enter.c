@@ -258,7 +258,7 @@ int svm_handle_vmrun(struct vcpu *vcpu)
 	}
 	r = nested_svm_read_vmcb12(svm, gpa1);
 	if (r)
-		return r == -EAGAIN ? RUN_SLOW : vmrun_gp(vcpu);
+		return r == -EAGAIN ? RUN_SLOW : nested_svm_no_memory(vcpu);
 	return run_l2(svm, gpa1);
 }
 

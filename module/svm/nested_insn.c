@@ -35,6 +35,12 @@ bool nested_svm_may_execute(struct vcpu *vcpu)
 	return true;
 }
 
+/* As upstream: user space learns that its guest's VMCB is where no memory is. */
+int nested_svm_no_memory(struct vcpu *vcpu)
+{
+	return vcpu_internal_error(vcpu, KVM_INTERNAL_ERROR_EMULATION, 0, NULL);
+}
+
 /* rAX, as wide as addresses are. */
 u64 nested_svm_operand(struct vcpu *vcpu)
 {
@@ -57,7 +63,7 @@ static int move_state(struct vcpu *vcpu, bool load)
 	else
 		r = vcpu_write_parts(vcpu, gpa1, vmload_parts, ARRAY_SIZE(vmload_parts), svm->vmcb01);
 	if (r)
-		return r == -EAGAIN ? RUN_SLOW : gp(vcpu);
+		return r == -EAGAIN ? RUN_SLOW : nested_svm_no_memory(vcpu);
 	if (load)
 		vcpu->regs.valid &= ~(REGS_SEGS | REGS_SYSCALL);
 	return svm_skip_instruction(vcpu);
