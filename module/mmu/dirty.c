@@ -23,14 +23,15 @@ static bool protect_leaf(struct tdp_iter *it)
 /**
  * mmu_write_protect - make every write to a range of frames fault
  * @vm: the VM
+ * @space: address space
  * @start: first frame
  * @end: first frame after it
  *
  * Takes mmu.lock; when it returns, no TLB allows such a write.
  */
-void mmu_write_protect(struct vm *vm, u64 start, u64 end)
+void mmu_write_protect(struct vm *vm, int space, u64 start, u64 end)
 {
-	struct tdp_iter it = { .vm = vm, .gfn = start, .end = end };
+	struct tdp_iter it = { .vm = vm, .space = space, .gfn = start, .end = end };
 	bool changed = false;
 
 	write_lock(&vm->mmu.lock);
@@ -53,7 +54,7 @@ void mmu_write_protect(struct vm *vm, u64 start, u64 end)
 /* See mmu.h. */
 void mmu_write_protect_mask(struct vm *vm, const struct slot *slot, u64 gfn, unsigned long mask)
 {
-	struct tdp_iter it = { .vm = vm };
+	struct tdp_iter it = { .vm = vm, .space = slot->as_id };
 	bool changed = false;
 
 	lockdep_assert_held_write(&vm->mmu.lock);

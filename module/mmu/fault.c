@@ -251,7 +251,7 @@ static enum fault_result grant_right(struct vcpu *vcpu, struct mapping *m)
 	u64 *ep, e;
 	int level;
 
-	ep = tdp_lookup(vcpu->vm, m->gfn, &level);
+	ep = tdp_lookup(vcpu->vm, vcpu_space(vcpu), m->gfn, &level);
 	e = READ_ONCE(*ep);
 	if (!tdp_present(e))
 		return FAULT_SLOW;
@@ -299,7 +299,7 @@ static enum fault_result fault_locked(struct vcpu *vcpu, struct mapping *m)
 /* Under SRCU, without sleeping. FAULT_SLOW: sleeping would help. */
 static enum fault_result fault_fast(struct vcpu *vcpu, struct mapping *m)
 {
-	struct slots *slots = vm_slots(vcpu->vm);
+	struct slots *slots = vcpu_slots(vcpu);
 	struct vm_mmu *mmu = &vcpu->vm->mmu;
 	enum fault_result r;
 
@@ -404,7 +404,7 @@ static enum fault_result map_brought_in(struct vcpu *vcpu, struct mapping *m, un
 	struct vm *vm = vcpu->vm;
 	enum fault_result r = FAULT_RETRY;
 
-	if (vm_slots(vm)->generation != m->generation)
+	if (vcpu_slots(vcpu)->generation != m->generation)
 		return FAULT_RETRY;
 	read_lock(&vm->mmu.lock);
 	if (!mmu_invalidated(&vm->mmu, seq, m->hva)) {
@@ -455,7 +455,7 @@ static enum fault_result make_room(struct vcpu *vcpu, const struct mapping *m)
 
 	mmu_topup(vcpu);
 	if (m->in_the_way)
-		mmu_zap_gfns(vcpu->vm, first, first + pages);
+		mmu_zap_gfns(vcpu->vm, vcpu_space(vcpu), first, first + pages);
 	return FAULT_RETRY;
 }
 

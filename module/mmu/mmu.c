@@ -42,8 +42,27 @@ u64 mmu_max_gfn(void)
 	return 1ull << (bits - PAGE_SHIFT);
 }
 
+static int root_init(struct tdp_root *root)
+{
+	root->flushed = alloc_percpu_gfp(u64, GFP_KERNEL_ACCOUNT);
+	root->table = (u64 *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
+	if (!root->flushed || !root->table)
+		return -ENOMEM;
+	root->pa = __pa(root->table);
+	return 0;
+}
+
+/* With no tables left below it. */
+static void root_destroy(struct tdp_root *root)
+{
+	free_page((unsigned long)root->table);
+	free_percpu(root->flushed);
+	root->table = NULL;
+	root->flushed = NULL;
+}
+
 /**
- * mmu_vm_init - make the root table and begin to listen to changes of the VM's address space
+ * mmu_vm_init - make the root tables and begin to listen to changes of the VM's address space
  * @vm: the VM, with slots set up
  *
  * 0, -ENOMEM, or -EINTR when the caller is being killed.
@@ -51,7 +70,7 @@ u64 mmu_max_gfn(void)
 int mmu_vm_init(struct vm *vm)
 {
 	struct vm_mmu *mmu = &vm->mmu;
-	int r = -ENOMEM;
+	int space, r;
 
 	rwlock_init(&mmu->lock);
 	spin_lock_init(&mmu->invalidate_lock);
@@ -60,21 +79,19 @@ int mmu_vm_init(struct vm *vm)
 	atomic64_set(&mmu->tlb_generation, 1);
 	atomic64_set(&mmu->tlb_synced, 1);
 	mmu->levels = tdp_format.levels;
-	mmu->flushed = alloc_percpu_gfp(u64, GFP_KERNEL_ACCOUNT);
-	mmu->root = (void *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
-	if (!mmu->flushed || !mmu->root)
-		goto fail;
-	mmu->root_pa = __pa(mmu->root);
-	atomic64_set(&vm->stats.table_pages, 1);
+	for (space = 0; space < NESTOR_ADDRESS_SPACES; space++) {
+		r = root_init(&mmu->roots[space]);
+		if (r)
+			goto fail;
+	}
+	atomic64_set(&vm->stats.table_pages, NESTOR_ADDRESS_SPACES);
 
 	r = mmu_notifier_start(vm);
 	if (!r)
 		return 0;
 fail:
-	free_page((unsigned long)mmu->root);
-	free_percpu(mmu->flushed);
-	mmu->root = NULL;
-	mmu->flushed = NULL;
+	for (space = 0; space < NESTOR_ADDRESS_SPACES; space++)
+		root_destroy(&mmu->roots[space]);
 	return r;
 }
 
@@ -84,15 +101,18 @@ fail:
  */
 void mmu_vm_release(struct vm *vm)
 {
-	if (vm->mmu.root)
+	if (vm->mmu.roots[0].table)
 		mmu_notifier_stop(vm);
 }
 
 void mmu_vm_destroy(struct vm *vm)
 {
-	tdp_free_all(vm);
-	free_percpu(vm->mmu.flushed);
-	vm->mmu.flushed = NULL;
+	int space;
+
+	for (space = 0; space < NESTOR_ADDRESS_SPACES; space++) {
+		tdp_free_all(vm, space);
+		root_destroy(&vm->mmu.roots[space]);
+	}
 }
 
 void mmu_vcpu_init(struct vcpu *vcpu)
@@ -162,12 +182,13 @@ void mmu_flush_remote(struct vm *vm)
 bool mmu_needs_flush(struct vcpu *vcpu)
 {
 	u64 generation = atomic64_read(&vcpu->vm->mmu.tlb_generation);
+	const struct tdp_root *root = vcpu_root(vcpu);
 	struct vcpu_mmu *mmu = &vcpu->mmu;
 
 	if (tdp_format.tag_per_root) {
-		if (__this_cpu_read(*vcpu->vm->mmu.flushed) == generation)
+		if (__this_cpu_read(*root->flushed) == generation)
 			return false;
-		__this_cpu_write(*vcpu->vm->mmu.flushed, generation);
+		__this_cpu_write(*root->flushed, generation);
 		return true;
 	}
 	if (mmu->tlb_generation == generation && mmu->tlb_cpu == smp_processor_id())

@@ -15,6 +15,12 @@ struct vcpu;
 struct vm;
 struct slot;
 
+/*
+ * Guest-physical address spaces of a VM, each with slots and second-level tables of its own: 0, and what a vCPU in
+ * system-management mode sees, 1 (KVM_CAP_MULTI_ADDRESS_SPACE).
+ */
+#define NESTOR_ADDRESS_SPACES	2
+
 /**
  * struct tdp_format - how one kind of second-level table is written
  * @levels:	4 or 5
@@ -75,10 +81,21 @@ struct hva_range {
 
 #define MMU_INVALIDATIONS	8	/* at a time, known exactly */
 
+/**
+ * struct tdp_root - the second-level tables of one address space
+ * @table: [c] the root table
+ * @pa: [c] its physical address
+ * @flushed: [i] generation that each CPU has flushed; tag_per_root
+ */
+struct tdp_root {
+	u64 *table;
+	u64 pa;
+	u64 __percpu *flushed;
+};
+
 struct vm_mmu {
 	rwlock_t lock;
-	u64 root_pa;			/* [c] physical address of the root table */
-	void *root;			/* [c] */
+	struct tdp_root roots[NESTOR_ADDRESS_SPACES];
 	int levels;			/* [c] */
 	struct mmu_notifier notifier;
 	/* Written under invalidate_lock, read under [m]: mmu_invalidated(). */
@@ -90,7 +107,6 @@ struct vm_mmu {
 	wait_queue_head_t invalidate_wait;	/* faults that would only fault again */
 	atomic64_t tlb_generation;	/* raised under [m] by every change that takes rights away */
 	atomic64_t tlb_synced;		/* [a] no vCPU is in a burst begun before this generation */
-	u64 __percpu *flushed;		/* [i] generation that each CPU has flushed; tag_per_root */
 	unsigned int nr_shadows;	/* [m] vCPUs that have shadow tables for an L2 */
 };
 
@@ -117,8 +133,9 @@ enum fault_result mmu_handle_fault(struct vcpu *vcpu, const struct fault *fault)
 long mmu_prefault(struct vcpu *vcpu, u64 gpa);
 
 /* Slot changes, under vm->slots_lock. No TLB has a stale translation when they return. */
-void mmu_zap_gfns(struct vm *vm, u64 start, u64 end);
-void mmu_write_protect(struct vm *vm, u64 start, u64 end);	/* no write without a fault after this */
+void mmu_zap_gfns(struct vm *vm, int space, u64 start, u64 end);
+/* No write without a fault after this. */
+void mmu_write_protect(struct vm *vm, int space, u64 start, u64 end);
 
 /*
  * The frames @gfn + n of @slot for every bit n of @mask. Under mmu.lock for writing; mmu_tlb_sync() after

@@ -93,26 +93,38 @@ void mmu_wait_invalidation(struct vm_mmu *mmu, unsigned long hva)
 					 INVALIDATION_WAIT);
 }
 
+/* Zap what any address space has of the range. True: something of it is in a slot. Under SRCU. */
+static bool zap_hva_range(struct vm *vm, unsigned long start, unsigned long end, struct tdp_zap *zap)
+{
+	bool overlap = false;
+	struct hva_iter it;
+	int space;
+
+	for (space = 0; space < NESTOR_ADDRESS_SPACES; space++) {
+		it = hva_iter(vm_slots(vm, space), start, end);
+		if (!hva_next(&it))
+			continue;
+		overlap = true;
+		write_lock(&vm->mmu.lock);
+		do {
+			tdp_zap_range(vm, space, it.gfn, it.gfn_end, zap);
+		} while (hva_next(&it));
+		write_unlock(&vm->mmu.lock);
+	}
+	return overlap;
+}
+
 static int invalidate_range_start(struct mmu_notifier *mn, const struct mmu_notifier_range *range)
 {
 	struct vm *vm = notifier_vm(mn);
 	TDP_ZAP(zap, mmu_notifier_range_blockable(range));
-	struct hva_iter it;
 	bool overlap;
 	int idx;
 
 	begin_invalidation(&vm->mmu, range->start, range->end);
 
 	idx = srcu_read_lock(&vm->srcu);
-	it = hva_iter(vm_slots(vm), range->start, range->end);
-	overlap = hva_next(&it);
-	if (overlap) {
-		write_lock(&vm->mmu.lock);
-		do {
-			tdp_zap_range(vm, it.gfn, it.gfn_end, &zap);
-		} while (hva_next(&it));
-		write_unlock(&vm->mmu.lock);
-	}
+	overlap = zap_hva_range(vm, range->start, range->end, &zap);
 	srcu_read_unlock(&vm->srcu, idx);
 	if (overlap) {
 		atomic64_inc(&vm->stats.invalidations);
@@ -121,17 +133,28 @@ static int invalidate_range_start(struct mmu_notifier *mn, const struct mmu_noti
 	return 0;
 }
 
+static bool in_any_slot(struct vm *vm, unsigned long start, unsigned long end)
+{
+	struct hva_iter it;
+	int space;
+
+	for (space = 0; space < NESTOR_ADDRESS_SPACES; space++) {
+		it = hva_iter(vm_slots(vm, space), start, end);
+		if (hva_next(&it))
+			return true;
+	}
+	return false;
+}
+
 /* Memory that is in no slot does not disturb faults, nor take mmu.lock. */
 static void invalidate_range_end(struct mmu_notifier *mn, const struct mmu_notifier_range *range)
 {
 	struct vm *vm = notifier_vm(mn);
-	struct hva_iter it;
 	bool overlap;
 	int idx;
 
 	idx = srcu_read_lock(&vm->srcu);
-	it = hva_iter(vm_slots(vm), range->start, range->end);
-	overlap = hva_next(&it);
+	overlap = in_any_slot(vm, range->start, range->end);
 	srcu_read_unlock(&vm->srcu, idx);
 	end_invalidation(&vm->mmu, range->start, range->end, overlap);
 }
@@ -139,16 +162,19 @@ static void invalidate_range_end(struct mmu_notifier *mn, const struct mmu_notif
 /* The process is going: no thread of it runs a vCPU, and its pages are freed without further notice. */
 static void release(struct mmu_notifier *mn, struct mm_struct *mm)
 {
-	mmu_zap_gfns(notifier_vm(mn), 0, ~0ull);
+	int space;
+
+	for (space = 0; space < NESTOR_ADDRESS_SPACES; space++)
+		mmu_zap_gfns(notifier_vm(mn), space, 0, ~0ull);
 }
 
 /*
  * Accessed bits are cleared without a flush, as the host does in its own tables on x86: a
  * translation that stays in a TLB makes a page look older than it is, which costs at worst a fault.
  */
-static bool age_leaves(struct vm *vm, u64 gfn, u64 end, bool clear)
+static bool age_leaves(struct vm *vm, int space, u64 gfn, u64 end, bool clear)
 {
-	struct tdp_iter it = { .vm = vm, .gfn = gfn, .end = end };
+	struct tdp_iter it = { .vm = vm, .space = space, .gfn = gfn, .end = end };
 	bool young = false;
 
 	while (tdp_next_leaf(&it)) {
@@ -179,16 +205,18 @@ static bool age_range(struct vm *vm, unsigned long start, unsigned long end, boo
 {
 	struct hva_iter it;
 	bool young = false;
-	int idx;
+	int idx, space;
 
 	idx = srcu_read_lock(&vm->srcu);
-	it = hva_iter(vm_slots(vm), start, end);
 	read_lock(&vm->mmu.lock);
-	while (hva_next(&it))
-		young |= age_leaves(vm, it.gfn, it.gfn_end, clear);
+	for (space = 0; space < NESTOR_ADDRESS_SPACES; space++) {
+		it = hva_iter(vm_slots(vm, space), start, end);
+		while (hva_next(&it))
+			young |= age_leaves(vm, space, it.gfn, it.gfn_end, clear);
+	}
 	read_unlock(&vm->mmu.lock);
-	if (shadow_used(vm))
-		young |= age_shadows(vm, hva_iter(vm_slots(vm), start, end), clear);
+	for (space = 0; shadow_used(vm) && space < NESTOR_ADDRESS_SPACES; space++)
+		young |= age_shadows(vm, hva_iter(vm_slots(vm, space), start, end), clear);
 	srcu_read_unlock(&vm->srcu, idx);
 	return young;
 }
@@ -197,15 +225,10 @@ static bool age_range(struct vm *vm, unsigned long start, unsigned long end, boo
 static bool zap_to_age(struct vm *vm, unsigned long start, unsigned long end)
 {
 	TDP_ZAP(zap, false);
-	struct hva_iter it;
 	int idx;
 
 	idx = srcu_read_lock(&vm->srcu);
-	it = hva_iter(vm_slots(vm), start, end);
-	write_lock(&vm->mmu.lock);
-	while (hva_next(&it))
-		tdp_zap_range(vm, it.gfn, it.gfn_end, &zap);
-	write_unlock(&vm->mmu.lock);
+	zap_hva_range(vm, start, end, &zap);
 	srcu_read_unlock(&vm->srcu, idx);
 	tdp_zap_finish(vm, &zap);
 	return zap.changed;
@@ -252,12 +275,12 @@ void mmu_notifier_stop(struct vm *vm)
 }
 
 /* See mmu.h. */
-void mmu_zap_gfns(struct vm *vm, u64 start, u64 end)
+void mmu_zap_gfns(struct vm *vm, int space, u64 start, u64 end)
 {
 	TDP_ZAP(zap, true);
 
 	write_lock(&vm->mmu.lock);
-	tdp_zap_range(vm, start, end, &zap);
+	tdp_zap_range(vm, space, start, end, &zap);
 	write_unlock(&vm->mmu.lock);
 	tdp_zap_finish(vm, &zap);
 }

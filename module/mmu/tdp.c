@@ -12,9 +12,9 @@
 struct tdp_format tdp_format;
 
 /* Descend from the root to the deepest entry for @gfn. */
-u64 *tdp_lookup(struct vm *vm, u64 gfn, int *level)
+u64 *tdp_lookup(struct vm *vm, int space, u64 gfn, int *level)
 {
-	u64 *table = vm->mmu.root, *ep, e;
+	u64 *table = vm->mmu.roots[space].table, *ep, e;
 	int l = vm->mmu.levels;
 
 	for (;;) {
@@ -51,7 +51,7 @@ bool tdp_next_leaf(struct tdp_iter *it)
 	int level;
 
 	while (it->gfn < it->end) {
-		ep = tdp_lookup(it->vm, it->gfn, &level);
+		ep = tdp_lookup(it->vm, it->space, it->gfn, &level);
 		do {
 			e = READ_ONCE(*ep);
 			if (tdp_present(e)) {
@@ -181,7 +181,7 @@ static enum tdp_result install_leaf(struct vm *vm, u64 *ep, int level, u64 leaf,
 enum tdp_result tdp_map(struct vcpu *vcpu, u64 gfn, int level, u64 leaf, const struct fault *fault)
 {
 	struct vm *vm = vcpu->vm;
-	u64 *table = vm->mmu.root, *ep, e;
+	u64 *table = vcpu_root(vcpu)->table, *ep, e;
 	int l = vm->mmu.levels;
 	enum tdp_result r;
 
@@ -228,9 +228,9 @@ static void zap_table(u64 *ep, int level, struct tdp_zap *zap)
  * Zap what lies under one entry, or a run of 4 KiB leaves in one table; return the next frame. A
  * table that is covered whole is unlinked at once, whatever is below: 512 GiB in one step.
  */
-static u64 zap_step(struct vm *vm, u64 gfn, u64 end, struct tdp_zap *zap)
+static u64 zap_step(struct vm *vm, int space, u64 gfn, u64 end, struct tdp_zap *zap)
 {
-	u64 *table = vm->mmu.root, *ep, e;
+	u64 *table = vm->mmu.roots[space].table, *ep, e;
 	int level = vm->mmu.levels;
 
 	for (;; level--) {
@@ -259,13 +259,13 @@ static u64 zap_step(struct vm *vm, u64 gfn, u64 end, struct tdp_zap *zap)
 	return gfn;
 }
 
-void tdp_zap_range(struct vm *vm, u64 start, u64 end, struct tdp_zap *zap)
+void tdp_zap_range(struct vm *vm, int space, u64 start, u64 end, struct tdp_zap *zap)
 {
 	end = min(end, tdp_pages(vm->mmu.levels + 1));
 	if (shadow_used(vm) && start < end)
 		zap->changed |= shadow_zap(vm, start, end);
 	while (start < end) {
-		start = zap_step(vm, start, end, zap);
+		start = zap_step(vm, space, start, end, zap);
 		if (!zap->may_yield || start >= end)
 			continue;
 		if (need_resched() || rwlock_needbreak(&vm->mmu.lock)) {
@@ -322,9 +322,11 @@ void tdp_zap_finish(struct vm *vm, struct tdp_zap *zap)
 	}
 }
 
-void tdp_free_all(struct vm *vm)
+void tdp_free_all(struct vm *vm, int space)
 {
-	if (vm->mmu.root)
-		free_table(vm, vm->mmu.root, vm->mmu.levels, true);
-	vm->mmu.root = NULL;
+	struct tdp_root *root = &vm->mmu.roots[space];
+
+	if (root->table)
+		free_table(vm, root->table, vm->mmu.levels, true);
+	root->table = NULL;
 }

@@ -82,12 +82,14 @@ static inline bool tdp_allows(u64 e, const struct fault *fault)
 
 /**
  * struct tdp_iter - the present leaves of a range of frames, in order
+ * @space: address space
  * @gfn: next frame to look at; @leaf_gfn is the first frame of the leaf found
  *
  * Under mmu.lock, which may be released and taken again between two steps.
  */
 struct tdp_iter {
 	struct vm *vm;
+	int space;
 	u64 gfn, end;
 	u64 leaf_gfn;
 	int level;
@@ -98,7 +100,7 @@ struct tdp_iter {
 bool tdp_next_leaf(struct tdp_iter *it);
 
 /* The deepest entry for @gfn: a leaf, or an entry that is not present. Under mmu.lock. */
-u64 *tdp_lookup(struct vm *vm, u64 gfn, int *level);
+u64 *tdp_lookup(struct vm *vm, int space, u64 gfn, int *level);
 
 enum tdp_result {
 	TDP_DONE,	/* mapped, by this call or by somebody faster */
@@ -107,7 +109,7 @@ enum tdp_result {
 	TDP_IN_THE_WAY,	/* there is a table where a leaf shall be, or another page: zap first */
 };
 
-/* Map @gfn by @leaf, an entry of @level complete but for the address alignment of its size. */
+/* In the vCPU's address space: map @gfn by @leaf, an entry of @level complete but for the address alignment of its size. */
 enum tdp_result tdp_map(struct vcpu *vcpu, u64 gfn, int level, u64 leaf, const struct fault *fault);
 
 /**
@@ -126,11 +128,11 @@ struct tdp_zap {
 	struct tdp_zap name = { LIST_HEAD_INIT(name.tables), .may_yield = (yield) }
 
 /* Under mmu.lock for writing; then, without it, tdp_zap_finish(). A leaf at an edge goes as a whole. */
-void tdp_zap_range(struct vm *vm, u64 start, u64 end, struct tdp_zap *zap);
+void tdp_zap_range(struct vm *vm, int space, u64 start, u64 end, struct tdp_zap *zap);
 void tdp_zap_finish(struct vm *vm, struct tdp_zap *zap);
 
 /* All tables, after the last user is gone. */
-void tdp_free_all(struct vm *vm);
+void tdp_free_all(struct vm *vm, int space);
 
 /* Module parameter: large leaves are not executable (iTLB multihit erratum). */
 bool tdp_large_noexec(const struct vm *vm);

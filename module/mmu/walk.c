@@ -139,7 +139,7 @@ static enum walk_result read_entry(struct walk *w, u64 table, int level)
 		if (r != WALK_DONE)
 			return r;
 	}
-	slot = slots_find(vm_slots(w->vm), gpa >> PAGE_SHIFT);
+	slot = slots_find(vcpu_slots(w->vcpu), gpa >> PAGE_SHIFT);
 	if (!slot)
 		return walk_fault(w, 0);
 	hva = slot_hva(slot, gpa >> PAGE_SHIFT) + offset_in_page(gpa);
@@ -194,7 +194,7 @@ static enum walk_result set_accessed_dirty(struct walk *w)
 		if (r)
 			return WALK_RACED;
 		gfn = w->entry_gfn[level];
-		vm_mark_dirty(w->vm, w->vcpu, vm_find_slot(w->vm, gfn), gfn);
+		vm_mark_dirty(w->vm, w->vcpu, slots_find(vcpu_slots(w->vcpu), gfn), gfn);
 	}
 	return WALK_DONE;
 }

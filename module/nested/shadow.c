@@ -258,7 +258,7 @@ struct shadow_root *shadow_root(struct vcpu *vcpu, const struct shadow_key *key)
 
 u64 shadow_root_pa(struct vcpu *vcpu, const struct shadow_root *root)
 {
-	return root->table ? __pa(root->table->entries) : vcpu->vm->mmu.root_pa;
+	return root->table ? __pa(root->table->entries) : vcpu_root(vcpu)->pa;
 }
 
 /* Links are the thread's own: no lock is needed. The CPU walks these tables only while this vCPU's guest runs. */

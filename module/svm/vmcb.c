@@ -109,7 +109,7 @@ void svm_root_changed(struct vcpu *vcpu)
 {
 	struct svm_vcpu *svm = to_svm(vcpu);
 
-	svm->vmcb01->control.nested_cr3 = __sme_set(vcpu->vm->mmu.root_pa);
+	svm->vmcb01->control.nested_cr3 = __sme_set(vcpu_root(vcpu)->pa);
 	svm_dirty(svm, CLEAN_NPT);
 }
 

@@ -34,7 +34,7 @@ static struct slot *logged_slot(struct vm *vm, u32 id)
 {
 	struct slot *slot;
 
-	if ((u16)id >= NESTOR_MAX_SLOTS || id >> 16)
+	if (!slot_id_valid(id))
 		return ERR_PTR(-EINVAL);
 	slot = vm_slot_by_id(vm, id);
 	if (!slot || !slot->dirty_bitmap)
@@ -158,7 +158,7 @@ int vm_clear_dirty_log(struct vm *vm, struct kvm_clear_dirty_log *log)
 	if (vm->dirty_ring_bytes)
 		return -ENXIO;
 	/* Upstream refuses these before it looks for the slot. */
-	if ((u16)log->slot >= NESTOR_MAX_SLOTS || log->slot >> 16 || log->first_page % BITS_PER_LONG)
+	if (!slot_id_valid(log->slot) || log->first_page % BITS_PER_LONG)
 		return -EINVAL;
 	mutex_lock(&vm->slots_lock);
 	r = clear_log(vm, log);

@@ -20,6 +20,7 @@
  * struct access - one access to guest memory, within a page
  * @vm: the VM
  * @vcpu: the vCPU that is the cause, or NULL
+ * @space: address space
  * @gpa: where
  * @len: bytes
  * @write: direction
@@ -29,6 +30,7 @@
 struct access {
 	struct vm *vm;
 	struct vcpu *vcpu;
+	int space;
 	u64 gpa;
 	size_t len;
 	bool write;
@@ -42,7 +44,7 @@ static int access_resolve(struct access *a)
 	/* User pointers mean something else in another address space. */
 	if (unlikely(current->mm != a->vm->mm))
 		return -EFAULT;
-	a->slot = vm_find_slot(a->vm, a->gpa >> PAGE_SHIFT);
+	a->slot = slots_find(vm_slots(a->vm, a->space), a->gpa >> PAGE_SHIFT);
 	if (!a->slot || (a->write && a->slot->flags & KVM_MEM_READONLY))
 		return -EFAULT;
 	a->hva = slot_hva(a->slot, a->gpa >> PAGE_SHIFT) + offset_in_page(a->gpa);
@@ -165,14 +167,14 @@ int vm_write_atomic(struct vm *vm, u64 gpa, const void *buf, size_t len)
 
 int vcpu_read_guest(struct vcpu *vcpu, u64 gpa, void *buf, size_t len)
 {
-	const struct access what = { .vm = vcpu->vm, .vcpu = vcpu };
+	const struct access what = { .vm = vcpu->vm, .vcpu = vcpu, .space = vcpu_space(vcpu) };
 
 	return copy_guest(&what, gpa, buf, len, vcpu->in_burst);
 }
 
 int vcpu_write_guest(struct vcpu *vcpu, u64 gpa, const void *buf, size_t len)
 {
-	const struct access what = { .vm = vcpu->vm, .vcpu = vcpu, .write = true };
+	const struct access what = { .vm = vcpu->vm, .vcpu = vcpu, .space = vcpu_space(vcpu), .write = true };
 
 	return copy_guest(&what, gpa, (void *)buf, len, vcpu->in_burst);
 }
@@ -263,14 +265,19 @@ static int access_parts(struct access *a, const struct page_part *parts, int n, 
 
 int vcpu_read_parts(struct vcpu *vcpu, u64 gpa, const struct page_part *parts, int n, void *image)
 {
-	struct access a = { .vm = vcpu->vm, .vcpu = vcpu, .gpa = gpa & PAGE_MASK, .len = PAGE_SIZE };
+	struct access a = {
+		.vm = vcpu->vm, .vcpu = vcpu, .space = vcpu_space(vcpu), .gpa = gpa & PAGE_MASK, .len = PAGE_SIZE,
+	};
 
 	return access_parts(&a, parts, n, image);
 }
 
 int vcpu_write_parts(struct vcpu *vcpu, u64 gpa, const struct page_part *parts, int n, const void *image)
 {
-	struct access a = { .vm = vcpu->vm, .vcpu = vcpu, .gpa = gpa & PAGE_MASK, .len = PAGE_SIZE, .write = true };
+	struct access a = {
+		.vm = vcpu->vm, .vcpu = vcpu, .space = vcpu_space(vcpu), .gpa = gpa & PAGE_MASK, .len = PAGE_SIZE,
+		.write = true,
+	};
 
 	return access_parts(&a, parts, n, (void *)image);
 }
@@ -352,7 +359,9 @@ static int try_cmpxchg_guest(struct access *a, void *old, const void *new)
  */
 int vcpu_cmpxchg_guest(struct vcpu *vcpu, u64 gpa, void *old, const void *new, int len)
 {
-	struct access a = { .vm = vcpu->vm, .vcpu = vcpu, .gpa = gpa, .len = len, .write = true };
+	struct access a = {
+		.vm = vcpu->vm, .vcpu = vcpu, .space = vcpu_space(vcpu), .gpa = gpa, .len = len, .write = true,
+	};
 	int attempts, r;
 
 	if (len < 1 || len > 16 || len & (len - 1) || gpa & (len - 1))
@@ -366,29 +375,10 @@ int vcpu_cmpxchg_guest(struct vcpu *vcpu, u64 gpa, void *old, const void *new, i
 	return r;
 }
 
-/**
- * vm_gfn_to_hva - host virtual address of a frame, 0 when there is none
- * @vm: the VM
- * @gfn: the frame
- * @writable: out, may be NULL
- *
- * Under SRCU; the address means guest memory only as long.
- */
-unsigned long vm_gfn_to_hva(struct vm *vm, u64 gfn, bool *writable)
-{
-	const struct slot *slot = vm_find_slot(vm, gfn);
-
-	if (!slot)
-		return 0;
-	if (writable)
-		*writable = !(slot->flags & KVM_MEM_READONLY);
-	return slot_hva(slot, gfn);
-}
-
 bool vm_is_memory(struct vm *vm, u64 gpa)
 {
 	int idx = srcu_read_lock(&vm->srcu);
-	bool is = vm_find_slot(vm, gpa >> PAGE_SHIFT);
+	bool is = slots_find(vm_slots(vm, 0), gpa >> PAGE_SHIFT);
 
 	srcu_read_unlock(&vm->srcu, idx);
 	return is;

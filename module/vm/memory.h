@@ -34,11 +34,16 @@ struct slot {
 	unsigned long *dirty_bitmap;
 };
 
-struct vm_memory {
+/* The slots of one address space. */
+struct vm_space {
 	struct slots __rcu *slots;	/* [s] */
 	struct slots *spare;		/* vm->slots_lock: the snapshot before this one, used for the next */
 	u32 same_gfn, same_hva;		/* vm->slots_lock: elements that @slots and @spare both begin with */
-	struct xarray by_id;		/* vm->slots_lock: id -> slot */
+};
+
+struct vm_memory {
+	struct vm_space spaces[NESTOR_ADDRESS_SPACES];
+	struct xarray by_id;		/* vm->slots_lock: address space and id, as in the ABI -> slot */
 	u64 nr_pages;			/* vm->slots_lock: in all slots */
 	u64 generation;			/* [s] odd while an update is on its way */
 };
@@ -55,23 +60,18 @@ struct kvm_clear_dirty_log;
 int vm_get_dirty_log(struct vm *vm, struct kvm_dirty_log *log);
 int vm_clear_dirty_log(struct vm *vm, struct kvm_clear_dirty_log *log);
 
-/* Under srcu_read_lock(&vm->srcu) or vm->slots_lock. NULL: no memory there (MMIO). */
-const struct slot *vm_find_slot(struct vm *vm, u64 gfn);
 /* For the log, if there is one. @vcpu: in whose ring; NULL when no vCPU is the cause. */
 void vm_mark_dirty(struct vm *vm, struct vcpu *vcpu, const struct slot *slot, u64 gfn);
 
 /*
  * Read or write guest physical memory, page boundaries included. Take vm->srcu themselves and mark
- * pages dirty. 0; -EFAULT: no slot, read-only slot, or the host page cannot be had. The _atomic
+ * pages dirty. A VM's memory is that of address space 0, a vCPU's is what it sees. 0; -EFAULT: no slot, read-only slot, or the host page cannot be had. The _atomic
  * forms never sleep (inside bursts): -EAGAIN when the host page is not there right now.
  */
 int vm_read(struct vm *vm, u64 gpa, void *buf, size_t len);
 int vm_write(struct vm *vm, u64 gpa, const void *buf, size_t len);
 int vm_read_atomic(struct vm *vm, u64 gpa, void *buf, size_t len);
 int vm_write_atomic(struct vm *vm, u64 gpa, const void *buf, size_t len);
-/* Under srcu_read_lock(&vm->srcu), and only as long. */
-unsigned long vm_gfn_to_hva(struct vm *vm, u64 gfn, bool *writable);	/* 0: none */
-
 /* Is there a slot? What an address in a guest's MSR must have. */
 bool vm_is_memory(struct vm *vm, u64 gpa);
 

@@ -64,7 +64,7 @@ struct vendor_ops {
 	int (*skip_instruction)(struct vcpu *vcpu);	/* RIP past it, shadow and RF cleared, step trap: enum run_next */
 	void (*tlb_flush)(struct vcpu *vcpu, enum tlb_scope scope);	/* takes effect before the next entry */
 	void (*tlb_flush_address)(struct vcpu *vcpu, u64 gva);
-	void (*root_changed)(struct vcpu *vcpu);	/* vcpu->vm->mmu root pointer: reload EPTP/nCR3 */
+	void (*root_changed)(struct vcpu *vcpu);	/* vcpu_root(): reload EPTP/nCR3 */
 	void (*intercepts_changed)(struct vcpu *vcpu);	/* guest_debug, disabled exits, MSR filter, XFD.. */
 	void (*msr_intercept)(struct vcpu *vcpu, u32 msr, bool read, bool write);
 

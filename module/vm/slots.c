@@ -33,14 +33,22 @@ static struct slots *slots_alloc(u32 capacity)
 
 int vm_memory_init(struct vm *vm)
 {
-	struct slots *slots = slots_alloc(16);
+	struct vm_space *space = vm->memory.spaces;
+	struct slots *slots;
 
-	if (!slots)
-		return -ENOMEM;
 	xa_init(&vm->memory.by_id);
-	vm->memory.spare = NULL;
-	RCU_INIT_POINTER(vm->memory.slots, slots);
+	for (; space < vm->memory.spaces + NESTOR_ADDRESS_SPACES; space++) {
+		slots = slots_alloc(16);
+		if (!slots)
+			return -ENOMEM;
+		RCU_INIT_POINTER(space->slots, slots);
+	}
 	return 0;
+}
+
+static u32 slot_key(const struct slot *slot)
+{
+	return (u32)slot->as_id << 16 | slot->id;
 }
 
 static void slot_free(struct slot *slot)
@@ -49,42 +57,44 @@ static void slot_free(struct slot *slot)
 	kfree(slot);
 }
 
-/* After mmu_vm_release(): no notifier looks any more. */
-void vm_memory_destroy(struct vm *vm)
+static void space_destroy(struct vm_space *space)
 {
-	struct vm_memory *mem = &vm->memory;
-	struct slots *slots = rcu_dereference_protected(mem->slots, true);
+	struct slots *slots = rcu_dereference_protected(space->slots, true);
 	u32 i;
 
 	if (!slots)
 		return;
 	for (i = 0; i < slots->nr; i++)
 		slot_free(slots->by_gfn[i]);
-	RCU_INIT_POINTER(mem->slots, NULL);
-	xa_destroy(&mem->by_id);
+	RCU_INIT_POINTER(space->slots, NULL);
 	kvfree(slots);
-	kvfree(mem->spare);
-	mem->spare = NULL;
+	kvfree(space->spare);
+	space->spare = NULL;
 }
 
-const struct slot *vm_find_slot(struct vm *vm, u64 gfn)
+/* After mmu_vm_release(): no notifier looks any more. */
+void vm_memory_destroy(struct vm *vm)
 {
-	return slots_find(vm_slots(vm), gfn);
+	int i;
+
+	for (i = 0; i < NESTOR_ADDRESS_SPACES; i++)
+		space_destroy(&vm->memory.spaces[i]);
+	xa_destroy(&vm->memory.by_id);
 }
 
 /* Room for the next snapshot, allocated before anything is changed. */
-static int slots_reserve(struct vm *vm)
+static int slots_reserve(struct vm *vm, int as_id)
 {
-	struct vm_memory *mem = &vm->memory;
-	u32 need = vm_slots(vm)->nr_hva + 1;	/* no fewer than nr */
+	struct vm_space *space = &vm->memory.spaces[as_id];
+	u32 need = vm_slots(vm, as_id)->nr_hva + 1;	/* no fewer than nr */
 
-	if (mem->spare && mem->spare->capacity >= need)
+	if (space->spare && space->spare->capacity >= need)
 		return 0;
-	kvfree(mem->spare);
-	mem->same_gfn = 0;
-	mem->same_hva = 0;
-	mem->spare = slots_alloc(roundup_pow_of_two(max(need, 16u)));
-	return mem->spare ? 0 : -ENOMEM;
+	kvfree(space->spare);
+	space->same_gfn = 0;
+	space->same_hva = 0;
+	space->spare = slots_alloc(roundup_pow_of_two(max(need, 16u)));
+	return space->spare ? 0 : -ENOMEM;
 }
 
 /*
@@ -92,12 +102,12 @@ static int slots_reserve(struct vm *vm)
  * @from; what both begin with stays, so that slots added in the order of their addresses cost nothing
  * for those below them.
  */
-static void copy_by_gfn(struct vm_memory *mem, struct slots *to, const struct slots *from,
+static void copy_by_gfn(struct vm_space *space, struct slots *to, const struct slots *from,
 			struct slot *old, struct slot *new)
 {
 	u32 del = old ? slots_upto(from, old->base_gfn) - 1 : from->nr;
 	u32 ins = new ? slots_upto(from, new->base_gfn) : from->nr;
-	u32 i, n = min3(mem->same_gfn, del, ins);
+	u32 i, n = min3(space->same_gfn, del, ins);
 
 	for (i = n; i <= from->nr; i++) {
 		if (new && i == ins)
@@ -106,7 +116,7 @@ static void copy_by_gfn(struct vm_memory *mem, struct slots *to, const struct sl
 			to->by_gfn[n++] = from->by_gfn[i];
 	}
 	to->nr = n;
-	mem->same_gfn = min(del, ins);
+	space->same_gfn = min(del, ins);
 }
 
 static void add_hva(struct slots *to, const struct slot_hva *h)
@@ -118,7 +128,7 @@ static void add_hva(struct slots *to, const struct slot_hva *h)
 }
 
 /* Those that were forgotten are left out. */
-static void copy_by_hva(struct vm_memory *mem, struct slots *to, const struct slots *from,
+static void copy_by_hva(struct vm_space *space, struct slots *to, const struct slots *from,
 			const struct slot *new)
 {
 	struct slot_hva h = {};
@@ -130,8 +140,8 @@ static void copy_by_hva(struct vm_memory *mem, struct slots *to, const struct sl
 		h.base_gfn = new->base_gfn;
 		ins = slots_below_hva(from, h.start + 1);
 	}
-	i = min(mem->same_hva, ins);
-	mem->same_hva = ins;
+	i = min(space->same_hva, ins);
+	space->same_hva = ins;
 	to->nr_hva = i;
 	for (; i <= from->nr_hva; i++) {
 		if (new && i == ins)
@@ -139,7 +149,7 @@ static void copy_by_hva(struct vm_memory *mem, struct slots *to, const struct sl
 		if (i == from->nr_hva)
 			break;
 		if (from->by_hva[i].end == from->by_hva[i].start)
-			mem->same_hva = min(mem->same_hva, i);
+			space->same_hva = min(space->same_hva, i);
 		else
 			add_hva(to, &from->by_hva[i]);
 	}
@@ -149,7 +159,7 @@ static void copy_by_hva(struct vm_memory *mem, struct slots *to, const struct sl
  * Stop to listen to the host about a slot that is gone, in place: a reader that sees the old end zaps
  * what is no longer mapped, or what faults in again.
  */
-static void forget_hva(struct vm_memory *mem, struct slots *slots, const struct slot *slot)
+static void forget_hva(struct vm_space *space, struct slots *slots, const struct slot *slot)
 {
 	u32 i = slots_below_hva(slots, slot->hva);
 
@@ -157,7 +167,7 @@ static void forget_hva(struct vm_memory *mem, struct slots *slots, const struct 
 	while (slots->by_hva[i].base_gfn != slot->base_gfn)
 		i++;
 	WRITE_ONCE(slots->by_hva[i].end, slots->by_hva[i].start);
-	mem->same_hva = min(mem->same_hva, i);
+	space->same_hva = min(space->same_hva, i);
 }
 
 /* Is @new where @old was? */
@@ -183,16 +193,16 @@ static void apply_change(struct vm *vm, const struct slot *old, const struct slo
 	u64 end = old->base_gfn + old->npages;
 
 	if (!same_place(old, new)) {
-		mmu_zap_gfns(vm, old->base_gfn, end);
+		mmu_zap_gfns(vm, old->as_id, old->base_gfn, end);
 		return;
 	}
 	/* Flags only, and of these only logging may change. A read-only slot has no dirty pages. */
 	if (new->flags & KVM_MEM_READONLY)
 		return;
 	if (!logged(new))
-		mmu_zap_gfns(vm, old->base_gfn, end);	/* large leaves come back with the next faults */
+		mmu_zap_gfns(vm, old->as_id, old->base_gfn, end);	/* large leaves come back with the next faults */
 	else if (!starts_all_set(vm))
-		mmu_write_protect(vm, old->base_gfn, end);
+		mmu_write_protect(vm, old->as_id, old->base_gfn, end);
 }
 
 /**
@@ -210,24 +220,26 @@ static void apply_change(struct vm *vm, const struct slot *old, const struct slo
 static void slots_replace(struct vm *vm, struct slot *old, struct slot *new)
 {
 	struct vm_memory *mem = &vm->memory;
-	struct slots *now = vm_slots(vm), *next = mem->spare;
+	int as_id = old ? old->as_id : new->as_id;
+	struct vm_space *space = &mem->spaces[as_id];
+	struct slots *now = vm_slots(vm, as_id), *next = space->spare;
 
-	copy_by_gfn(mem, next, now, old, new);
-	copy_by_hva(mem, next, now, same_place(old, new) ? NULL : new);
+	copy_by_gfn(space, next, now, old, new);
+	copy_by_hva(space, next, now, same_place(old, new) ? NULL : new);
 	next->generation = now->generation + 1;
 	next->hint = 0;
 
 	WRITE_ONCE(mem->generation, mem->generation + 1);
-	rcu_assign_pointer(mem->slots, next);
+	rcu_assign_pointer(space->slots, next);
 	synchronize_srcu_expedited(&vm->srcu);
 	WRITE_ONCE(mem->generation, mem->generation + 1);
-	mem->spare = now;
+	space->spare = now;
 	mem->nr_pages += (new ? new->npages : 0) - (old ? old->npages : 0);
 
 	if (old)
 		apply_change(vm, old, new);
 	if (old && !same_place(old, new))
-		forget_hva(mem, next, old);
+		forget_hva(space, next, old);
 }
 
 /* Does anything but @ignore overlap [start, end)? */
@@ -248,7 +260,7 @@ static bool slots_overlap(const struct slots *slots, u64 start, u64 end, const s
 
 static int check_region(const struct kvm_userspace_memory_region *r)
 {
-	if ((u16)r->slot >= NESTOR_MAX_SLOTS || r->slot >> 16)
+	if (!slot_id_valid(r->slot))
 		return -EINVAL;
 	if (r->flags & ~(KVM_MEM_LOG_DIRTY_PAGES | KVM_MEM_READONLY))
 		return -EINVAL;
@@ -283,6 +295,7 @@ static struct slot *slot_alloc(struct vm *vm, const struct kvm_userspace_memory_
 	if (!slot)
 		return NULL;
 	slot->id = (u16)r->slot;
+	slot->as_id = r->slot >> 16;
 	slot->flags = r->flags;
 	slot->hva = r->userspace_addr;
 	slot->base_gfn = r->guest_phys_addr >> PAGE_SHIFT;
@@ -302,12 +315,12 @@ static struct slot *slot_alloc(struct vm *vm, const struct kvm_userspace_memory_
 
 static int delete_slot(struct vm *vm, struct slot *old)
 {
-	int r = slots_reserve(vm);
+	int r = slots_reserve(vm, old->as_id);
 
 	if (r)
 		return r;
 	slots_replace(vm, old, NULL);
-	xa_erase(&vm->memory.by_id, old->id);
+	xa_erase(&vm->memory.by_id, slot_key(old));
 	slot_free(old);
 	return 0;
 }
@@ -320,9 +333,9 @@ static int set_slot(struct vm *vm, const struct kvm_userspace_memory_region *r, 
 
 	if (!new)
 		return -ENOMEM;
-	err = slots_reserve(vm);
+	err = slots_reserve(vm, new->as_id);
 	if (!err)
-		err = xa_err(xa_store(&vm->memory.by_id, new->id, new, GFP_KERNEL_ACCOUNT));
+		err = xa_err(xa_store(&vm->memory.by_id, slot_key(new), new, GFP_KERNEL_ACCOUNT));
 	if (err) {
 		if (old && new->dirty_bitmap == old->dirty_bitmap)
 			new->dirty_bitmap = NULL;
@@ -341,7 +354,7 @@ static int set_slot(struct vm *vm, const struct kvm_userspace_memory_region *r, 
 static int set_region(struct vm *vm, const struct kvm_userspace_memory_region *r)
 {
 	struct vm_memory *mem = &vm->memory;
-	struct slot *old = vm_slot_by_id(vm, (u16)r->slot);
+	struct slot *old = vm_slot_by_id(vm, r->slot);
 	u64 base = r->guest_phys_addr >> PAGE_SHIFT, npages = r->memory_size >> PAGE_SHIFT;
 
 	if (!npages)
@@ -355,7 +368,7 @@ static int set_region(struct vm *vm, const struct kvm_userspace_memory_region *r
 	} else if (mem->nr_pages + npages < mem->nr_pages) {
 		return -EINVAL;
 	}
-	if (slots_overlap(vm_slots(vm), base, base + npages, old))
+	if (slots_overlap(vm_slots(vm, r->slot >> 16), base, base + npages, old))
 		return -EEXIST;
 	if (base + npages > mmu_max_gfn())
 		return -EINVAL;

@@ -42,16 +42,27 @@ struct slots {
 	struct slot_hva *by_hva;
 };
 
-static inline struct slots *vm_slots(struct vm *vm)
+static inline struct slots *vm_slots(struct vm *vm, int space)
 {
-	return srcu_dereference_check(vm->memory.slots, &vm->srcu,
+	return srcu_dereference_check(vm->memory.spaces[space].slots, &vm->srcu,
 				      lockdep_is_held(&vm->slots_lock));
+}
+
+/* What the vCPU sees. */
+static inline struct slots *vcpu_slots(struct vcpu *vcpu)
+{
+	return vm_slots(vcpu->vm, vcpu_space(vcpu));
 }
 
 /* Address space above bit 16, as in the ABI. Under vm->slots_lock. */
 static inline struct slot *vm_slot_by_id(struct vm *vm, u32 id)
 {
 	return xa_load(&vm->memory.by_id, id);
+}
+
+static inline bool slot_id_valid(u32 id)
+{
+	return (u16)id < NESTOR_MAX_SLOTS && id >> 16 < NESTOR_ADDRESS_SPACES;
 }
 
 static inline bool slot_has(const struct slot *slot, u64 gfn)

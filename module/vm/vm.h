@@ -236,6 +236,17 @@ struct vm {
 	struct dentry *debugfs;
 };
 
+/* The address space that a vCPU sees. */
+static inline int vcpu_space(const struct vcpu *vcpu)
+{
+	return vcpu->events.in_smm;
+}
+
+static inline struct tdp_root *vcpu_root(struct vcpu *vcpu)
+{
+	return &vcpu->vm->mmu.roots[vcpu_space(vcpu)];
+}
+
 static inline struct vcpu *vm_vcpu(struct vm *vm, int index)
 {
 	/* Pairs with the release in vcpu creation: an index below nr_vcpus is fully set up. */

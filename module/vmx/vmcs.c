@@ -342,7 +342,7 @@ void vmx_root_changed(struct vcpu *vcpu)
 {
 	struct vmx_vcpu *vmx = to_vmx(vcpu);
 
-	vmx_set(vmx, LAZY_EPTP, vcpu->vm->mmu.root_pa | EPTP_MEMTYPE_WB |
+	vmx_set(vmx, LAZY_EPTP, vcpu_root(vcpu)->pa | EPTP_MEMTYPE_WB |
 		FIELD_PREP(EPTP_WALK_LENGTH, tdp_format.levels - 1) |
 		(tdp_format.accessed ? EPTP_AD : 0));
 	vmx->flush |= FLUSH_EPT;
