@@ -12,6 +12,7 @@
 #include <linux/uaccess.h>
 
 #include "abi/abi.h"
+#include "cpu/smm.h"
 #include "irq/irq.h"
 #include "vm/vm.h"
 
@@ -292,6 +293,10 @@ static int vcpu_set_mp_state(struct vcpu *vcpu, void *arg)
 	default:
 		return -EINVAL;
 	}
+	/* INIT waits in system-management mode: it is among the events then. */
+	if (vcpu->events.in_smm && (state->mp_state == KVM_MP_STATE_INIT_RECEIVED ||
+				    state->mp_state == KVM_MP_STATE_SIPI_RECEIVED))
+		return -EINVAL;
 	vcpu->mp_state = state->mp_state;
 	if (state->mp_state != KVM_MP_STATE_HALTED)
 		vcpu_end_halt(vcpu);
@@ -547,8 +552,8 @@ static long vcpu_locked_ioctl(struct vcpu *vcpu, unsigned int cmd, unsigned long
 		vcpu_send_nmi(vcpu);
 		return 0;
 	case KVM_SMI:
-		/* Without system-management mode. */
-		return -ENOTTY;
+		vcpu_send_smi(vcpu);
+		return 0;
 	case KVM_SET_CPUID:
 		return abi_set_cpuid(vcpu, argp);
 	case KVM_SET_CPUID2:

@@ -78,7 +78,7 @@ struct cpu_state {
 	/* MSRs that are plain storage. */
 	u64 tsc_aux, spec_ctrl, arch_capabilities, ucode_rev, misc_enable, feat_ctl, tsc_adjust;
 	u64 misc_features, platform_info, hwcr, de_cfg, umwait_control;
-	u64 smi_count, power_ctl, mmio_conf_base;
+	u64 smi_count, smbase, power_ctl, mmio_conf_base;
 	u64 mtrr_def, mtrr_fixed[11], mtrr_var[16];
 	u64 mcg_cap, mcg_status, mcg_ctl, mcg_ext_ctl;
 	u64 mce_banks[MCE_BANKS * 4];

@@ -158,5 +158,8 @@ int cpu_set_guest_debug(struct vcpu *vcpu, const struct kvm_guest_debug *dbg)
 	vcpu_dirty(vcpu, REGS_RFLAGS);
 	vcpu_request(vcpu, REQ_INTERCEPTS);
 	vcpu_request(vcpu, REQ_EVENT);
+	/* One that KVM_GUESTDBG_BLOCKIRQ held back. */
+	if (vcpu->events.smi_pending)
+		vcpu_request(vcpu, REQ_SMI);
 	return 0;
 }

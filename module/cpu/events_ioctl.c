@@ -3,6 +3,7 @@
  * KVM_GET_VCPU_EVENTS and KVM_SET_VCPU_EVENTS.
  */
 #include "cpu/guest_state.h"
+#include "cpu/smm.h"
 #include "irq/irq.h"
 #include "vm/ops.h"
 
@@ -65,6 +66,11 @@ int cpu_get_events(struct vcpu *vcpu, struct kvm_vcpu_events *ev)
 				MAX_PENDING_NMIS);
 	ev->nmi.masked = vendor->nmi_masked(vcpu);
 
+	ev->smi.smm = e->in_smm;
+	ev->smi.pending = e->smi_pending || test_bit(REQ_SMI, &vcpu->requests);
+	ev->smi.smm_inside_nmi = e->smm_inside_nmi;
+	ev->smi.latched_init = lapic_latched_init(vcpu);
+
 	ev->flags = KVM_VCPUEVENT_VALID_NMI_PENDING | KVM_VCPUEVENT_VALID_SHADOW |
 		    KVM_VCPUEVENT_VALID_SMM;
 	if (vcpu->vm->caps.exception_payload)
@@ -91,9 +97,9 @@ static bool events_valid(struct vcpu *vcpu, const struct kvm_vcpu_events *ev)
 	if ((ev->exception.injected || pending) &&
 	    (ev->exception.nr > 31 || ev->exception.nr == EXC_NMI))
 		return false;
-	/* There is no system-management mode. */
-	return !(ev->flags & KVM_VCPUEVENT_VALID_SMM) ||
-	       !(ev->smi.smm || ev->smi.pending || ev->smi.smm_inside_nmi);
+	/* A vCPU that waits for a SIPI is not in the mode, nor goes there. */
+	return !(ev->flags & KVM_VCPUEVENT_VALID_SMM) || !(ev->smi.smm || ev->smi.pending) ||
+	       vcpu->mp_state != KVM_MP_STATE_INIT_RECEIVED;
 }
 
 static void set_exception(struct vcpu *vcpu, const struct kvm_vcpu_events *ev)
@@ -123,6 +129,22 @@ static void set_nmi(struct vcpu *vcpu, const struct kvm_vcpu_events *ev)
 		vendor->set_nmi_masked(vcpu, ev->nmi.masked);
 }
 
+static void set_smi(struct vcpu *vcpu, const struct kvm_vcpu_events *ev)
+{
+	struct events *e = &vcpu->events;
+
+	smm_set(vcpu, ev->smi.smm);
+	vcpu_take_request(vcpu, REQ_SMI);
+	e->smi_deferred = false;
+	e->smi_pending = ev->smi.pending;
+	if (e->smi_pending)
+		vcpu_request(vcpu, REQ_SMI);
+	if (!e->in_smm)
+		return;
+	e->smm_inside_nmi = ev->smi.smm_inside_nmi;
+	lapic_latch_init(vcpu, ev->smi.latched_init);
+}
+
 int cpu_set_events(struct vcpu *vcpu, const struct kvm_vcpu_events *ev)
 {
 	struct events *e = &vcpu->events;
@@ -143,6 +165,8 @@ int cpu_set_events(struct vcpu *vcpu, const struct kvm_vcpu_events *ev)
 	set_nmi(vcpu, ev);
 	if (ev->flags & KVM_VCPUEVENT_VALID_SIPI_VECTOR && vcpu->lapic)
 		lapic_set_sipi_vector(vcpu, ev->sipi_vector);
+	if (ev->flags & KVM_VCPUEVENT_VALID_SMM)
+		set_smi(vcpu, ev);
 	if (ev->flags & KVM_VCPUEVENT_VALID_TRIPLE_FAULT) {
 		if (ev->triple_fault.pending)
 			vcpu_request(vcpu, REQ_TRIPLE_FAULT);

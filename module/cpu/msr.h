@@ -101,6 +101,7 @@ int msr_set_spec_ctrl(struct vcpu *vcpu, struct msr_access *a);
 int msr_set_pred_cmd(struct vcpu *vcpu, struct msr_access *a);
 int msr_set_flush_cmd(struct vcpu *vcpu, struct msr_access *a);
 int msr_set_ucode_rev(struct vcpu *vcpu, struct msr_access *a);
+int msr_get_smbase(struct vcpu *vcpu, struct msr_access *a);
 int msr_get_platform_info(struct vcpu *vcpu, struct msr_access *a);
 int msr_set_misc_features(struct vcpu *vcpu, struct msr_access *a);
 int msr_set_misc_enable(struct vcpu *vcpu, struct msr_access *a);

@@ -318,6 +318,13 @@ int msr_set_ucode_rev(struct vcpu *vcpu, struct msr_access *a)
 	return 0;
 }
 
+int msr_get_smbase(struct vcpu *vcpu, struct msr_access *a)
+{
+	if (!a->host && !vcpu->events.in_smm)
+		return -EINVAL;
+	return msr_get_stored(vcpu, a);
+}
+
 int msr_get_platform_info(struct vcpu *vcpu, struct msr_access *a)
 {
 	if (!a->host && !vcpu->vm->caps.platform_info_guest_read)

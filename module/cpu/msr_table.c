@@ -53,6 +53,8 @@ const struct msr_desc msr_table[] = {
 	{ ROW(MSR_IA32_UCODE_WRITE), IGNORED },
 	{ ROW(MSR_IA32_UCODE_REV), .flags = MSR_LISTED | MSR_FEATURE, STORED(ucode_rev),
 	  .set = msr_set_ucode_rev, .host_value = msr_host_ucode_rev },
+	{ ROW(MSR_IA32_SMBASE), .flags = MSR_LISTED, .field = offsetof(struct cpu_state, smbase),
+	  .get = msr_get_smbase, .bits = ~0ull, .set = msr_set_stored_host },
 	{ RANGE(P6_PERFCTR, MSR_P6_PERFCTR0, MSR_P6_PERFCTR1), CONST(0), IGNORED },
 	{ RANGE(FSB_FREQ, 0xcd, 0xcd), CONST(3) },
 	{ ROW(MSR_PLATFORM_INFO), .flags = MSR_LISTED | MSR_FEATURE,

@@ -164,7 +164,11 @@ int irq_queue_external(struct vcpu *vcpu, u8 vector);
  * vCPU may run now.
  */
 bool lapic_accept_events(struct vcpu *vcpu);
-bool lapic_has_init_or_sipi(struct vcpu *vcpu);
+bool lapic_has_init_or_sipi(struct vcpu *vcpu);	/* none that could be taken now, in system-management mode */
+/* An INIT waits while the vCPU is in system-management mode; a SIPI is lost. */
+bool lapic_latched_init(struct vcpu *vcpu);
+void lapic_latch_init(struct vcpu *vcpu, bool latched);
+void lapic_drop_sipi(struct vcpu *vcpu);
 void lapic_pend_sipi(struct vcpu *vcpu);	/* KVM_SET_MP_STATE with SIPI_RECEIVED */
 void lapic_set_sipi_vector(struct vcpu *vcpu, u8 vector);	/* KVM_SET_VCPU_EVENTS */
 

@@ -2,6 +2,7 @@
 /*
  * Local APIC: an interrupt's way through it. Accepting, priorities, acknowledge, EOI, INIT and SIPI.
  */
+#include "cpu/smm.h"
 #include "irq/chips.h"
 #include "irq/lapic.h"
 #include "pv/hyperv.h"
@@ -85,6 +86,9 @@ bool lapic_accept(struct lapic *apic, const struct irq_msg *msg, struct vcpu *so
 	case APIC_DM_NMI_:
 		vcpu_send_nmi(apic->vcpu);
 		return true;
+	case APIC_DM_SMI_:
+		vcpu_send_smi(apic->vcpu);
+		return true;
 	case APIC_DM_INIT_:
 		return accept_init(apic, msg, source);
 	case APIC_DM_STARTUP_:
@@ -98,7 +102,7 @@ bool lapic_accept(struct lapic *apic, const struct irq_msg *msg, struct vcpu *so
 		lapic_notify(apic, source, REQ_UNHALT);
 		return true;
 	default:
-		/* SMIs are not offered; ExtINT reaches a CPU through LVT0 and irq_pending(). */
+		/* ExtINT reaches a CPU through LVT0 and irq_pending(). */
 		return false;
 	}
 }
@@ -287,7 +291,28 @@ u8 lapic_pending_ioapic_eoi(struct vcpu *vcpu)
 
 bool lapic_has_init_or_sipi(struct vcpu *vcpu)
 {
-	return vcpu->lapic && READ_ONCE(vcpu->lapic->events);
+	return vcpu->lapic && READ_ONCE(vcpu->lapic->events) && !vcpu->events.in_smm;
+}
+
+bool lapic_latched_init(struct vcpu *vcpu)
+{
+	return vcpu->lapic && test_bit(LAPIC_INIT, &vcpu->lapic->events);
+}
+
+void lapic_latch_init(struct vcpu *vcpu, bool latched)
+{
+	if (!vcpu->lapic)
+		return;
+	if (latched)
+		set_bit(LAPIC_INIT, &vcpu->lapic->events);
+	else
+		clear_bit(LAPIC_INIT, &vcpu->lapic->events);
+}
+
+void lapic_drop_sipi(struct vcpu *vcpu)
+{
+	if (vcpu->lapic)
+		clear_bit(LAPIC_SIPI, &vcpu->lapic->events);
 }
 
 void lapic_pend_sipi(struct vcpu *vcpu)

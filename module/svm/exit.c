@@ -4,6 +4,7 @@
  */
 #include <asm/mce.h>
 
+#include "cpu/smm.h"
 #include "svm/nested.h"
 #include "trace/trace.h"
 
@@ -244,12 +245,6 @@ static int svm_handle_icebp(struct vcpu *vcpu)
 	return RUN_GUEST;
 }
 
-static int svm_handle_rsm(struct vcpu *vcpu)
-{
-	vcpu_raise(vcpu, EXC_UD);
-	return RUN_GUEST;
-}
-
 /*
  * A shutdown leaves the VMCB undefined (APM volume 2, Shutdown Intercept). INIT makes of it a vCPU that can be looked at and
  * run: what many machines do to a CPU that shuts down, and upstream does. Where it was is told in the log.
@@ -347,7 +342,7 @@ static int (*const svm_handlers[])(struct vcpu *vcpu) = {
 	[SVM_EXIT_RDTSC]			= svm_handle_rdtsc,
 	[SVM_EXIT_RDPMC]			= vcpu_handle_rdpmc,
 	[SVM_EXIT_CPUID]			= vcpu_handle_cpuid,
-	[SVM_EXIT_RSM]				= svm_handle_rsm,
+	[SVM_EXIT_RSM]				= smm_resume,
 	[SVM_EXIT_IRET]				= svm_handle_iret,
 	[SVM_EXIT_INVD]				= vcpu_handle_invd,
 	[SVM_EXIT_PAUSE]			= vcpu_handle_pause,

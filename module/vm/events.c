@@ -2,6 +2,8 @@
 /*
  * Exceptions, interrupts and NMIs on their way into a vCPU.
  */
+#include <linux/smp.h>
+
 #include "irq/irq.h"
 #include "vm/ops.h"
 #include "trace/trace.h"
@@ -270,5 +272,8 @@ void vcpu_inject_events(struct vcpu *vcpu)
 		vendor->open_interrupt_window(vcpu, true);
 	}
 out:
+	/* An SMI waits for what was given: an interrupt ends this entry before its first instruction. */
+	if (unlikely(ev->smi_deferred) && !vcpu->nested.guest_mode)
+		smp_send_reschedule(smp_processor_id());
 	update_tpr(vcpu);
 }

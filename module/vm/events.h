@@ -45,8 +45,10 @@ struct events {
 		bool injected;
 		bool masked;
 	} nmi;
-	bool smi_pending;
+	bool smi_pending;		/* waits for the end of the mode, or of what is being delivered */
+	bool smi_deferred;		/* ... of the latter: look again behind the next entry */
 	bool in_smm;
+	bool smm_inside_nmi;		/* NMIs were masked when the mode was entered, and stay so */
 };
 
 /* vm/events.c. Raise: exceptions combine into #DF and triple fault as the SDM says. */

@@ -7,6 +7,7 @@
 #include <asm/msr-index.h>
 
 #include "cpu/cpuid.h"
+#include "cpu/smm.h"
 #include "irq/irq.h"
 #include "vm/ops.h"
 #include "trace/trace.h"
@@ -518,12 +519,24 @@ int vcpu_access_failed(struct vcpu *vcpu, int err, const struct mmu_exception *e
 	return RUN_GUEST;
 }
 
+static bool at_rsm(struct vcpu *vcpu, u64 linear, u64 user)
+{
+	static const u8 rsm[] = { 0x0f, 0xaa };
+	struct mmu_exception e;
+	u8 insn[sizeof(rsm)];
+	u64 gpa;
+
+	return !mmu_read_gva(vcpu, linear, insn, sizeof(insn), PF_FETCH | user, &e, &gpa) &&
+	       !memcmp(insn, rsm, sizeof(insn));
+}
+
 /*
  * vcpu_handle_ud - #UD in the guest
  *
  * A guest that came from a CPU of the other vendor may have that one's hypercall instruction in its
  * code. As upstream, put this CPU's in its place and let it run again, unless the VMM has switched
- * KVM_X86_QUIRK_FIX_HYPERCALL_INSN off. Everything else is the guest's own fault.
+ * KVM_X86_QUIRK_FIX_HYPERCALL_INSN off. RSM is undefined where the CPU itself is not in the mode.
+ * Everything else is the guest's own fault.
  */
 int vcpu_handle_ud(struct vcpu *vcpu)
 {
@@ -534,6 +547,12 @@ int vcpu_handle_ud(struct vcpu *vcpu)
 	struct mmu_exception e;
 	int err;
 
+	if (unlikely(vcpu->events.in_smm)) {
+		if (vcpu->in_burst)
+			return RUN_SLOW;
+		if (at_rsm(vcpu, linear, user))
+			return smm_resume(vcpu);
+	}
 	if (READ_ONCE(vcpu->vm->caps.disabled_quirks) & KVM_X86_QUIRK_FIX_HYPERCALL_INSN)
 		return inject_ud(vcpu);
 	err = mmu_read_gva(vcpu, linear, insn, sizeof(insn), PF_FETCH | user, &e, &gpa);

@@ -15,6 +15,7 @@
 #include <linux/vtime.h>
 #include <asm/fpu/api.h>
 
+#include "cpu/smm.h"
 #include "irq/irq.h"
 #include "pv/hyperv.h"
 #include "pv/pv.h"
@@ -115,6 +116,8 @@ bool vcpu_ready_for_interrupt_injection(struct vcpu *vcpu)
 	       !ev->exception.pending && irq_pending(vcpu) < 0;
 }
 
+#define REQS_WAKING	(BIT(REQ_UNHALT) | BIT(REQ_APF_READY) | BIT(REQ_TRIPLE_FAULT) | BIT(REQ_VM_DEAD))
+
 /* Something to do for a halted vCPU? Registers that the answer needs were fetched by the HLT handler. */
 static bool vcpu_has_event(struct vcpu *vcpu)
 {
@@ -122,8 +125,9 @@ static bool vcpu_has_event(struct vcpu *vcpu)
 
 	if (ev->exception.pending || ev->interrupt.injected)
 		return true;
-	if (test_bit(REQ_UNHALT, &vcpu->requests) || test_bit(REQ_APF_READY, &vcpu->requests) || test_bit(REQ_TRIPLE_FAULT, &vcpu->requests) ||
-	    test_bit(REQ_VM_DEAD, &vcpu->requests))
+	if (READ_ONCE(vcpu->requests) & REQS_WAKING)
+		return true;
+	if (test_bit(REQ_SMI, &vcpu->requests) && !ev->in_smm)
 		return true;
 	if ((ev->nmi.pending || atomic_read(&ev->nmi.queued)) && vendor->nmi_allowed(vcpu))
 		return true;
@@ -245,6 +249,8 @@ static int vcpu_serve_requests(struct vcpu *vcpu)
 	}
 	if (vcpu_take_request(vcpu, REQ_TRIPLE_FAULT))
 		return triple_fault(vcpu);
+	if (vcpu_take_request(vcpu, REQ_SMI))
+		smm_serve(vcpu);
 	/* Behind the clock, which timers are compared with. */
 	if (unlikely(test_bit(REQ_HYPERV, &vcpu->requests))) {
 		int r = hv_serve_requests(vcpu);
@@ -404,6 +410,10 @@ static int vcpu_enter_guest(struct vcpu *vcpu)
 	/* A page that was missing in the burst is brought in now. */
 	if (unlikely(vcpu->apic_attention & (APIC_PV_EOI | APIC_VAPIC_UNREAD)))
 		lapic_attend(vcpu);
+	if (unlikely(vcpu->events.smi_deferred)) {
+		vcpu->events.smi_deferred = false;
+		vcpu_request(vcpu, REQ_SMI);
+	}
 	if (r == RUN_SLOW) {
 		vcpu->stats.slow_exits++;
 		r = vendor_call(handle_exit)(vcpu);
@@ -506,7 +516,8 @@ static void publish_run_state(struct vcpu *vcpu)
 	run->cr8 = cpu_get_cr8(vcpu);
 	run->apic_base = lapic_get_base(vcpu);
 	run->ready_for_interrupt_injection = vcpu_ready_for_interrupt_injection(vcpu);
-	run->flags = vcpu->nested.guest_mode ? KVM_RUN_X86_GUEST_MODE : 0;
+	run->flags = (vcpu->events.in_smm ? KVM_RUN_X86_SMM : 0) |
+		     (vcpu->nested.guest_mode ? KVM_RUN_X86_GUEST_MODE : 0);
 }
 
 /* A vCPU that waits for its first INIT and SIPI: KVM_RUN returns -EAGAIN once they came. */
@@ -601,6 +612,7 @@ void vcpu_reset(struct vcpu *vcpu, bool init_event)
 	ev->nmi.injected = false;
 	ev->nmi.masked = false;
 	atomic_set(&ev->nmi.queued, 0);
+	smm_vcpu_reset(vcpu, init_event);
 	if (vcpu->lapic)
 		lapic_reset(vcpu, init_event);
 	vendor->vcpu_reset(vcpu, init_event);

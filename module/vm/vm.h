@@ -82,7 +82,7 @@ enum vcpu_req {
 	REQ_IOAPIC_EOI_EXIT,	/* KVM_EXIT_IOAPIC_EOI */
 	REQ_UNHALT,		/* a wake-up that is no interrupt */
 	REQ_VM_DEAD,		/* the VM was killed: KVM_RUN returns -EIO */
-	REQ_SMI,		/* reserved for system-management interrupts */
+	REQ_SMI,		/* system-management interrupt: events.smi_pending */
 	REQ_APICV_UPDATE,	/* reserved for interrupt acceleration */
 	REQ_SYSTEM_EVENT,	/* KVM_EXIT_SYSTEM_EVENT; vcpu->run is filled at exit */
 	REQ_DIRTY_RING_FULL,	/* KVM_EXIT_DIRTY_RING_FULL, while the ring is that full */
