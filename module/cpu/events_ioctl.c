@@ -114,6 +114,7 @@ static void set_exception(struct vcpu *vcpu, const struct kvm_vcpu_events *ev)
 	e->error = ev->exception.error_code;
 	e->has_payload = e->pending && ev->exception_has_payload;
 	e->payload = ev->exception_payload;
+	e->restored = true;
 }
 
 static void set_nmi(struct vcpu *vcpu, const struct kvm_vcpu_events *ev)

@@ -187,7 +187,11 @@ int msr_get_tscdeadline(struct vcpu *vcpu, struct msr_access *a)
 
 int msr_set_tscdeadline(struct vcpu *vcpu, struct msr_access *a)
 {
-	if (vcpu->lapic)
+	if (!vcpu->lapic)
+		return 0;
+	if (a->host)
+		lapic_stage_tscdeadline(vcpu, a->value);
+	else
 		lapic_set_tscdeadline(vcpu, a->value);
 	return 0;
 }

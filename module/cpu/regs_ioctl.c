@@ -56,8 +56,9 @@ int cpu_set_regs(struct vcpu *vcpu, const struct kvm_regs *regs)
 	vcpu->regs.rip = next.rip;
 	vcpu->regs.rflags = next.rflags;
 	vcpu_dirty(vcpu, REGS_OF_KVM_REGS);
-	/* The exception was of the instruction at the old RIP. */
-	vcpu->events.exception.pending = false;
+	/* The exception was of the instruction at the old RIP, unless it belongs to what is being restored. */
+	if (!vcpu->events.exception.restored)
+		vcpu->events.exception.pending = false;
 	vcpu_request(vcpu, REQ_EVENT);
 	return 0;
 }

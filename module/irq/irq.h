@@ -146,6 +146,8 @@ int lapic_msr_read(struct vcpu *vcpu, u32 msr, u64 *value);
 int lapic_msr_write(struct vcpu *vcpu, u32 msr, u64 value, bool host);
 u64 lapic_get_tscdeadline(struct vcpu *vcpu);
 void lapic_set_tscdeadline(struct vcpu *vcpu, u64 deadline);
+void lapic_stage_tscdeadline(struct vcpu *vcpu, u64 deadline);	/* user space's: for the next KVM_RUN */
+void lapic_arm_staged(struct vcpu *vcpu);
 void lapic_tsc_changed(struct vcpu *vcpu);	/* offset or ratio moved: re-arm the deadline timer */
 u8 lapic_max_irr(struct vcpu *vcpu);		/* for vendor->update_tpr(); 0: none */
 

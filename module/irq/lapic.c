@@ -235,6 +235,7 @@ void lapic_reset(struct vcpu *vcpu, bool init_event)
 	vcpu->pv_eoi = 0;
 	vcpu->apic_attention &= ~APIC_PV_EOI;
 	apic->timer.tscdeadline = 0;
+	vcpu_take_request(vcpu, REQ_DEADLINE);
 	apic->timer.period = 0;
 	lapic_timer_lvtt_changed(apic);
 	lapic_timer_tdcr_changed(apic);

@@ -28,6 +28,7 @@ enum {
  * @period: initial count in nanoseconds; 0: stopped
  * @target: when the count reaches 0
  * @tscdeadline: IA32_TSC_DEADLINE; 0: not armed
+ * @user_deadline: the same as user space has set it since the last KVM_RUN, where REQ_DEADLINE says so
  */
 struct lapic_timer {
 	struct hrtimer timer;
@@ -36,6 +37,7 @@ struct lapic_timer {
 	s64 period;
 	ktime_t target;
 	u64 tscdeadline;
+	u64 user_deadline;
 };
 
 /**
@@ -131,7 +133,7 @@ void lapic_eoi(struct lapic *apic);
 void lapic_timer_init(struct lapic *apic);
 void lapic_timer_cancel(struct lapic *apic);
 void lapic_timer_start(struct lapic *apic, u32 count_reg);
-void lapic_timer_lvtt_changed(struct lapic *apic);
+bool lapic_timer_lvtt_changed(struct lapic *apic);
 void lapic_timer_tdcr_changed(struct lapic *apic);
 u32 lapic_timer_count(struct lapic *apic);
 

@@ -116,8 +116,9 @@ static int write_lvt(struct lapic *apic, u32 reg, u32 value)
 	if (!apic->sw_enabled)
 		value |= APIC_LVT_MASKED;
 	lapic_set_reg(apic, reg, value & lapic_lvt_mask(apic, lvt));
-	if (lvt == LVT_TIMER)
-		lapic_timer_lvtt_changed(apic);
+	/* The deadline that user space set in the old mode goes as well. */
+	if (lvt == LVT_TIMER && lapic_timer_lvtt_changed(apic))
+		vcpu_take_request(apic->vcpu, REQ_DEADLINE);
 	else if (lvt == LVT_LINT0)
 		lapic_lvt0_changed(apic);
 	return 0;

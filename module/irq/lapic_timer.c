@@ -168,15 +168,19 @@ void lapic_timer_start(struct lapic *apic, u32 count_reg)
 	arm(apic);
 }
 
-/* SDM, TSC-Deadline Mode: a switch to or from it disarms the timer; one-shot and periodic mix freely. */
-void lapic_timer_lvtt_changed(struct lapic *apic)
+/*
+ * SDM, TSC-Deadline Mode: a switch to or from it disarms the timer; one-shot and periodic mix freely. True: it was such a
+ * switch.
+ */
+bool lapic_timer_lvtt_changed(struct lapic *apic)
 {
 	struct lapic_timer *t = &apic->timer;
 	u32 mode = lapic_reg(apic, APIC_LVTT) & LVTT_MODE;
+	bool switched = (mode == APIC_LVT_TIMER_TSCDEADLINE) != is_tscdeadline(t);
 
 	if (mode == t->mode)
-		return;
-	if ((mode == APIC_LVT_TIMER_TSCDEADLINE) != is_tscdeadline(t)) {
+		return false;
+	if (switched) {
 		lapic_timer_cancel(apic);
 		lapic_set_reg(apic, APIC_TMICT, 0);
 		WRITE_ONCE(t->period, 0);
@@ -185,6 +189,7 @@ void lapic_timer_lvtt_changed(struct lapic *apic)
 	WRITE_ONCE(t->mode, mode);
 	if (t->period && mode == APIC_LVT_TIMER_PERIODIC)
 		WRITE_ONCE(t->period, max_t(s64, t->period, MIN_PERIOD_NS));
+	return switched;
 }
 
 static s64 remaining_ns(const struct lapic_timer *t)
@@ -224,7 +229,27 @@ u64 lapic_get_tscdeadline(struct vcpu *vcpu)
 
 	if (!apic || !lapic_hw_enabled(apic) || !is_tscdeadline(&apic->timer))
 		return 0;
+	if (test_bit(REQ_DEADLINE, &vcpu->requests))
+		return apic->timer.user_deadline;
 	return READ_ONCE(apic->timer.tscdeadline);
+}
+
+/*
+ * User space restores the deadline, the timer's mode and the TSC in any order: what it has set counts when the vCPU
+ * runs. Armed at once, a deadline would be ignored before the mode is there, or be over before the TSC is.
+ */
+void lapic_stage_tscdeadline(struct vcpu *vcpu, u64 deadline)
+{
+	if (is_tscdeadline(&vcpu->lapic->timer))
+		lapic_timer_cancel(vcpu->lapic);
+	vcpu->lapic->timer.user_deadline = deadline;
+	vcpu_request(vcpu, REQ_DEADLINE);
+}
+
+void lapic_arm_staged(struct vcpu *vcpu)
+{
+	if (vcpu->lapic && vcpu_take_request(vcpu, REQ_DEADLINE))
+		lapic_set_tscdeadline(vcpu, vcpu->lapic->timer.user_deadline);
 }
 
 void lapic_set_tscdeadline(struct vcpu *vcpu, u64 deadline)

@@ -20,6 +20,7 @@ struct exception {
 	bool pending;
 	bool injected;
 	bool has_error;
+	bool restored;		/* by KVM_SET_VCPU_EVENTS, and no KVM_RUN since */
 	bool has_payload;	/* payload not yet in CR2 or DR6 (KVM_CAP_EXCEPTION_PAYLOAD) */
 	u8 vector;
 	u32 error;

@@ -547,6 +547,9 @@ int vcpu_run(struct vcpu *vcpu)
 	int r;
 
 	vcpu->request_interrupt_window = READ_ONCE(run->request_interrupt_window);
+	vcpu->events.exception.restored = false;
+	if (unlikely(test_bit(REQ_DEADLINE, &vcpu->requests)))
+		lapic_arm_staged(vcpu);
 
 	if (unlikely(vcpu->mp_state == KVM_MP_STATE_UNINITIALIZED)) {
 		r = immediate ? -EINTR : run_uninitialized(vcpu);

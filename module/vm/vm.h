@@ -88,6 +88,7 @@ enum vcpu_req {
 	REQ_DIRTY_RING_FULL,	/* KVM_EXIT_DIRTY_RING_FULL, while the ring is that full */
 	REQ_HYPERV,		/* enlightenments: an exit to user space, or a timer */
 	REQ_APF_READY,		/* a page of an asynchronous fault is there, or its slot is free */
+	REQ_DEADLINE,		/* user space has set the APIC timer's deadline */
 	REQ_INTERCEPTS,		/* vendor: recompute intercepts and MSR bitmap */
 	REQ_NESTED,		/* nested_ops.sync */
 	REQ_NR
