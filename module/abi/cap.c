@@ -380,6 +380,7 @@ static const struct capability capabilities[] = {
 	ON(IMMEDIATE_EXIT),
 	VALUE(SYNC_REGS, KVM_SYNC_X86_VALID_FIELDS),
 	ON(INTERNAL_ERROR_DATA),
+	ON(SYSTEM_EVENT_DATA),
 	ENABLE(EXIT_ON_EMULATION_FAILURE, 1, enable_exit_on_emulation_failure),
 	GET_ENABLE(X86_DISABLE_EXITS, get_disable_exits, enable_disable_exits),
 	ENABLE(EXIT_HYPERCALL, EXIT_HYPERCALLS, enable_exit_hypercall),
