@@ -158,6 +158,7 @@ u8 lapic_max_irr(struct vcpu *vcpu);		/* for vendor->update_tpr(); 0: none */
  */
 int irq_pending(struct vcpu *vcpu);
 int irq_take(struct vcpu *vcpu);
+int irq_injectable(struct vcpu *vcpu);	/* as irq_pending(), less what the CPU delivers by itself */
 /* KVM_INTERRUPT with an in-kernel APIC: -ENXIO when the PIC is there too, -EEXIST when one waits. */
 int irq_queue_external(struct vcpu *vcpu, u8 vector);
 
@@ -209,6 +210,22 @@ void lapic_share(struct vcpu *vcpu);
 void lapic_attend(struct vcpu *vcpu);
 int lapic_set_pv_eoi(struct vcpu *vcpu, u64 data);
 int lapic_set_vapic(struct vcpu *vcpu, u64 gpa);
+
+/*
+ * Hardware that takes part (cpu_caps.virtual_delivery): lapic_hw.c. The vCPU's thread, but for
+ * lapic_hw_eoi_vectors_changed().
+ */
+struct vm_irq;
+void *lapic_page(struct vcpu *vcpu);		/* the registers as the CPU reads and writes them */
+bool lapic_x2apic_mode(const struct vcpu *vcpu);
+void *lapic_posted_page(struct vcpu *vcpu);	/* the posted-interrupt descriptor */
+void lapic_hw_set_delivery(struct vcpu *vcpu, bool on, bool posting);
+/* Before an entry. True: *@status is what the guest interrupt status has to be, else it is as the last exit left it. */
+bool lapic_hw_enter(struct vcpu *vcpu, u16 *status);
+void lapic_hw_left(struct vcpu *vcpu);		/* behind the exit */
+void lapic_hw_eoi(struct vcpu *vcpu, u8 vector);	/* the guest has ended this interrupt, and the CPU noted it */
+void lapic_hw_eoi_vectors(struct vcpu *vcpu, u64 vectors[4]);	/* those that it shall tell of */
+void lapic_hw_eoi_vectors_changed(struct vm *vm);	/* any context */
 
 /* KVM_HC_SEND_IPI: number of targets hit, or -KVM_EINVAL. KVM_HC_KICK_CPU uses lapic_find(). */
 int lapic_pv_send_ipi(struct vcpu *vcpu, u64 low, u64 high, u32 min, u64 icr, bool op_64bit);

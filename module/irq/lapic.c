@@ -58,7 +58,7 @@ u32 lapic_version(const struct lapic *apic)
 
 void lapic_update_ppr(struct lapic *apic)
 {
-	lapic_set_reg(apic, APIC_PROCPRI, apic_ppr(lapic_reg(apic, APIC_TASKPRI), apic->isr_highest));
+	lapic_set_reg(apic, APIC_PROCPRI, apic_ppr(lapic_reg(apic, APIC_TASKPRI), lapic_in_service(apic)));
 }
 
 void lapic_set_spiv(struct lapic *apic, u32 value)
@@ -105,9 +105,13 @@ int lapic_create(struct vcpu *vcpu)
 	if (!apic)
 		return -ENOMEM;
 	apic->regs = (void *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
-	if (!apic->regs) {
-		kfree(apic);
-		return -ENOMEM;
+	if (!apic->regs)
+		goto no_memory;
+	if (cpu_caps.virtual_delivery) {
+		/* 64 bytes at a multiple of 64 would do by the SDM; there are emulators that want a page. */
+		apic->posted = (void *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
+		if (!apic->posted)
+			goto no_memory;
 	}
 	apic->vcpu = vcpu;
 	apic->isr_highest = -1;
@@ -115,6 +119,10 @@ int lapic_create(struct vcpu *vcpu)
 	lapic_timer_init(apic);
 	vcpu->lapic = apic;
 	return 0;
+no_memory:
+	free_page((unsigned long)apic->regs);
+	kfree(apic);
+	return -ENOMEM;
 }
 
 void lapic_destroy(struct vcpu *vcpu)
@@ -126,6 +134,7 @@ void lapic_destroy(struct vcpu *vcpu)
 	lapic_timer_cancel(apic);
 	vcpu->lapic = NULL;
 	free_page((unsigned long)apic->regs);
+	free_page((unsigned long)apic->posted);
 	kfree(apic);
 }
 
@@ -156,6 +165,9 @@ static void set_base(struct vcpu *vcpu, u64 base)
 	else
 		apic_map_changed(vcpu->vm);
 	lapic_recheck(vcpu->lapic);
+	/* What the CPU does for the APIC depends on its mode. */
+	if (vcpu->lapic->posted)
+		vcpu_request(vcpu, REQ_INTERCEPTS);
 }
 
 u64 lapic_get_base(struct vcpu *vcpu)
@@ -225,6 +237,7 @@ void lapic_reset(struct vcpu *vcpu, bool init_event)
 	lapic_timer_cancel(apic);
 	if (!init_event)
 		lapic_set_id(apic);
+	lapic_sync(apic);
 	reset_registers(apic);
 	/*
 	 * An interrupt that another CPU sends meanwhile may survive or not, like one that arrives
@@ -232,6 +245,8 @@ void lapic_reset(struct vcpu *vcpu, bool init_event)
 	 */
 	WRITE_ONCE(apic->irr_pending, true);
 	apic->isr_highest = -1;
+	apic->isr_stale = false;
+	apic->status_stale = true;
 	vcpu->pv_eoi = 0;
 	vcpu->apic_attention &= ~APIC_PV_EOI;
 	apic->timer.tscdeadline = 0;
@@ -249,6 +264,7 @@ int lapic_get(struct vcpu *vcpu, struct kvm_lapic_state *s)
 
 	if (!apic)
 		return -EINVAL;
+	lapic_sync(apic);
 	lapic_update_ppr(apic);
 	memcpy(s->regs, apic->regs, sizeof(s->regs));
 	*(u32 *)(s->regs + APIC_LVR) = lapic_version(apic);
@@ -312,10 +328,12 @@ int lapic_set(struct vcpu *vcpu, const struct kvm_lapic_state *s)
 	if (!apic || load_ids(apic, s))
 		return -EINVAL;
 	lapic_timer_cancel(apic);
+	lapic_sync(apic);
 	load_registers(apic, s);
 	lapic_set_spiv(apic, *(u32 *)(s->regs + APIC_SPIV) & (0x3ff | APIC_SPIV_DIRECTED_EOI));
 	apic_map_changed(vcpu->vm);
-	apic->isr_highest = apic_highest(apic->regs, APIC_ISR);
+	apic->isr_stale = true;
+	apic->status_stale = true;
 	WRITE_ONCE(apic->irr_pending, true);
 	lapic_timer_lvtt_changed(apic);
 	lapic_timer_tdcr_changed(apic);

@@ -41,11 +41,33 @@ struct lapic_timer {
 };
 
 /**
+ * struct lapic_posted - requests by others, where the CPU itself takes interrupts out of the registers' page
+ * @requests: like IRR
+ * @control: POSTED_OUTSTANDING
+ *
+ * The CPU owns IRR while the guest runs and changes it without the bus lock, so nobody else may. In the layout of
+ * the SDM's posted-interrupt descriptor.
+ */
+struct lapic_posted {
+	unsigned long requests[256 / BITS_PER_LONG];
+	unsigned long control;
+	unsigned long reserved[3];
+};
+static_assert(sizeof(struct lapic_posted) == 64);
+
+#define POSTED_OUTSTANDING	0	/* bit: there are requests, and whoever set it tells the vCPU */
+
+/**
  * struct lapic - a local APIC
  * @regs: the register page in the layout that the guest sees: what hardware calls the virtual-APIC
  *	page. It may write TPR there, so what depends on TPR is computed when it is asked for.
  * @irr_pending: false: IRR is empty. A hint that saves the search; see lapic_set_irr().
- * @isr_highest: highest vector in service, -1: none
+ * @isr_highest: highest vector in service, -1: none; lapic_in_service() unless it is known to be right
+ * @isr_stale: the CPU may have changed ISR since
+ * @posted: where others put requests; NULL: into IRR
+ * @delivery: the CPU delivers requests and ends interrupts by itself
+ * @posting: ... and takes requests out of @posted when POSTED_INTR_VECTOR reaches it
+ * @status_stale: ... and does not know what has changed in IRR and ISR
  * @sw_enabled: SPIV bit 8
  * @lvt0_nmi: LVT0 is unmasked with delivery mode NMI: PIT ticks are NMIs (the NMI watchdog)
  * @events: LAPIC_INIT, LAPIC_SIPI
@@ -59,6 +81,11 @@ struct lapic {
 	bool sw_enabled;			/* [v] others read it */
 	bool lvt0_nmi;				/* [v] */
 	int isr_highest;			/* [v] */
+	bool isr_stale;				/* [v] */
+	bool delivery;				/* [v] */
+	bool posting;				/* [v] others read it */
+	bool status_stale;			/* [v] */
+	struct lapic_posted *posted;		/* [c] its requests [a] */
 	int external;				/* [v] */
 	u8 ioapic_eoi;				/* [v] */
 	u8 sipi_vector;				/* [a] valid while LAPIC_SIPI is set */
@@ -114,6 +141,25 @@ static inline u32 lvt_reg(int lvt)
 	return lvt == LVT_CMCI ? APIC_LVTCMCI : APIC_LVTT + 0x10 * lvt;
 }
 
+/* lapic_hw.c: the CPU's part */
+void lapic_take_posted(struct lapic *apic);
+
+/* Before IRR is looked at. */
+static inline void lapic_sync(struct lapic *apic)
+{
+	if (apic->posted && test_bit(POSTED_OUTSTANDING, &apic->posted->control))
+		lapic_take_posted(apic);
+}
+
+static inline int lapic_in_service(struct lapic *apic)
+{
+	if (apic->isr_stale) {
+		apic->isr_highest = apic_highest(apic->regs, APIC_ISR);
+		apic->isr_stale = false;
+	}
+	return apic->isr_highest;
+}
+
 /* lapic.c */
 int lapic_nr_lvt(const struct lapic *apic);
 u32 lapic_version(const struct lapic *apic);
@@ -128,6 +174,7 @@ bool lapic_local_deliver(struct lapic *apic, int lvt);
 void lapic_recheck(struct lapic *apic);		/* something that blocked an interrupt may have gone */
 void lapic_write_tpr(struct lapic *apic, u8 tpr);
 void lapic_eoi(struct lapic *apic);
+void lapic_send_eoi(struct lapic *apic, u8 vector);
 
 /* lapic_timer.c */
 void lapic_timer_init(struct lapic *apic);

@@ -37,12 +37,34 @@ static void lapic_set_trigger(struct lapic *apic, u8 vector, bool level)
 		clear_bit(vector % 32, lapic_bits(apic, APIC_TMR, vector));
 }
 
+/* As above for requests that the vCPU moves to IRR: true when it has to be told. */
+static bool lapic_post(struct lapic *apic, u8 vector)
+{
+	if (test_and_set_bit(vector, apic->posted->requests))
+		return false;
+	/* The request before the mark; pairs with lapic_take_posted(). */
+	return !test_and_set_bit(POSTED_OUTSTANDING, &apic->posted->control);
+}
+
 /* @source itself is in an exit handler and looks at its requests before it enters the guest. */
 static void lapic_notify(struct lapic *apic, struct vcpu *source, enum vcpu_req req)
 {
 	vcpu_request(apic->vcpu, req);
 	if (apic->vcpu != source)
 		vcpu_wake(apic->vcpu);
+}
+
+/*
+ * The CPU need not leave the guest for a request that it finds by itself, unless its EOI has to leave it: such a one
+ * goes in by an entry, which brings the EOIs of interest along.
+ */
+static void notify_request(struct lapic *apic, const struct irq_msg *msg, struct vcpu *source)
+{
+	if (!READ_ONCE(apic->posting) || apic->vcpu == source || msg->level ||
+	    test_bit(msg->vector, apic->vcpu->vm->irq->eoi_vectors))
+		lapic_notify(apic, source, REQ_EVENT);
+	else
+		vcpu_wake_posted(apic->vcpu);
 }
 
 static bool accept_fixed(struct lapic *apic, const struct irq_msg *msg, struct vcpu *source)
@@ -53,8 +75,8 @@ static bool accept_fixed(struct lapic *apic, const struct irq_msg *msg, struct v
 		return false;
 	lapic_set_trigger(apic, msg->vector, msg->level);
 	/* Whoever set a bit that was set already has told the vCPU, or is about to. */
-	if (lapic_set_irr(apic, msg->vector))
-		lapic_notify(apic, source, REQ_EVENT);
+	if (apic->posted ? lapic_post(apic, msg->vector) : lapic_set_irr(apic, msg->vector))
+		notify_request(apic, msg, source);
 	return true;
 }
 
@@ -142,7 +164,7 @@ static int lapic_deliverable(struct lapic *apic)
 		lapic_lower_hint(apic);
 		return -1;
 	}
-	if ((irr & 0xf0) <= apic_ppr(lapic_reg(apic, APIC_TASKPRI), apic->isr_highest))
+	if ((irr & 0xf0) <= apic_ppr(lapic_reg(apic, APIC_TASKPRI), lapic_in_service(apic)))
 		return -1;
 	return irr;
 }
@@ -163,7 +185,17 @@ int irq_pending(struct vcpu *vcpu)
 		return -1;
 	if (extint_waits(vcpu, apic))
 		return 0;
+	lapic_sync(apic);
 	return lapic_deliverable(apic);
+}
+
+int irq_injectable(struct vcpu *vcpu)
+{
+	struct lapic *apic = vcpu->lapic;
+
+	if (!apic || !apic->delivery)
+		return irq_pending(vcpu);
+	return extint_waits(vcpu, apic) ? 0 : -1;
 }
 
 static int take_extint(struct vcpu *vcpu, struct lapic *apic)
@@ -186,7 +218,7 @@ int irq_take(struct vcpu *vcpu)
 		return -1;
 	if (extint_waits(vcpu, apic))
 		return take_extint(vcpu, apic);
-	vector = lapic_deliverable(apic);
+	vector = apic->delivery ? -1 : lapic_deliverable(apic);
 	if (vector < 0)
 		return -1;
 	clear_bit(vector % 32, lapic_bits(apic, APIC_IRR, vector));
@@ -252,7 +284,7 @@ u8 lapic_get_cr8(struct vcpu *vcpu)
  * this vCPU is meant, is found out only then, from what the pins say at that moment. Upstream keeps
  * a bitmap per vCPU instead, and recomputes all of them at every change of a pin.
  */
-static void send_eoi(struct lapic *apic, u8 vector)
+void lapic_send_eoi(struct lapic *apic, u8 vector)
 {
 	struct vcpu *vcpu = apic->vcpu;
 	bool level;
@@ -271,17 +303,18 @@ static void send_eoi(struct lapic *apic, u8 vector)
 /* SDM, Signaling Interrupt Servicing Completion. */
 void lapic_eoi(struct lapic *apic)
 {
-	int vector = apic->isr_highest;
+	int vector = lapic_in_service(apic);
 
 	/* Guests do write EOI with nothing in service, while they test their timers. */
 	if (vector < 0)
 		return;
 	__clear_bit(vector % 32, lapic_bits(apic, APIC_ISR, vector));
 	apic->isr_highest = vector ? apic_highest_upto(apic->regs, APIC_ISR, vector - 1) : -1;
+	apic->status_stale = true;
 	lapic_recheck(apic);
 	if (unlikely(apic->vcpu->hv))
 		hv_synic_eoi(apic->vcpu, vector);
-	send_eoi(apic, vector);
+	lapic_send_eoi(apic, vector);
 }
 
 u8 lapic_pending_ioapic_eoi(struct vcpu *vcpu)

@@ -50,6 +50,7 @@ static int reg_read(struct lapic *apic, u32 reg, u32 *value)
 {
 	if (!reg_readable(apic, reg))
 		return -EINVAL;
+	lapic_sync(apic);
 	switch (reg) {
 	case APIC_ARBPRI:
 		*value = 0;

@@ -20,10 +20,11 @@
 
 #define PV_EOI_BIT	BIT(0)
 
-static bool pv_eoi_fits(const struct vcpu *vcpu, const struct lapic *apic)
+static bool pv_eoi_fits(const struct vcpu *vcpu, struct lapic *apic)
 {
-	return vcpu->pv_eoi & KVM_MSR_ENABLED && apic->isr_highest >= 0 && !READ_ONCE(apic->irr_pending) &&
-	       !test_bit(apic->isr_highest, vcpu->vm->irq->eoi_vectors);
+	/* Where the CPU ends interrupts, an EOI costs no exit anyway. */
+	return vcpu->pv_eoi & KVM_MSR_ENABLED && !apic->delivery && lapic_in_service(apic) >= 0 &&
+	       !READ_ONCE(apic->irr_pending) && !test_bit(apic->isr_highest, vcpu->vm->irq->eoi_vectors);
 }
 
 static void offer_pv_eoi(struct vcpu *vcpu)
@@ -61,7 +62,7 @@ static int collect_pv_eoi(struct vcpu *vcpu)
 /* SDM, Task and Processor Priorities: the classes, and the request as a whole. */
 static u32 vapic_word(struct lapic *apic)
 {
-	u32 isr = max(apic->isr_highest, 0), irr = max(apic_highest(apic->regs, APIC_IRR), 0);
+	u32 isr = max(lapic_in_service(apic), 0), irr = max(apic_highest(apic->regs, APIC_IRR), 0);
 
 	return (lapic_reg(apic, APIC_TASKPRI) & 0xff) | (isr & 0xf0) << 8 | irr << 24;
 }

@@ -228,11 +228,16 @@ void irq_unmasked(struct vm *vm, u32 chip, u32 pin)
 /* Readers test single bits: they may see old and new ones side by side, as if they had come in between. */
 void irq_publish_eoi_vectors(struct vm_irq *irq, const unsigned long *vectors)
 {
+	bool changed = false;
 	int i;
 
 	for (i = 0; i < ARRAY_SIZE(irq->eoi_vectors); i++)
-		if (irq->eoi_vectors[i] != vectors[i])
+		if (irq->eoi_vectors[i] != vectors[i]) {
 			WRITE_ONCE(irq->eoi_vectors[i], vectors[i]);
+			changed = true;
+		}
+	if (changed)
+		lapic_hw_eoi_vectors_changed(irq->vm);
 }
 
 void irq_register_ack(struct vm *vm, struct irq_ack_notifier *n)

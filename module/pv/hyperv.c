@@ -63,6 +63,8 @@ int hv_vcpu_prepare(struct vcpu *vcpu)
 	hv_synic_init(&hv->synic);
 	hv_stimers_init(hv);
 	smp_store_release(&vcpu->hv, hv);
+	/* The CPU must not end interrupts by itself any more: see hv_synic_auto_eoi(). */
+	vcpu_request(vcpu, REQ_INTERCEPTS);
 	return 0;
 }
 

@@ -184,7 +184,7 @@ static void inject_interrupt(struct vcpu *vcpu, bool again)
 	vendor->inject_interrupt(vcpu, ev->interrupt.vector, ev->interrupt.soft);
 }
 
-/* The PIC's line may have fallen since irq_pending() looked: then there is nothing to take. */
+/* The PIC's line may have fallen since irq_injectable() looked: then there is nothing to take. */
 static void take_interrupt(struct vcpu *vcpu)
 {
 	int vector = irq_take(vcpu);
@@ -262,11 +262,11 @@ void vcpu_inject_events(struct vcpu *vcpu)
 		if (ev->nmi.pending)
 			vendor->open_nmi_window(vcpu, true);
 	}
-	if (irq_pending(vcpu) >= 0) {
+	if (irq_injectable(vcpu) >= 0) {
 		if (!busy && vendor_call(interrupt_allowed)(vcpu))
 			take_interrupt(vcpu);
 		/* Another one, or the same still: be told when it can go. */
-		if (irq_pending(vcpu) >= 0)
+		if (irq_injectable(vcpu) >= 0)
 			vendor->open_interrupt_window(vcpu, true);
 	} else if (vcpu->request_interrupt_window && !vendor_call(interrupt_allowed)(vcpu)) {
 		vendor->open_interrupt_window(vcpu, true);

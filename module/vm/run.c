@@ -13,7 +13,9 @@
 #include <linux/sched/stat.h>
 #include <linux/smp.h>
 #include <linux/vtime.h>
+#include <asm/apic.h>
 #include <asm/fpu/api.h>
+#include <asm/irq_vectors.h>
 
 #include "cpu/smm.h"
 #include "irq/irq.h"
@@ -54,6 +56,26 @@ void vcpu_wake(struct vcpu *vcpu)
 {
 	if (!rcuwait_wake_up(&vcpu->wait))
 		vcpu_kick(vcpu);
+}
+
+/*
+ * In a burst the interrupt makes the CPU look for posted requests, or stays pending for the next entry to do so, or is
+ * nothing to the host behind the burst: the next one looks by itself, as does a vCPU that goes to sleep.
+ */
+void vcpu_wake_posted(struct vcpu *vcpu)
+{
+	int cpu;
+
+	if (rcuwait_wake_up(&vcpu->wait))
+		return;
+	smp_mb();
+	if (READ_ONCE(vcpu->mode) != VCPU_IN_GUEST)
+		return;
+	cpu = READ_ONCE(vcpu->cpu);
+	preempt_disable();
+	if (cpu >= 0 && cpu != smp_processor_id() && cpu_online(cpu))
+		apic->send_IPI(cpu, POSTED_INTR_VECTOR);
+	preempt_enable();
 }
 
 static void ack_kick(void *unused)
@@ -236,6 +258,8 @@ static int vcpu_serve_requests(struct vcpu *vcpu)
 		if (r != RUN_GUEST)
 			return r;
 	}
+	if (vcpu_take_request(vcpu, REQ_EOI_VECTORS))
+		vendor->eoi_vectors_changed(vcpu);
 	if (vcpu_take_request(vcpu, REQ_IOAPIC_EOI_EXIT)) {
 		vcpu->run->exit_reason = KVM_EXIT_IOAPIC_EOI;
 		vcpu->run->eoi.vector = lapic_pending_ioapic_eoi(vcpu);
@@ -376,6 +400,8 @@ static __always_inline int burst(struct vcpu *vcpu, int (*loop)(struct vcpu *vcp
 	WRITE_ONCE(vcpu->cpu, -1);
 	smp_store_release(&vcpu->mode, VCPU_OUTSIDE);
 	/* The interrupt that ended the burst is taken here, and is the guest's time for the tick. */
+	if (unlikely(vcpu->host_vector))
+		vendor->host_interrupt(vcpu);
 	local_irq_enable();
 	local_irq_disable();
 	vtime_account_guest_exit();

@@ -83,7 +83,7 @@ enum vcpu_req {
 	REQ_UNHALT,		/* a wake-up that is no interrupt */
 	REQ_VM_DEAD,		/* the VM was killed: KVM_RUN returns -EIO */
 	REQ_SMI,		/* system-management interrupt: events.smi_pending */
-	REQ_APICV_UPDATE,	/* reserved for interrupt acceleration */
+	REQ_EOI_VECTORS,	/* vendor: which EOIs the CPU has to tell of */
 	REQ_SYSTEM_EVENT,	/* KVM_EXIT_SYSTEM_EVENT; vcpu->run is filled at exit */
 	REQ_DIRTY_RING_FULL,	/* KVM_EXIT_DIRTY_RING_FULL, while the ring is that full */
 	REQ_HYPERV,		/* enlightenments: an exit to user space, or a timer */
@@ -121,6 +121,7 @@ struct vcpu {
 	int cpu;				/* [i] physical CPU of the burst; -1 outside; read by kickers */
 	int last_cpu;				/* [v] physical CPU of the last burst, -1 at first */
 	bool in_burst;				/* [v] interrupts off, root mode on */
+	u8 host_vector;				/* [i] interrupt of the host's that the exit has acknowledged; 0 none */
 	bool launched_once;			/* [v] KVM_RUN has entered the guest at least once */
 	struct events events;			/* [v] exceptions, interrupts, NMIs on their way */
 	struct vcpu_stats stats;		/* [v] */
@@ -282,6 +283,7 @@ void vm_kill(struct vm *vm, const char *why);		/* marks dead, logs once, kicks a
 int vcpu_run(struct vcpu *vcpu);			/* KVM_RUN: 0 or -errno */
 void vcpu_kick(struct vcpu *vcpu);			/* make it leave the guest; any context */
 void vcpu_wake(struct vcpu *vcpu);			/* wake it if it sleeps, kick it if it runs */
+void vcpu_wake_posted(struct vcpu *vcpu);		/* the same for requests that the CPU takes without an exit */
 void vm_kick_all_sync(struct vm *vm);			/* returns when no vCPU is in a burst begun before */
 void vm_kick_requested_sync(struct vm *vm, enum vcpu_req req);	/* the same for those that have @req to serve */
 void vcpu_reset(struct vcpu *vcpu, bool init_event);	/* power-up or INIT state */

@@ -14,6 +14,7 @@
 #include <asm/msr-index.h>
 #include <asm/nospec-branch.h>
 #include <asm/percpu.h>
+#include <asm/processor-flags.h>
 #include <asm/segment.h>
 #include <asm/unwind_hints.h>
 
@@ -198,6 +199,27 @@ SYM_INNER_LABEL_ALIGN(vmx_run_exit, SYM_L_GLOBAL)
 	_ASM_EXTABLE(.Lresume, .Lfault)
 	_ASM_EXTABLE(.Llaunch, .Lfault)
 SYM_FUNC_END(vmx_run)
+
+/*
+ * void vmx_call_interrupt(unsigned long handler)
+ *
+ * Calls the entry point of an interrupt's gate with the frame that the CPU would push, interrupts enabled; the call
+ * itself pushes RIP. RBP brings the stack back whatever the alignment took.
+ */
+SYM_FUNC_START(vmx_call_interrupt)
+	push %rbp
+	mov %rsp, %rbp
+	and $-16, %rsp
+	push $__KERNEL_DS
+	push %rbp
+	pushf
+	orq $X86_EFLAGS_IF, (%rsp)
+	push $__KERNEL_CS
+	CALL_NOSPEC rdi
+	mov %rbp, %rsp
+	pop %rbp
+	RET
+SYM_FUNC_END(vmx_call_interrupt)
 
 /*
  * Branch history injection, on CPUs without BHI_DIS_S: enough taken branches push out what the guest

@@ -115,11 +115,6 @@ void vmx_clear_halt(struct vcpu *vcpu)
 	to_vmx(vcpu)->clear_halt = vcpu->vm->caps.disabled_exits & KVM_X86_DISABLE_EXITS_HLT;
 }
 
-/* CR8 accesses always exit. */
-void vmx_update_tpr(struct vcpu *vcpu, int tpr, int max_irr)
-{
-}
-
 /*
  * In an interrupt shadow with TF set, entry wants the step trap pending although the #DB that is injected is that trap
  * (SDM, Checks on Guest Non-Register State).

@@ -146,7 +146,9 @@ static int vmx_handle_interrupt(struct vcpu *vcpu)
 	if (!vcpu->in_burst)
 		return RUN_GUEST;
 	vcpu->stats.irq_exits++;
-	/* Not acknowledged: it is taken when the burst has ended. */
+	/* It is taken when the burst has ended: by whoever acknowledges it, unless the exit has. */
+	if (vmx_get(to_vmx(vcpu), LAZY_EXIT) & EXIT_ACK_INTR)
+		vcpu->host_vector = FIELD_GET(INTR_VECTOR, vmx_exit_intr(to_vmx(vcpu)));
 	return RUN_SLOW;
 }
 
@@ -406,6 +408,8 @@ static int (*const vmx_handlers[])(struct vcpu *vcpu) = {
 	[EXIT_REASON_MONITOR_INSTRUCTION]	= vmx_handle_monitor,
 	[EXIT_REASON_PAUSE_INSTRUCTION]		= vcpu_handle_pause,
 	[EXIT_REASON_MCE_DURING_VMENTRY]	= vmx_handle_nothing,
+	[EXIT_REASON_TPR_BELOW_THRESHOLD]	= vmx_handle_tpr_below_threshold,
+	[EXIT_REASON_EOI_INDUCED]		= vmx_handle_eoi_induced,
 	[EXIT_REASON_EPT_VIOLATION]		= vmx_handle_ept_violation,
 	[EXIT_REASON_EPT_MISCONFIG]		= vmx_handle_ept_misconfig,
 	[EXIT_REASON_INVEPT]			= vmx_handle_ud,
@@ -414,6 +418,8 @@ static int (*const vmx_handlers[])(struct vcpu *vcpu) = {
 	[EXIT_REASON_WBINVD]			= vcpu_handle_wbinvd,
 	[EXIT_REASON_XSETBV]			= vcpu_handle_xsetbv,
 	[EXIT_REASON_RDRAND]			= vmx_handle_ud,
+	/* A SELF IPI of a vector that no APIC sends. */
+	[EXIT_REASON_APIC_WRITE]		= vmx_handle_nothing,
 	[EXIT_REASON_INVPCID]			= vmx_handle_ud,
 	[EXIT_REASON_VMFUNC]			= vmx_handle_ud,
 	[EXIT_REASON_ENCLS]			= vmx_handle_ud,

@@ -60,6 +60,7 @@ void vmx_update_msr_bitmap(struct vmx_vcpu *vmx)
 	if (vcpu->vm->caps.disabled_exits & KVM_X86_DISABLE_EXITS_CSTATE)
 		for (i = 0; i < ARRAY_SIZE(cstate_msrs); i++)
 			vmx_msr_intercept(vcpu, cstate_msrs[i], false, true);
+	vmx_apic_msrs(vmx);
 	/* Commands: they have no state, and act on the guest's own predictions and cache. */
 	if (guest_has(vcpu, X86_FEATURE_SPEC_CTRL))
 		vmx_msr_intercept(vcpu, MSR_IA32_PRED_CMD, true, false);

@@ -11,6 +11,7 @@
 #include <asm/mce.h>
 #include <asm/special_insns.h>
 
+#include "irq/irq.h"
 #include "vmx/vmx.h"
 
 /*
@@ -166,6 +167,8 @@ void vmx_write_state(struct vmx_vcpu *vmx)
 		vmx->clear_halt = false;
 		vmwrite32(VMCS_GUEST_ACTIVITY, ACTIVITY_ACTIVE);
 	}
+	if (vmx->accel & VMX_ACCEL_DELIVERY)
+		vmx_apic_enter(vmx);
 	if (unlikely(vmx->flush))
 		vmx_flush_tlb(vmx);
 }
@@ -252,6 +255,8 @@ void vmx_enter(struct vcpu *vcpu)
 		return;
 	}
 	vmx->launched = true;
+	if (vmx->accel & VMX_ACCEL_DELIVERY)
+		lapic_hw_left(vcpu);
 	vmx_complete_events(vmx);
 }
 

@@ -169,10 +169,10 @@ int vmx_read_caps(void)
 		return -EOPNOTSUPP;
 	}
 	true_controls = basic & VMX_BASIC_TRUE_CONTROLS;
-	err = adjust_word(WORD_PIN, true_controls, &caps->pin, NULL) ?:
-	      adjust_word(WORD_CPU, true_controls, &caps->cpu, NULL) ?:
+	err = adjust_word(WORD_PIN, true_controls, &caps->pin, &caps->pin_allowed) ?:
+	      adjust_word(WORD_CPU, true_controls, &caps->cpu, &caps->cpu_allowed) ?:
 	      adjust_word(WORD_CPU2, false, &caps->cpu2, &caps->cpu2_allowed) ?:
-	      adjust_word(WORD_EXIT, true_controls, &caps->exit, NULL) ?:
+	      adjust_word(WORD_EXIT, true_controls, &caps->exit, &caps->exit_allowed) ?:
 	      adjust_word(WORD_ENTRY, true_controls, &caps->entry, NULL);
 	if (err)
 		return err;
@@ -330,9 +330,14 @@ static void update_cr4_mask(struct vmx_vcpu *vmx)
 void vmx_intercepts_changed(struct vcpu *vcpu)
 {
 	struct vmx_vcpu *vmx = to_vmx(vcpu);
+	u32 cpu, cpu2;
 
-	vmx_set(vmx, LAZY_CPU, primary_controls(vmx));
-	vmx_set(vmx, LAZY_CPU2, secondary_controls(vmx));
+	vmx_apic_changed(vmx);
+	cpu = primary_controls(vmx);
+	cpu2 = secondary_controls(vmx);
+	vmx_apic_controls(vmx, &cpu, &cpu2);
+	vmx_set(vmx, LAZY_CPU, cpu);
+	vmx_set(vmx, LAZY_CPU2, cpu2);
 	vmx_set(vmx, LAZY_EXCEPTIONS, exception_bitmap(vmx));
 	update_cr4_mask(vmx);
 	vmx_update_msr_bitmap(vmx);
@@ -441,6 +446,7 @@ void vmx_write_constants(struct vmx_vcpu *vmx)
 		vmwrite32(VMCS_PLE_GAP, PLE_GAP);
 		vmwrite32(VMCS_PLE_WINDOW, PLE_WINDOW);
 	}
+	vmx_apic_write_constants(vmx);
 	if (vmx_caps.cpu2 & CPU2_XSAVES)
 		vmwrite64(VMCS_XSS_EXIT_BITMAP, 0);
 	if (vmx_caps.cpu2 & CPU2_ENCLS_EXITING)
@@ -490,6 +496,7 @@ static const struct vmcs_field lazy_fields[LAZY_NR] = {
 	[LAZY_TSC_MULTIPLIER] = VMCS_TSC_MULTIPLIER,
 	[LAZY_EPTP] = VMCS_EPT_POINTER,
 	[LAZY_DR7] = VMCS_GUEST_DR7,
+	[LAZY_TPR_THRESHOLD] = VMCS_TPR_THRESHOLD,
 	[LAZY_CR0_MASK] = VMCS_CR0_MASK,
 	[LAZY_CR4_MASK] = VMCS_CR4_MASK,
 	[LAZY_CR0_SHADOW] = VMCS_CR0_SHADOW,
@@ -508,6 +515,8 @@ void vmx_write_lazy(struct vmx_vcpu *vmx)
 	vmx->lazy_stale = 0;
 	if (!cpu_caps.tsc_scaling)
 		__clear_bit(LAZY_TSC_MULTIPLIER, &stale);
+	if (!(vmx_caps.accel & VMX_ACCEL_TPR))
+		__clear_bit(LAZY_TPR_THRESHOLD, &stale);
 	for_each_set_bit(i, &stale, LAZY_NR)
 		__vmwrite(lazy_fields[i], vmx->lazy[i]);
 	if (stale & BIT(LAZY_CPU2))

@@ -17,7 +17,8 @@
 /**
  * struct vmx_caps - what this CPU's VMX can do, adjusted to what is used
  * @pin, @cpu, @cpu2, @exit, @entry: controls that are set for every vCPU at first
- * @cpu2_allowed: secondary controls that may be set
+ * @pin_allowed, @cpu_allowed, @cpu2_allowed, @exit_allowed: controls that may be set
+ * @accel: VMX_ACCEL_*: what takes work off the local APIC
  * @cr0_fixed0: bits of CR0 that must be set, PE and PG apart (unrestricted guest)
  * @pt_clears: entering VMX operation ends a Processor Trace; see vmx_root_enter()
  *
@@ -26,7 +27,8 @@
 struct vmx_caps {
 	u32 revision;
 	u32 pin, cpu, cpu2, exit, entry;
-	u32 cpu2_allowed;
+	u32 pin_allowed, cpu_allowed, cpu2_allowed, exit_allowed;
+	u32 accel;
 	u64 ept_vpid;
 	u64 cr0_fixed0;
 	u64 cr4_fixed0, cr4_fixed1;
@@ -44,7 +46,7 @@ enum vmx_lazy {
 	LAZY_EXCEPTIONS,
 	LAZY_TSC_OFFSET, LAZY_TSC_MULTIPLIER,
 	LAZY_EPTP,
-	LAZY_DR7,
+	LAZY_DR7, LAZY_TPR_THRESHOLD,
 	LAZY_CR0_MASK, LAZY_CR4_MASK, LAZY_CR0_SHADOW, LAZY_CR4_SHADOW,
 	LAZY_HOST_CR3, LAZY_HOST_CR4, LAZY_HOST_FS_BASE,
 	LAZY_NR
@@ -126,6 +128,9 @@ struct vmx_vcpu {
 	u64 cr4_owned;			/* CR4 bits that the guest changes without an exit */
 	u32 run_flags;			/* VMX_RUN_* that do not change from entry to entry */
 
+	u32 accel;			/* VMX_ACCEL_* that are in use now */
+	bool eoi_stale;			/* the EOI-exit bitmap is to be written */
+
 	u32 flush;			/* FLUSH_*: before the next entry */
 	bool flush_l1d;			/* [i] the host may have secrets in L1D */
 
@@ -167,6 +172,23 @@ static inline void vmx_set_bits(struct vmx_vcpu *vmx, enum vmx_lazy field, u64 b
 	vmx_set(vmx, field, on ? vmx_get(vmx, field) | bits : vmx_get(vmx, field) & ~bits);
 }
 
+/* What the CPU does for the local APIC: apic.c. */
+#define VMX_ACCEL_TPR		BIT(0)	/* CR8 is the register's, and exits come when it falls below a threshold */
+#define VMX_ACCEL_DELIVERY	BIT(1)	/* requests are delivered and EOIs taken without an exit */
+#define VMX_ACCEL_X2APIC	BIT(2)	/* x2APIC registers are read, TPR, EOI and SELF IPI written without one */
+#define VMX_ACCEL_POSTED	BIT(3)	/* requests by other CPUs reach the guest without an exit */
+int vmx_apic_setup(void);
+void vmx_apic_changed(struct vmx_vcpu *vmx);
+void vmx_apic_controls(struct vmx_vcpu *vmx, u32 *cpu, u32 *cpu2);
+void vmx_host_interrupt(struct vcpu *vcpu);
+void vmx_apic_msrs(struct vmx_vcpu *vmx);
+void vmx_apic_write_constants(struct vmx_vcpu *vmx);
+void vmx_apic_enter(struct vmx_vcpu *vmx);
+void vmx_eoi_vectors_changed(struct vcpu *vcpu);
+void vmx_update_tpr(struct vcpu *vcpu, int tpr, int max_irr);
+int vmx_handle_tpr_below_threshold(struct vcpu *vcpu);
+int vmx_handle_eoi_induced(struct vcpu *vcpu);
+
 /* root.c: probing, root mode, bursts, entering the guest */
 int vmx_probe(void);
 int vmx_setup(void);
@@ -184,6 +206,7 @@ void vmx_enter(struct vcpu *vcpu);
 void vmx_write_state(struct vmx_vcpu *vmx);
 enum vmx_run_result vmx_run(struct vmx_vcpu *vmx, u32 flags);
 void vmx_run_exit(void);
+void vmx_call_interrupt(unsigned long handler);
 u32 vmx_run_flags(void);
 void vmx_flush_tlb(struct vmx_vcpu *vmx);
 void vmx_tlb_flush(struct vcpu *vcpu, enum tlb_scope scope);
@@ -222,7 +245,6 @@ void vmx_open_nmi_window(struct vcpu *vcpu, bool open);
 bool vmx_nmi_masked(struct vcpu *vcpu);
 void vmx_set_nmi_masked(struct vcpu *vcpu, bool masked);
 void vmx_clear_halt(struct vcpu *vcpu);
-void vmx_update_tpr(struct vcpu *vcpu, int tpr, int max_irr);
 void vmx_write_injection(struct vmx_vcpu *vmx);
 void vmx_check_delivery(struct vmx_vcpu *vmx);
 

@@ -1,0 +1,252 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * What VMX takes off the local APIC: CR8, delivery and EOI of interrupts, x2APIC registers.
+ *
+ * SDM, APIC Virtualization and Virtual Interrupts. Each is used where the CPU has it and apic_accel= names it, and can be
+ * given up by a vCPU at any time: the software's APIC works on the same page of registers.
+ */
+#include <linux/module.h>
+#include <linux/string.h>
+#include <asm/apicdef.h>
+#include <asm/desc.h>
+#include <asm/irq_vectors.h>
+
+#include "irq/irq.h"
+#include "vmx/vmx.h"
+
+static char *apic_accel = "none";
+module_param(apic_accel, charp, 0444);
+MODULE_PARM_DESC(apic_accel, "What the CPU does for guests' local APICs, where it can: tpr, delivery, x2apic, posted, with commas, or none (default)");
+
+#define VMX_ACCEL_NEVER		BIT(31)
+
+/* @needs: others of the table */
+static const struct {
+	const char *name;
+	u32 bit, needs;
+	u32 pin, cpu, cpu2, exit;
+} accels[] = {
+	{ "tpr", VMX_ACCEL_TPR, 0, .cpu = CPU_TPR_SHADOW },
+	{ "delivery", VMX_ACCEL_DELIVERY, VMX_ACCEL_TPR, .cpu2 = CPU2_VIRTUAL_DELIVERY },
+	{ "x2apic", VMX_ACCEL_X2APIC, VMX_ACCEL_DELIVERY, .cpu2 = CPU2_X2APIC_MODE | CPU2_APIC_REGISTERS },
+#if IS_ENABLED(CONFIG_KVM)
+	/* The host's handler of the vector is there where its own KVM is. */
+	{ "posted", VMX_ACCEL_POSTED, VMX_ACCEL_DELIVERY, .pin = PIN_POSTED, .exit = EXIT_ACK_INTR },
+#else
+	{ "posted", VMX_ACCEL_POSTED, VMX_ACCEL_NEVER },
+#endif
+};
+
+static u32 accel_by_name(const char *name, size_t len)
+{
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(accels); i++)
+		if (strlen(accels[i].name) == len && !memcmp(accels[i].name, name, len))
+			return accels[i].bit;
+	return 0;
+}
+
+/* 0 or -EINVAL. */
+static int parse_parameter(u32 *wanted)
+{
+	const char *word = apic_accel;
+	size_t len;
+	u32 bit;
+
+	*wanted = 0;
+	if (!strcmp(apic_accel, "none"))
+		return 0;
+	for (; *word; word += len + (word[len] == ',')) {
+		len = strcspn(word, ",");
+		bit = accel_by_name(word, len);
+		if (!bit) {
+			pr_err("apic_accel=%s: '%.*s' is no acceleration\n", apic_accel, (int)len, word);
+			return -EINVAL;
+		}
+		*wanted |= bit;
+	}
+	return 0;
+}
+
+static bool possible(int i)
+{
+	const struct vmx_caps *caps = &vmx_caps;
+
+	return !(accels[i].needs & ~caps->accel) && !(accels[i].pin & ~caps->pin_allowed) &&
+	       !(accels[i].cpu & ~caps->cpu_allowed) && !(accels[i].cpu2 & ~caps->cpu2_allowed) &&
+	       !(accels[i].exit & ~caps->exit_allowed);
+}
+
+int vmx_apic_setup(void)
+{
+	u32 wanted;
+	int i, err;
+
+	err = parse_parameter(&wanted);
+	if (err)
+		return err;
+	vmx_caps.accel = 0;
+	for (i = 0; i < ARRAY_SIZE(accels); i++)
+		if (wanted & accels[i].bit && possible(i))
+			vmx_caps.accel |= accels[i].bit;
+	cpu_caps.virtual_delivery = vmx_caps.accel & VMX_ACCEL_DELIVERY;
+	return 0;
+}
+
+/*
+ * What this vCPU can use now. Enlightenments may end interrupts without an EOI; a debugger that steps wants none to be
+ * delivered; an APIC that is off delivers none; and a guest hypervisor's guest has a VMCS of its own.
+ */
+static u32 usable(struct vcpu *vcpu)
+{
+	u32 accel = vmx_caps.accel;
+
+	if (!vcpu->lapic || guest_has(vcpu, X86_FEATURE_VMX))
+		return 0;
+	if (vcpu->hv || vcpu->guest_debug & KVM_GUESTDBG_BLOCKIRQ ||
+	    !(lapic_get_base(vcpu) & MSR_IA32_APICBASE_ENABLE))
+		return accel & VMX_ACCEL_TPR;
+	return lapic_x2apic_mode(vcpu) ? accel : accel & ~(u32)VMX_ACCEL_X2APIC;
+}
+
+/*
+ * vmx_apic_changed - recompute what is used; before controls and MSR bitmap
+ */
+void vmx_apic_changed(struct vmx_vcpu *vmx)
+{
+	struct vcpu *vcpu = &vmx->vcpu;
+
+	vmx->accel = usable(vcpu);
+	if (!vcpu->lapic)
+		return;
+	lapic_hw_set_delivery(vcpu, vmx->accel & VMX_ACCEL_DELIVERY, vmx->accel & VMX_ACCEL_POSTED);
+	vmx->eoi_stale = true;
+	vcpu_request(vcpu, REQ_EVENT);
+}
+
+void vmx_apic_controls(struct vmx_vcpu *vmx, u32 *cpu, u32 *cpu2)
+{
+	bool used;
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(accels); i++) {
+		used = vmx->accel & accels[i].bit;
+		vmx_set_bits(vmx, LAZY_PIN, accels[i].pin, used);
+		vmx_set_bits(vmx, LAZY_EXIT, accels[i].exit, used);
+		if (used) {
+			*cpu |= accels[i].cpu;
+			*cpu2 |= accels[i].cpu2;
+		}
+	}
+	if (vmx->accel & VMX_ACCEL_TPR)
+		*cpu &= ~(CPU_CR8_LOAD_EXITING | CPU_CR8_STORE_EXITING);
+}
+
+/* Registers that the page always shows as the guest has to see them: not the timer's count, nor what is computed. */
+static const struct { u16 first, last; } readable[] = {
+	{ APIC_ID, APIC_ID }, { APIC_TASKPRI, APIC_TASKPRI }, { APIC_PROCPRI, APIC_PROCPRI },
+	{ APIC_ISR, APIC_IRR + 0x70 },
+};
+
+static u32 msr_of(u32 reg)
+{
+	return APIC_BASE_MSR + (reg >> 4);
+}
+
+void vmx_apic_msrs(struct vmx_vcpu *vmx)
+{
+	struct vcpu *vcpu = &vmx->vcpu;
+	int i;
+	u32 reg;
+
+	if (!(vmx->accel & VMX_ACCEL_X2APIC))
+		return;
+	for (i = 0; i < ARRAY_SIZE(readable); i++)
+		for (reg = readable[i].first; reg <= readable[i].last; reg += 0x10)
+			vmx_msr_intercept(vcpu, msr_of(reg), false, reg != APIC_TASKPRI);
+	vmx_msr_intercept(vcpu, msr_of(APIC_EOI), true, false);
+	vmx_msr_intercept(vcpu, msr_of(APIC_SELF_IPI), true, false);
+}
+
+void vmx_apic_write_constants(struct vmx_vcpu *vmx)
+{
+	if (vmx_caps.accel & VMX_ACCEL_TPR && vmx->vcpu.lapic)
+		vmwrite64(VMCS_VIRTUAL_APIC_ADDRESS, __pa(lapic_page(&vmx->vcpu)));
+	if (vmx_caps.accel & VMX_ACCEL_POSTED && vmx->vcpu.lapic) {
+		vmwrite64(VMCS_POSTED_ADDRESS, __pa(lapic_posted_page(&vmx->vcpu)));
+		vmwrite16(VMCS_POSTED_VECTOR, POSTED_INTR_VECTOR);
+	}
+}
+
+/*
+ * vmx_host_interrupt - take an interrupt of the host's that an exit has acknowledged
+ *
+ * Posted interrupts need it so. Through its gate, as if it came now: interrupts go on when the handler returns, as they
+ * would if it had come a moment later; a handler that finds them off would not program the timer again on 7.x.
+ */
+void vmx_host_interrupt(struct vcpu *vcpu)
+{
+	u8 vector = vcpu->host_vector;
+	struct desc_ptr idt;
+
+	vcpu->host_vector = 0;
+	store_idt(&idt);
+	vmx_call_interrupt(gate_offset((gate_desc *)idt.address + vector));
+}
+
+void vmx_eoi_vectors_changed(struct vcpu *vcpu)
+{
+	to_vmx(vcpu)->eoi_stale = true;
+}
+
+static noinline void write_eoi_vectors(struct vmx_vcpu *vmx)
+{
+	u64 vectors[4];
+	int i;
+
+	vmx->eoi_stale = false;
+	lapic_hw_eoi_vectors(&vmx->vcpu, vectors);
+	for (i = 0; i < ARRAY_SIZE(vectors); i++)
+		__vmwrite(VMCS_EOI_EXIT_BITMAP(i), vectors[i]);
+}
+
+/*
+ * vmx_apic_enter - before an entry with virtual-interrupt delivery
+ */
+void vmx_apic_enter(struct vmx_vcpu *vmx)
+{
+	u16 status;
+
+	if (unlikely(vmx->eoi_stale))
+		write_eoi_vectors(vmx);
+	if (lapic_hw_enter(&vmx->vcpu, &status))
+		vmwrite16(VMCS_GUEST_INTR_STATUS, status);
+}
+
+/*
+ * The guest may lower its priority without an exit down to where a request gets through. SDM, Checks on VM-Execution
+ * Control Fields: a threshold above the priority is refused; there is none when the CPU delivers by itself.
+ */
+void vmx_update_tpr(struct vcpu *vcpu, int tpr, int max_irr)
+{
+	struct vmx_vcpu *vmx = to_vmx(vcpu);
+	int class = max_irr >> 4;
+
+	if ((vmx->accel & (VMX_ACCEL_TPR | VMX_ACCEL_DELIVERY)) == VMX_ACCEL_TPR)
+		vmx_set(vmx, LAZY_TPR_THRESHOLD, class > tpr ? 0 : class);
+	else
+		vmx_set(vmx, LAZY_TPR_THRESHOLD, 0);
+}
+
+int vmx_handle_tpr_below_threshold(struct vcpu *vcpu)
+{
+	vcpu_request(vcpu, REQ_EVENT);
+	return RUN_GUEST;
+}
+
+int vmx_handle_eoi_induced(struct vcpu *vcpu)
+{
+	lapic_hw_eoi(vcpu, vmx_exit_qualification(to_vmx(vcpu)));
+	return RUN_GUEST;
+}
