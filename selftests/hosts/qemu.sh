@@ -45,6 +45,7 @@ boot_qemu()
 		"$INITRD:/run/host/initrd" "$HOSTROOT:/run/host/root" \
 		"$TREE:/run/host/nestor:ro" \
 		"$GUESTS:/run/host/build/boot:ro" "$share:/run/host/share" \
+		${VMMS:+"$VMMS:/run/host/build/vmms.squashfs:ro"} \
 		-- qemu-system-x86_64 "${args[@]}" 2>"$RUN/emulator.log" <"${TTY:-/dev/null}" &
 	EMULATOR=$!
 }

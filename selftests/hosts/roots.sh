@@ -2,7 +2,8 @@
 # shellcheck shell=bash
 #
 # The things that are made once and cached: the root that builds and emulates (tools), the
-# root that the emulated host runs (hostroot), a folder per kernel, and Bochs.
+# root that the emulated host runs (hostroot), a folder per kernel, a disk for guests of other
+# VMMs (vmms), and Bochs.
 
 # Compilers for the three kernels (6.1's headers want gcc-12), the emulator for the AMD host,
 # what makes disk images, and the libraries of the VMM. Every build happens in this root, so
@@ -11,11 +12,12 @@ TOOLS_PACKAGES="gcc gcc-14 gcc-12 g++ ccache make libc6-dev pkgconf sparse pahol
 	libelf-dev libslirp-dev libjansson-dev libncurses-dev zlib1g-dev libssl-dev
 	kmod cpio zstd xz-utils rsync squashfs-tools e2fsprogs xorriso isolinux
 	patch syslinux-common busybox-static qemu-system-x86 seabios ovmf bochsbios vgabios
-	mandoc uuid-dev"
+	mandoc uuid-dev syslinux mtools dosfstools fdisk systemd-boot-efi"
 
 HOST_PACKAGES="kmod procps iproute2 iputils-ping qemu-system-x86 seabios ovmf
 	libslirp0 libjansson4 libncurses6 libelf1t64 zlib1g trace-cmd strace kexec-tools
-	stress-ng mount util-linux util-linux-extra e2fsprogs numactl python3-minimal"
+	stress-ng mount util-linux util-linux-extra e2fsprogs numactl python3-minimal
+	qemu-utils gdb-minimal libvirt-daemon libvirt-daemon-driver-qemu libvirt-clients"
 
 # Modules that the host loads before it has a root, and all that it may want later.
 BOOT_MODULES="virtio_pci virtio_blk ata_piix ata_generic sd_mod sr_mod isofs loop squashfs
@@ -79,6 +81,43 @@ need_hostroot()
 	RECIPE_INPUTS="$HOST_PACKAGES $SLIM" cached hostroot "building the host's root" \
 		recipe_hostroot "$REPLY"
 	HOSTROOT=$REPLY/root.squashfs
+}
+
+# The oldest QEMU that has to work; the host's root has the newest.
+OLD_VMM_PACKAGES="qemu-system-x86 seabios ovmf"
+
+# A guest as a user installs it: Debian's kernel, its initramfs and an init, no more.
+DISK_PACKAGES="linux-image-cloud-amd64 initramfs-tools zstd sysvinit-core initscripts login kmod procps
+	iproute2 iputils-ping"
+
+# recipe_vmms DIR MIRROR: vmms.squashfs, with a root of Debian 12 in bookworm/ and the disk of a
+# Debian 13 guest, which BIOS and UEFI can boot, in debian.img.
+recipe_vmms()
+{
+	local out=$1 old guest
+	mkdir "$out/tree"
+	old=$(echo $OLD_VMM_PACKAGES | tr ' ' ,)
+	mmdebstrap --mode=root --variant=essential --include="$old" bookworm "$out/tree/bookworm" \
+		"deb $2 bookworm main"
+	mkdir -p "$out/tree/bookworm/mnt/vmms"
+	guest=$(echo $DISK_PACKAGES | tr ' ' ,)
+	mmdebstrap --mode=root --variant=minbase --include="$guest" trixie "$out/guest" "deb $2 trixie main"
+	"$HOSTS/../guests/debian" "$out/guest"
+	rm -rf "$out"/{guest,tree/bookworm}/{usr/share/{locale,doc,man},var/{cache,lib}/apt}
+	in_root "$TOOLS" "$out:/out" "$HOSTS:/run/hosts:ro" -- bash -c 'bash /run/hosts/make-guest-disk /out &&
+		mksquashfs /out/tree /out/vmms.squashfs -comp zstd -Xcompression-level 9 -noappend -no-progress'
+	rm -rf "$out/tree" "$out/guest"
+}
+
+# need_vmms: set VMMS to a file that the host mounts at /mnt/vmms.
+need_vmms()
+{
+	need_tools
+	mirror
+	RECIPE_INPUTS="$OLD_VMM_PACKAGES $DISK_PACKAGES $(file_hash "$HOSTS/make-guest-disk" \
+		"$HOSTS/../guests/debian")" cached vmms "building a guest's disk, and a root with an old QEMU" \
+		recipe_vmms "$REPLY"
+	VMMS=$REPLY/vmms.squashfs
 }
 
 # Which suite of Debian has the newest kernel of a series.
