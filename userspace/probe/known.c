@@ -18,6 +18,9 @@ static const struct known known[] = {
 	{ CPU_TCG, "g_pat", false, "QEMU knows no memory types" },
 	{ CPU_TCG, "sev_unsupported", false, "QEMU does not look at bits of what it does not emulate" },
 	{ CPU_TCG, "avic_unsupported", false, "QEMU does not look at bits of what it does not emulate" },
+	{ CPU_BOCHS, "ignored_cpu2_controls", true,
+	  "the host does not come back: the guest runs without EPT, on page tables in the host's memory" },
+	{ CPU_BOCHS, "guest_rip", false, "Bochs does not look whether RIP is canonical" },
 	{ CPU_BOCHS, "entry_to_smm", false,
 	  "Bochs: outside of SMM it looks at the guest's blocking by SMI first, and calls that invalid guest state" },
 };
