@@ -36,7 +36,7 @@ void mmu_write_protect(struct vm *vm, int space, u64 start, u64 end)
 
 	write_lock(&vm->mmu.lock);
 	if (shadow_used(vm))
-		changed = shadow_zap(vm, start, end);
+		changed = shadow_protect(vm, start, end);
 	while (tdp_next_leaf(&it)) {
 		changed |= protect_leaf(&it);
 		if (need_resched() || rwlock_needbreak(&vm->mmu.lock)) {
@@ -63,7 +63,7 @@ void mmu_write_protect_mask(struct vm *vm, const struct slot *slot, u64 gfn, uns
 	it.gfn = gfn + __ffs(mask);
 	it.end = gfn + __fls(mask) + 1;
 	if (shadow_used(vm))
-		changed = shadow_zap(vm, it.gfn, it.end);
+		changed = shadow_protect(vm, it.gfn, it.end);
 	while (tdp_next_leaf(&it)) {
 		if (it.level > 1 || mask & BIT(it.leaf_gfn - gfn))
 			changed |= protect_leaf(&it);

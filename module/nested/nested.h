@@ -193,10 +193,11 @@ enum fault_result shadow_handle_fault(struct vcpu *vcpu, const struct fault *fau
 void shadow_destroy(struct vcpu *vcpu);
 
 /*
- * rmap.c, for mmu/, under mmu.lock for writing: frames of L1's lose their place or have to be seen when written to; their
- * accessed bits are read and cleared. True: something was dropped, the TLB generation has to be raised; was accessed.
+ * rmap.c, for mmu/, under mmu.lock for writing: frames of L1's lose their place; have to be seen when written to; their
+ * accessed bits are read and cleared. True: rights are gone, the TLB generation has to be raised; was accessed.
  */
 bool shadow_zap(struct vm *vm, u64 start, u64 end);
+bool shadow_protect(struct vm *vm, u64 start, u64 end);
 bool shadow_age(struct vm *vm, u64 start, u64 end, bool clear);
 
 /* struct vm is not complete here. */

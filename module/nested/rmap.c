@@ -2,8 +2,7 @@
 /*
  * What happens to L1's memory reaches the leaves of shadow tables that map it: notifiers, slots, the dirty log.
  *
- * A leaf that would lose a right, or has to tell about the next write, is dropped: the fault that follows makes it again
- * from L1's tables and the host's.
+ * A leaf that goes is made again, from L1's tables and the host's, by the fault that follows.
  */
 #include "nested/shadow.h"
 #include "vm/vm.h"
@@ -20,6 +19,18 @@ static bool drop(struct vcpu *vcpu, struct shadow_table *t, unsigned int i)
 {
 	shadow_drop_leaf(vcpu, t, i);
 	return true;
+}
+
+/* Reads go on. The CPU may set bits meanwhile. */
+static bool protect(struct vcpu *vcpu, struct shadow_table *t, unsigned int i)
+{
+	u64 e = READ_ONCE(t->entries[i]);
+
+	while (e & tdp_format.write) {
+		if (try_cmpxchg64(&t->entries[i], &e, e & ~tdp_format.write))
+			return true;
+	}
+	return false;
 }
 
 static bool is_young(struct vcpu *vcpu, struct shadow_table *t, unsigned int i)
@@ -104,6 +115,12 @@ bool shadow_zap(struct vm *vm, u64 start, u64 end)
 {
 	lockdep_assert_held_write(&vm->mmu.lock);
 	return for_leaves(vm, start, end, drop);
+}
+
+bool shadow_protect(struct vm *vm, u64 start, u64 end)
+{
+	lockdep_assert_held_write(&vm->mmu.lock);
+	return for_leaves(vm, start, end, protect);
 }
 
 /* The vCPU's own thread may be adding leaves under the lock for reading. */
