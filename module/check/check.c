@@ -144,3 +144,56 @@ const char *check_reason(const struct check_table *table, u64 reason)
 		return check_vmx_entry_failure(reason & 0xffff);
 	return reason ? check_vmx_error(reason) : "the instruction faulted";
 }
+
+/**
+ * check_index_make() - find out which rules depend on which values
+ * @index: the result
+ * @table: the rules
+ */
+void check_index_make(struct check_index *index, const struct check_table *table)
+{
+	unsigned int i, j;
+
+	memset(index, 0, sizeof(*index));
+	for (i = 0; i < table->nr_rules; i++)
+		for (j = 0; j < CHECK_RULE_FIELDS && table->rules[i].fields[j]; j++)
+			index->rules[table->rules[i].fields[j]][i / 64] |= 1ull << i % 64;
+}
+
+/* The rules that depend on a changed value. */
+static void find_rules(const struct check_index *index, const u64 *changed, u64 *rules)
+{
+	unsigned int i, j;
+	u64 bits;
+
+	for (i = 0; i < CHECK_MAX_FIELDS / 64; i++)
+		for (bits = changed[i]; bits; bits &= bits - 1)
+			for (j = 0; j < CHECK_MAX_RULES / 64; j++)
+				rules[j] |= index->rules[i * 64 + __builtin_ctzll(bits)][j];
+}
+
+/**
+ * check_verdict_changed() - check_verdict() for a state that passed before and has changed since
+ * @state: the state
+ * @index: of its table
+ * @changed: bits by field: CHECK_MAX_FIELDS of them
+ *
+ * Return: as check_verdict().
+ */
+const struct check_rule *check_verdict_changed(const struct check_state *state, const struct check_index *index,
+					       const u64 *changed)
+{
+	u64 rules[CHECK_MAX_RULES / 64] = {};
+	unsigned int i;
+
+	find_rules(index, changed, rules);
+	for (i = 0; i < CHECK_MAX_RULES / 64; i++) {
+		for (; rules[i]; rules[i] &= rules[i] - 1) {
+			const struct check_rule *rule = &state->table->rules[i * 64 + __builtin_ctzll(rules[i])];
+
+			if (rule->effect != CHECK_ADVICE && judge(state, rule))
+				return rule;
+		}
+	}
+	return NULL;
+}

@@ -29,6 +29,7 @@ enum check_effect {
 };
 
 #define CHECK_MAX_FIELDS	256
+#define CHECK_MAX_RULES		448
 #define CHECK_MAX_CAPS		32
 #define CHECK_RULE_FIELDS	8
 
@@ -118,6 +119,18 @@ struct check_result {
 	u64 bits;
 	unsigned int next;
 };
+
+/**
+ * struct check_index - which rules depend on a value, for entries of which most values were checked before
+ * @rules: bits by position in table->rules, by field
+ */
+struct check_index {
+	u64 rules[CHECK_MAX_FIELDS][CHECK_MAX_RULES / 64];
+};
+
+void check_index_make(struct check_index *index, const struct check_table *table);
+const struct check_rule *check_verdict_changed(const struct check_state *state, const struct check_index *index,
+					       const u64 *changed);
 
 void check_init(struct check_state *state, const struct check_table *table);
 bool check_known(const struct check_state *state, unsigned int field);

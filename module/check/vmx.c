@@ -366,6 +366,8 @@ static const struct check_rule rules[] = {
 #include "check/vmx_guest.h"
 };
 
+_Static_assert(sizeof(rules) / sizeof(rules[0]) <= CHECK_MAX_RULES, "more rules than an index holds");
+
 /* The same rules once more, as one function; see check.h. */
 #undef ZERO
 #undef MUST
