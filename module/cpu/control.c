@@ -118,6 +118,8 @@ int cpu_set_cr0(struct vcpu *vcpu, u64 cr0)
 	old = r->cr0;
 	if (!cpu_cr0_valid(cr0))
 		return -EINVAL;
+	if (vendor->cr0_valid && !vendor->cr0_valid(vcpu, cr0))
+		return -EINVAL;
 	cr0 = cpu_cr0_defined(cr0);
 	err = check_long_mode(vcpu, cr0);
 	if (err)

@@ -108,6 +108,7 @@ static void offer_speculation_controls(void)
 	offer_if(!boot_cpu_has_bug(X86_BUG_SPEC_STORE_BYPASS), FEAT_SSB_NO);
 	/* AMD parts have no such MSR, and their guests would look for bits that speak of Intel's. */
 	offer_if(cpu_caps.vmx, FEAT_ARCH_CAPABILITIES);
+	offer_if(cpu_caps.nested_vmx, FEAT_VMX);
 }
 
 /*
@@ -142,6 +143,7 @@ static const struct control_bit {
 	{ FEAT_LA57,		X86_CR4_LA57 },
 	{ FEAT_UMIP,		X86_CR4_UMIP },
 	{ FEAT_PCID,		X86_CR4_PCIDE },
+	{ FEAT_VMX,		X86_CR4_VMXE },
 	{ FEAT_LM,		0, EFER_LME | EFER_LMA },
 	{ FEAT_NX,		0, EFER_NX },
 	{ FEAT_FFXSR,		0, EFER_FFXSR },

@@ -53,7 +53,7 @@ enum feature_source { SRC_HW, SRC_RAW, SRC_EMU, SRC_RUN, SRC_ADD };
 
 /*
  * name, word, bit, source (SRC_*), state. Names are the manuals'. What is not here, guests do not get: AMX,
- * SGX, CET, Intel PT, MPX, LAM, performance monitoring, bus-lock detection, and so far VMX.
+ * SGX, CET, Intel PT, MPX, LAM, performance monitoring, bus-lock detection.
  */
 #define GUEST_FEATURES(X)						\
 	X(FPU,			1_EDX,		0,  HW,  X_NONE)	\
@@ -82,6 +82,7 @@ enum feature_source { SRC_HW, SRC_RAW, SRC_EMU, SRC_RUN, SRC_ADD };
 	X(SSE3,			1_ECX,		0,  HW,  X_NONE)	\
 	X(PCLMULQDQ,		1_ECX,		1,  HW,  X_NONE)	\
 	X(MONITOR,		1_ECX,		3,  RUN, X_NONE)	\
+	X(VMX,			1_ECX,		5,  ADD, X_NONE)	\
 	X(SSSE3,		1_ECX,		9,  HW,  X_NONE)	\
 	X(FMA,			1_ECX,		12, HW,  X_YMM)		\
 	X(CMPXCHG16B,		1_ECX,		13, HW,  X_NONE)	\

@@ -256,7 +256,7 @@ int msr_get_feature(u32 msr, u64 *value)
 
 	if (!d || !is_feature(d))
 		return -ENOENT;
-	*value = d->host_value();
+	*value = d->host_value(msr);
 	return 0;
 }
 

@@ -64,7 +64,7 @@ struct msr_desc {
 	u64 bits;
 	int (*get)(struct vcpu *vcpu, struct msr_access *a);
 	int (*set)(struct vcpu *vcpu, struct msr_access *a);
-	u64 (*host_value)(void);
+	u64 (*host_value)(u32 msr);
 };
 
 extern const struct msr_desc msr_table[];
@@ -96,6 +96,9 @@ int msr_get_tscdeadline(struct vcpu *vcpu, struct msr_access *a);
 int msr_set_tscdeadline(struct vcpu *vcpu, struct msr_access *a);
 int msr_set_tsc_aux(struct vcpu *vcpu, struct msr_access *a);
 int msr_set_feat_ctl(struct vcpu *vcpu, struct msr_access *a);
+int msr_get_vendor(struct vcpu *vcpu, struct msr_access *a);
+int msr_set_vendor(struct vcpu *vcpu, struct msr_access *a);
+u64 msr_host_vendor(u32 msr);
 int msr_get_spec_ctrl(struct vcpu *vcpu, struct msr_access *a);
 int msr_set_spec_ctrl(struct vcpu *vcpu, struct msr_access *a);
 int msr_set_pred_cmd(struct vcpu *vcpu, struct msr_access *a);
@@ -109,10 +112,10 @@ int msr_set_debugctl(struct vcpu *vcpu, struct msr_access *a);
 int msr_set_xss(struct vcpu *vcpu, struct msr_access *a);
 int msr_set_hwcr(struct vcpu *vcpu, struct msr_access *a);
 int msr_set_de_cfg(struct vcpu *vcpu, struct msr_access *a);
-u64 msr_host_arch_capabilities(void);
-u64 msr_host_ucode_rev(void);
-u64 msr_host_platform_info(void);
-u64 msr_host_de_cfg(void);
+u64 msr_host_arch_capabilities(u32 msr);
+u64 msr_host_ucode_rev(u32 msr);
+u64 msr_host_platform_info(u32 msr);
+u64 msr_host_de_cfg(u32 msr);
 
 /* mtrr.c */
 int msr_get_mtrr(struct vcpu *vcpu, struct msr_access *a);

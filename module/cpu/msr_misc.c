@@ -218,6 +218,8 @@ int msr_set_feat_ctl(struct vcpu *vcpu, struct msr_access *a)
 		if (c->feat_ctl & FEAT_CTL_LOCKED)
 			return -EINVAL;
 		valid = FEAT_CTL_LOCKED;
+		if (guest_has(vcpu, FEAT_VMX))
+			valid |= FEAT_CTL_VMX_ENABLED_OUTSIDE_SMX;
 		if (c->mcg_cap & MCG_LMCE_P)
 			valid |= FEAT_CTL_LMCE_ENABLED;
 	}
@@ -225,6 +227,26 @@ int msr_set_feat_ctl(struct vcpu *vcpu, struct msr_access *a)
 		return -EINVAL;
 	c->feat_ctl = a->value;
 	return 0;
+}
+
+/* MSRs that the vendor's own code keeps, and that are listed. */
+int msr_get_vendor(struct vcpu *vcpu, struct msr_access *a)
+{
+	return vendor->get_msr(vcpu, a->index, &a->value);
+}
+
+int msr_set_vendor(struct vcpu *vcpu, struct msr_access *a)
+{
+	return vendor->set_msr(vcpu, a->index, a->value, a->host);
+}
+
+u64 msr_host_vendor(u32 msr)
+{
+	u64 value = 0;
+
+	if (vendor->get_feature_msr)
+		vendor->get_feature_msr(msr, &value);
+	return value;
 }
 
 /* Any of the features that the bits of SPEC_CTRL belong to. */
@@ -423,25 +445,25 @@ int msr_set_hwcr(struct vcpu *vcpu, struct msr_access *a)
 
 int msr_set_de_cfg(struct vcpu *vcpu, struct msr_access *a)
 {
-	if (a->value & ~msr_host_de_cfg())
+	if (a->value & ~msr_host_de_cfg(MSR_AMD64_DE_CFG))
 		return -EINVAL;
 	vcpu->cpu_state.de_cfg = a->value;
 	return 0;
 }
 
-u64 msr_host_de_cfg(void)
+u64 msr_host_de_cfg(u32 msr)
 {
 	return boot_cpu_has(X86_FEATURE_LFENCE_RDTSC) ? MSR_AMD64_DE_CFG_LFENCE_SERIALIZE : 0;
 }
 
-u64 msr_host_ucode_rev(void)
+u64 msr_host_ucode_rev(u32 msr)
 {
 	u64 value;
 
 	return nst_rdmsr_safe(MSR_IA32_UCODE_REV, &value) ? 0 : value;
 }
 
-u64 msr_host_platform_info(void)
+u64 msr_host_platform_info(u32 msr)
 {
 	return MSR_PLATFORM_INFO_CPUID_FAULT;
 }
@@ -459,7 +481,7 @@ u64 msr_host_platform_info(void)
 	 ARCH_CAP_RRSBA | ARCH_CAP_PBRSB_NO | ARCH_CAP_GDS_NO | ARCH_CAP_RFDS_NO |	\
 	 ARCH_CAP_RFDS_CLEAR | ARCH_CAP_BHI_NO | ARCH_CAP_ITS_NO)
 
-u64 msr_host_arch_capabilities(void)
+u64 msr_host_arch_capabilities(u32 msr)
 {
 	u64 host = 0, value;
 
@@ -500,7 +522,7 @@ void msr_vcpu_init(struct vcpu *vcpu)
 	if (vcpu->vm->caps.disabled_quirks & KVM_X86_QUIRK_STUFF_FEATURE_MSRS)
 		return;
 	c->ucode_rev = cpu_caps.vmx ? UCODE_REV_INTEL : UCODE_REV_AMD;
-	c->platform_info = msr_host_platform_info();
+	c->platform_info = msr_host_platform_info(MSR_PLATFORM_INFO);
 	if (cpu_caps.vmx)
-		c->arch_capabilities = msr_host_arch_capabilities();
+		c->arch_capabilities = msr_host_arch_capabilities(MSR_IA32_ARCH_CAPABILITIES);
 }

@@ -22,6 +22,11 @@
 #define STORED(member)		.field = offsetof(struct cpu_state, member), .get = msr_get_stored
 #define IN_REGS(member, of)	.field = offsetof(struct regs, member), .group = of, .get = msr_get_reg
 
+/* Capabilities of a guest's VMX: frozen with the first run, and what has no bits of its own is not listed twice. */
+#define VMX_CAPABILITY(list)								\
+	.flags = MSR_FEATURE | MSR_INTEL | (list), .feature = FEAT_VMX, .get = msr_get_vendor,	\
+	.set = msr_set_vendor, .host_value = msr_host_vendor
+
 #define HYPERV			.get = hv_msr_get, .set = hv_msr_set
 
 #define VCNT			8	/* variable-range MTRRs: VCNT of MTRRcap */
@@ -108,6 +113,24 @@ const struct msr_desc msr_table[] = {
 	{ ROW(MSR_MTRRdefType), .get = msr_get_mtrr, .set = msr_set_mtrr },
 	{ RANGE(IA32_MCi, MSR_IA32_MC0_CTL, MSR_IA32_MCx_CTL(MCE_BANKS) - 1),
 	  .get = msr_get_mce_bank, .set = msr_set_mce_bank },
+	{ ROW(MSR_IA32_VMX_BASIC), VMX_CAPABILITY(MSR_LISTED) },
+	{ ROW(MSR_IA32_VMX_PINBASED_CTLS), VMX_CAPABILITY(0) },
+	{ ROW(MSR_IA32_VMX_PROCBASED_CTLS), VMX_CAPABILITY(0) },
+	{ ROW(MSR_IA32_VMX_EXIT_CTLS), VMX_CAPABILITY(0) },
+	{ ROW(MSR_IA32_VMX_ENTRY_CTLS), VMX_CAPABILITY(0) },
+	{ ROW(MSR_IA32_VMX_MISC), VMX_CAPABILITY(MSR_LISTED) },
+	{ ROW(MSR_IA32_VMX_CR0_FIXED0), VMX_CAPABILITY(MSR_LISTED) },
+	{ ROW(MSR_IA32_VMX_CR0_FIXED1), VMX_CAPABILITY(0) },
+	{ ROW(MSR_IA32_VMX_CR4_FIXED0), VMX_CAPABILITY(MSR_LISTED) },
+	{ ROW(MSR_IA32_VMX_CR4_FIXED1), VMX_CAPABILITY(0) },
+	{ ROW(MSR_IA32_VMX_VMCS_ENUM), VMX_CAPABILITY(MSR_LISTED) },
+	{ ROW(MSR_IA32_VMX_PROCBASED_CTLS2), VMX_CAPABILITY(MSR_LISTED) },
+	{ ROW(MSR_IA32_VMX_EPT_VPID_CAP), VMX_CAPABILITY(MSR_LISTED) },
+	{ ROW(MSR_IA32_VMX_TRUE_PINBASED_CTLS), VMX_CAPABILITY(MSR_LISTED) },
+	{ ROW(MSR_IA32_VMX_TRUE_PROCBASED_CTLS), VMX_CAPABILITY(MSR_LISTED) },
+	{ ROW(MSR_IA32_VMX_TRUE_EXIT_CTLS), VMX_CAPABILITY(MSR_LISTED) },
+	{ ROW(MSR_IA32_VMX_TRUE_ENTRY_CTLS), VMX_CAPABILITY(MSR_LISTED) },
+	{ ROW(MSR_IA32_VMX_VMFUNC), VMX_CAPABILITY(MSR_LISTED) },
 	{ ROW(MSR_IA32_MCG_EXT_CTL), .flags = MSR_LISTED | MSR_INTEL, .get = msr_get_mcg_ext_ctl,
 	  .set = msr_set_mcg_ext_ctl },
 	/* Power metering: zero is 'nothing was used', and hides the host's. */

@@ -71,9 +71,11 @@ struct vendor_ops {
 	void (*msr_intercept)(struct vcpu *vcpu, u32 msr, bool read, bool write);
 
 	/* Registers with vendor rules. valid: 0 or -EINVAL (guest gets #GP). */
+	bool (*cr0_valid)(struct vcpu *vcpu, u64 cr0);	/* NULL: no rules but the common ones */
 	bool (*cr4_valid)(struct vcpu *vcpu, u64 cr4);
 	int (*get_msr)(struct vcpu *vcpu, u32 msr, u64 *value);	/* vendor-only MSRs: 0, or -ENOENT */
 	int (*set_msr)(struct vcpu *vcpu, u32 msr, u64 value, bool host);	/* 0, -ENOENT, -EINVAL */
+	int (*get_feature_msr)(u32 msr, u64 *value);	/* what this host offers; NULL: no such MSRs. 0, -ENOENT */
 	void (*write_tsc_offset)(struct vcpu *vcpu, u64 offset, u64 ratio);
 
 	const struct nested_ops *nested;	/* NULL: guests cannot be hypervisors */
@@ -99,6 +101,7 @@ extern const struct vendor_ops *vendor;			/* main.c: the one of this CPU */
 /* Features that no emulated host has, so that nobody has seen them work: off unless experimental= names them. */
 enum experimental {
 	EXPERIMENTAL_EPT5,		/* "ept5": 5-level EPT */
+	EXPERIMENTAL_NESTED_VMX,	/* "nested-vmx": VMX for guests */
 	EXPERIMENTAL_NR
 };
 extern unsigned long nestor_experimental;		/* main.c: bits by enum experimental */

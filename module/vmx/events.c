@@ -59,21 +59,60 @@ void vmx_cancel_injection(struct vcpu *vcpu)
 	to_vmx(vcpu)->inject = 0;
 }
 
+/*
+ * L2 has not begun, or has an event that comes first, or is about to leave: what L1 takes waits for the next exit, which
+ * comes at once.
+ */
+static bool nested_busy(struct vcpu *vcpu)
+{
+	struct events *ev = &vcpu->events;
+
+	return to_vmx(vcpu)->nested.run_pending || ev->exception.injected || ev->nmi.injected ||
+	       ev->interrupt.injected || test_bit(REQ_NESTED, &vcpu->requests);
+}
+
 bool vmx_interrupt_allowed(struct vcpu *vcpu)
 {
+	if (unlikely(vcpu->nested.guest_mode)) {
+		if (nested_busy(vcpu))
+			return false;
+		if (nested_vmx_intercepts(vcpu, NESTED_INTERRUPT, 0, 0))
+			return true;
+	}
 	vcpu_fetch(vcpu, REGS_RFLAGS | REGS_SHADOW);
 	return vcpu->regs.rflags & X86_EFLAGS_IF && !vcpu->regs.int_shadow;
 }
 
 bool vmx_nmi_allowed(struct vcpu *vcpu)
 {
+	if (unlikely(vcpu->nested.guest_mode)) {
+		if (nested_busy(vcpu))
+			return false;
+		if (nested_vmx_intercepts(vcpu, NESTED_NMI, 0, 0))
+			return true;
+	}
 	vcpu_fetch(vcpu, REGS_SHADOW);
 	return !to_vmx(vcpu)->nmi_blocked && !vcpu->regs.int_shadow;
 }
 
+/* While L2 runs, L1 may have a window open as well. */
+static void open_window(struct vcpu *vcpu, u32 window, bool open)
+{
+	struct vmx_vcpu *vmx = to_vmx(vcpu);
+
+	if (unlikely(vcpu->nested.guest_mode)) {
+		vmx->nested.windows = open ? vmx->nested.windows | window : vmx->nested.windows & ~window;
+		open |= !!(vmx->nested.vmcs12->cpu_controls & window);
+	}
+	vmx_set_bits(vmx, LAZY_CPU, window, open);
+}
+
 void vmx_open_interrupt_window(struct vcpu *vcpu, bool open)
 {
-	vmx_set_bits(to_vmx(vcpu), LAZY_CPU, CPU_INTR_WINDOW, open);
+	if (unlikely(vcpu->nested.guest_mode) && open && nested_vmx_intercepts(vcpu, NESTED_INTERRUPT, 0, 0))
+		to_vmx(vcpu)->nested.exit_at_once = true;
+	else
+		open_window(vcpu, CPU_INTR_WINDOW, open);
 }
 
 /*
@@ -82,6 +121,10 @@ void vmx_open_interrupt_window(struct vcpu *vcpu, bool open)
  */
 void vmx_open_nmi_window(struct vcpu *vcpu, bool open)
 {
+	if (unlikely(vcpu->nested.guest_mode) && open && nested_vmx_intercepts(vcpu, NESTED_NMI, 0, 0)) {
+		to_vmx(vcpu)->nested.exit_at_once = true;
+		return;
+	}
 	if (open) {
 		vcpu_fetch(vcpu, REGS_SHADOW);
 		if (vcpu->regs.int_shadow & SHADOW_STI) {
@@ -89,7 +132,7 @@ void vmx_open_nmi_window(struct vcpu *vcpu, bool open)
 			return;
 		}
 	}
-	vmx_set_bits(to_vmx(vcpu), LAZY_CPU, CPU_NMI_WINDOW, open);
+	open_window(vcpu, CPU_NMI_WINDOW, open);
 }
 
 bool vmx_nmi_masked(struct vcpu *vcpu)

@@ -7,29 +7,6 @@
  */
 #include "vmx/vmx.h"
 
-/* SDM, Exit Qualification: control-register accesses. */
-#define CR_NUMBER	GENMASK(3, 0)
-#define CR_ACCESS	GENMASK(5, 4)
-#define CR_GPR		GENMASK(11, 8)
-#define CR_LMSW_SOURCE	GENMASK(31, 16)
-enum { CR_MOV_TO, CR_MOV_FROM, CR_CLTS, CR_LMSW };
-
-/* MOV DR */
-#define DR_NUMBER	GENMASK(2, 0)
-#define DR_FROM		BIT(4)
-#define DR_GPR		GENMASK(11, 8)
-
-/* I/O instructions: size less 1 */
-#define IO_SIZE		GENMASK(2, 0)
-#define IO_IN		BIT(3)
-#define IO_STRING	BIT(4)
-#define IO_REP		BIT(5)
-#define IO_PORT		GENMASK(31, 16)
-
-/* Task switches */
-#define TASK_SELECTOR	GENMASK(15, 0)
-#define TASK_SOURCE	GENMASK(31, 30)
-
 u32 vmx_exit_intr(struct vmx_vcpu *vmx)
 {
 	struct vmx_exit *e = &vmx->exit;
@@ -55,11 +32,18 @@ static void read_addresses(struct vmx_vcpu *vmx)
 	e->have |= EXIT_HAVE_ADDRESSES;
 }
 
+u64 vmx_exit_gla(struct vmx_vcpu *vmx)
+{
+	read_addresses(vmx);
+	return vmx->exit.gla;
+}
+
 static noinline void read_exit_info(struct vmx_vcpu *vmx)
 {
 	vmx_exit_qualification(vmx);
 	vmx_exit_intr(vmx);
 	vmx_exit_length(vmx);
+	vmx_exit_insn_info(vmx);
 	read_addresses(vmx);
 }
 
@@ -239,7 +223,7 @@ static int vmx_handle_rdtscp(struct vcpu *vcpu)
 	return vcpu_handle_rdtsc(vcpu, true);
 }
 
-/* VMX is not offered: its instructions, and those of features that the guest lacks, are undefined. */
+/* The guest lacks the feature. */
 static int vmx_handle_ud(struct vcpu *vcpu)
 {
 	vcpu_raise(vcpu, EXC_UD);
@@ -264,20 +248,27 @@ static int handle_cr_read(struct vcpu *vcpu, int cr, int gpr)
 /* LMSW cannot clear PE. */
 static int handle_lmsw(struct vcpu *vcpu, u16 source)
 {
-	u64 low = X86_CR0_PE | X86_CR0_MP | X86_CR0_EM | X86_CR0_TS;
+	u64 low = X86_CR0_PE | X86_CR0_MP | X86_CR0_EM | X86_CR0_TS, value;
 
 	vcpu_fetch(vcpu, REGS_CR0);
-	return vcpu_handle_cr_write(vcpu, 0, (vcpu->regs.cr0 & ~(low & ~(u64)X86_CR0_PE)) | (source & low));
+	value = (vcpu->regs.cr0 & ~(low & ~(u64)X86_CR0_PE)) | (source & low);
+	if (unlikely(vcpu->nested.guest_mode))
+		value = nested_vmx_cr_write(to_vmx(vcpu), 0, value);
+	return vcpu_handle_cr_write(vcpu, 0, value);
 }
 
 static int vmx_handle_cr(struct vcpu *vcpu)
 {
 	u64 qualification = vmx_exit_qualification(to_vmx(vcpu));
 	int cr = FIELD_GET(CR_NUMBER, qualification), gpr = FIELD_GET(CR_GPR, qualification);
+	u64 value;
 
 	switch (FIELD_GET(CR_ACCESS, qualification)) {
 	case CR_MOV_TO:
-		return vcpu_handle_cr_write(vcpu, cr, vcpu_gpr(vcpu, gpr));
+		value = vcpu_gpr(vcpu, gpr);
+		if (unlikely(vcpu->nested.guest_mode))
+			value = nested_vmx_cr_write(to_vmx(vcpu), cr, value);
+		return vcpu_handle_cr_write(vcpu, cr, value);
 	case CR_MOV_FROM:
 		return handle_cr_read(vcpu, cr, gpr);
 	case CR_CLTS:
@@ -390,15 +381,15 @@ static int (*const vmx_handlers[])(struct vcpu *vcpu) = {
 	[EXIT_REASON_RDPMC]			= vcpu_handle_rdpmc,
 	[EXIT_REASON_RDTSC]			= vmx_handle_rdtsc,
 	[EXIT_REASON_VMCALL]			= vcpu_handle_hypercall,
-	[EXIT_REASON_VMCLEAR]			= vmx_handle_ud,
-	[EXIT_REASON_VMLAUNCH]			= vmx_handle_ud,
-	[EXIT_REASON_VMPTRLD]			= vmx_handle_ud,
-	[EXIT_REASON_VMPTRST]			= vmx_handle_ud,
-	[EXIT_REASON_VMREAD]			= vmx_handle_ud,
-	[EXIT_REASON_VMRESUME]			= vmx_handle_ud,
-	[EXIT_REASON_VMWRITE]			= vmx_handle_ud,
-	[EXIT_REASON_VMOFF]			= vmx_handle_ud,
-	[EXIT_REASON_VMON]			= vmx_handle_ud,
+	[EXIT_REASON_VMCLEAR]			= nested_vmx_handle_vmclear,
+	[EXIT_REASON_VMLAUNCH]			= nested_vmx_handle_vmlaunch,
+	[EXIT_REASON_VMPTRLD]			= nested_vmx_handle_vmptrld,
+	[EXIT_REASON_VMPTRST]			= nested_vmx_handle_vmptrst,
+	[EXIT_REASON_VMREAD]			= nested_vmx_handle_vmread,
+	[EXIT_REASON_VMRESUME]			= nested_vmx_handle_vmresume,
+	[EXIT_REASON_VMWRITE]			= nested_vmx_handle_vmwrite,
+	[EXIT_REASON_VMOFF]			= nested_vmx_handle_vmxoff,
+	[EXIT_REASON_VMON]			= nested_vmx_handle_vmxon,
 	[EXIT_REASON_CR_ACCESS]			= vmx_handle_cr,
 	[EXIT_REASON_DR_ACCESS]			= vmx_handle_dr,
 	[EXIT_REASON_IO_INSTRUCTION]		= vmx_handle_io,
@@ -412,9 +403,9 @@ static int (*const vmx_handlers[])(struct vcpu *vcpu) = {
 	[EXIT_REASON_EOI_INDUCED]		= vmx_handle_eoi_induced,
 	[EXIT_REASON_EPT_VIOLATION]		= vmx_handle_ept_violation,
 	[EXIT_REASON_EPT_MISCONFIG]		= vmx_handle_ept_misconfig,
-	[EXIT_REASON_INVEPT]			= vmx_handle_ud,
+	[EXIT_REASON_INVEPT]			= nested_vmx_handle_invept,
 	[EXIT_REASON_RDTSCP]			= vmx_handle_rdtscp,
-	[EXIT_REASON_INVVPID]			= vmx_handle_ud,
+	[EXIT_REASON_INVVPID]			= nested_vmx_handle_invvpid,
 	[EXIT_REASON_WBINVD]			= vcpu_handle_wbinvd,
 	[EXIT_REASON_XSETBV]			= vcpu_handle_xsetbv,
 	[EXIT_REASON_RDRAND]			= vmx_handle_ud,
@@ -488,6 +479,11 @@ int vmx_handle_exit(struct vcpu *vcpu)
 	int r;
 
 	static_assert(ARRAY_SIZE(vmx_handlers) <= NR_EXIT_COUNTERS);
+	if (unlikely(vcpu->nested.guest_mode) && nested_vmx_handle_exit(vmx, &r)) {
+		if (r != RUN_GUEST)
+			keep_exit_info(vmx, r);
+		return r;
+	}
 	if (unlikely(reason >= ARRAY_SIZE(vmx_handlers)))
 		return handle_odd_exit(vmx);
 	reason = array_index_nospec(reason, ARRAY_SIZE(vmx_handlers));

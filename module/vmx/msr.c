@@ -20,9 +20,17 @@ static int bitmap_bit(u32 msr)
 	return -1;
 }
 
+/* Of L1's bitmap: the bit that says whether an access exits, or -1: it does. */
+int vmx_msr_bitmap_bit(u32 msr, bool write)
+{
+	int bit = bitmap_bit(msr);
+
+	return bit < 0 ? bit : bit + (write ? BITMAP_WRITES : 0);
+}
+
 void vmx_msr_intercept(struct vcpu *vcpu, u32 msr, bool read, bool write)
 {
-	void *bitmap = to_vmx(vcpu)->msr_bitmap;
+	void *bitmap = to_vmx(vcpu)->vmcs01.msr_bitmap;
 	int bit = bitmap_bit(msr);
 
 	if (bit < 0)
@@ -53,7 +61,7 @@ void vmx_update_msr_bitmap(struct vmx_vcpu *vmx)
 	struct vcpu *vcpu = &vmx->vcpu;
 	int i;
 
-	memset(vmx->msr_bitmap, 0xff, PAGE_SIZE);
+	memset(vmx->vmcs01.msr_bitmap, 0xff, PAGE_SIZE);
 	for (i = 0; i < ARRAY_SIZE(direct_msrs); i++)
 		vmx_msr_intercept(vcpu, direct_msrs[i], false, false);
 	vmx_msr_intercept(vcpu, MSR_IA32_TSC, false, true);
@@ -118,6 +126,7 @@ static void load(struct vmx_vcpu *vmx, u32 which)
 	for_each_set_bit(i, &msrs, VMX_NR_SWITCHED) {
 		u64 guest = *switched_value(vmx, i);
 
+		vmx->host.loaded[i] = guest;
 		vmx->host.msr[i] = nst_rdmsr(switched[i].msr);
 		if (vmx->host.msr[i] != guest)
 			nst_wrmsr(switched[i].msr, guest);
@@ -138,11 +147,19 @@ void vmx_msrs_enter(struct vmx_vcpu *vmx)
 void vmx_msrs_update(struct vmx_vcpu *vmx, bool rewrite)
 {
 	unsigned long loaded = vmx->host.msrs;
+	u64 guest;
 	int i;
 
-	if (rewrite)
-		for_each_set_bit(i, &loaded, VMX_NR_SWITCHED)
-			nst_wrmsr(switched[i].msr, *switched_value(vmx, i));
+	if (rewrite) {
+		for_each_set_bit(i, &loaded, VMX_NR_SWITCHED) {
+			guest = *switched_value(vmx, i);
+			/* The guest may have written IA32_KERNEL_GS_BASE by itself. */
+			if (guest == vmx->host.loaded[i] && i != SWITCH_KERNEL_GS_BASE)
+				continue;
+			vmx->host.loaded[i] = guest;
+			nst_wrmsr(switched[i].msr, guest);
+		}
+	}
 	if (needed(vmx) & ~loaded)
 		load(vmx, needed(vmx) & ~loaded);
 }
@@ -173,13 +190,31 @@ void vmx_msrs_leave(struct vmx_vcpu *vmx)
 	vmx->host.msrs = 0;
 }
 
-/* VMX is not offered to guests, and nothing else is VMX's alone. */
+static bool is_capability(u32 msr)
+{
+	return msr >= MSR_IA32_VMX_BASIC && msr <= MSR_IA32_VMX_VMFUNC;
+}
+
+/* What VMX a guest has. */
 int vmx_get_msr(struct vcpu *vcpu, u32 msr, u64 *value)
 {
-	return -ENOENT;
+	if (!is_capability(msr))
+		return -ENOENT;
+	*value = nested_vmx_caps_get(vcpu, msr);
+	return 0;
 }
 
 int vmx_set_msr(struct vcpu *vcpu, u32 msr, u64 value, bool host)
 {
-	return -ENOENT;
+	if (!is_capability(msr))
+		return -ENOENT;
+	return host ? nested_vmx_caps_set(vcpu, msr, value) : -EINVAL;
+}
+
+int vmx_get_feature_msr(u32 msr, u64 *value)
+{
+	if (!is_capability(msr))
+		return -ENOENT;
+	*value = nested_vmx_caps_host(msr);
+	return 0;
 }

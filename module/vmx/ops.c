@@ -10,6 +10,17 @@ static void vmx_vm_destroy(struct vm *vm)
 {
 }
 
+static const struct nested_ops vmx_nested_ops = {
+	.decode = nested_vmx_decode,
+	.intercepts = nested_vmx_intercepts,
+	.reflect = nested_vmx_reflect,
+	.reflect_walk = nested_vmx_reflect_walk,
+	.sync = nested_vmx_sync,
+	.leave = nested_vmx_leave,
+	.get_state = nested_vmx_get_state,
+	.set_state = nested_vmx_set_state,
+};
+
 const struct vendor_ops vmx_ops = {
 	.name = "VMX",
 	.vcpu_size = sizeof(struct vmx_vcpu),
@@ -47,13 +58,16 @@ const struct vendor_ops vmx_ops = {
 	.root_changed = vmx_root_changed,
 	.intercepts_changed = vmx_intercepts_changed,
 	.msr_intercept = vmx_msr_intercept,
+	.cr0_valid = vmx_cr0_valid,
 	.cr4_valid = vmx_cr4_valid,
 	.get_msr = vmx_get_msr,
 	.set_msr = vmx_set_msr,
+	.get_feature_msr = vmx_get_feature_msr,
 	.write_tsc_offset = vmx_write_tsc_offset,
 	.exit_info = vmx_exit_info,
 	.entry_state = vmx_entry_state,
 	.probe_entry = vmx_probe_entry,
 	.exit_names = vmx_exit_names,
 	.emergency_leave = vmx_emergency_leave,
+	.nested = &vmx_nested_ops,
 };

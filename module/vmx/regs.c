@@ -69,9 +69,10 @@ static void fetch_crs(struct vmx_vcpu *vmx, u32 groups)
 	}
 	if (groups & REGS_CR3)
 		regs->cr3 = vmreadn(VMCS_GUEST_CR3);
-	if (groups & REGS_CR4)
-		regs->cr4 = (vmreadn(VMCS_GUEST_CR4) & vmx->cr4_owned) |
-			    (regs->cr4 & ~vmx->cr4_owned);
+	if (groups & REGS_CR4) {
+		owned = ~vmx_get(vmx, LAZY_CR4_MASK);
+		regs->cr4 = (vmreadn(VMCS_GUEST_CR4) & owned) | (regs->cr4 & ~owned);
+	}
 }
 
 static __always_inline void fetch_rflags(struct vmx_vcpu *vmx)
@@ -183,6 +184,21 @@ void vmx_fetch(struct vcpu *vcpu, u32 groups)
 	vmx_visit_end(vmx, flags);
 }
 
+/* vmx_pending_debug - debug exceptions that wait in the VMCS */
+u64 vmx_pending_debug(struct vmx_vcpu *vmx)
+{
+	unsigned long flags;
+	u64 pending;
+
+	if (vmx->vcpu.in_burst)
+		return vmreadn(VMCS_GUEST_PENDING_DEBUG);
+	if (vmx_visit_begin(vmx, &flags))
+		return 0;
+	pending = vmreadn(VMCS_GUEST_PENDING_DEBUG);
+	vmx_visit_end(vmx, flags);
+	return pending;
+}
+
 /*
  * Attributes as VM entry wants them. User space that was written for hardware with laxer checks leaves 'accessed' clear
  * in segments, and the TSS available; a CPU that has loaded them never does.
@@ -222,13 +238,13 @@ static void flush_crs(struct vmx_vcpu *vmx, u32 groups)
 	if (groups & REGS_CR0) {
 		vmwriten(VMCS_GUEST_CR0, (regs->cr0 & ~(u64)(X86_CR0_CD | X86_CR0_NW)) |
 			 vmx_caps.cr0_fixed0);
-		vmx_set(vmx, LAZY_CR0_SHADOW, regs->cr0);
+		vmx_set(vmx, LAZY_CR0_SHADOW, nested_vmx_cr0_shadow(vmx, regs->cr0));
 	}
 	if (groups & REGS_CR3)
 		vmwriten(VMCS_GUEST_CR3, regs->cr3);
 	if (groups & REGS_CR4) {
 		vmwriten(VMCS_GUEST_CR4, regs->cr4 | vmx_caps.cr4_fixed0);
-		vmx_set(vmx, LAZY_CR4_SHADOW, regs->cr4);
+		vmx_set(vmx, LAZY_CR4_SHADOW, nested_vmx_cr4_shadow(vmx, regs->cr4));
 	}
 	if (groups & REGS_EFER) {
 		vmwrite64(VMCS_GUEST_EFER, regs->efer);
@@ -376,8 +392,15 @@ int vmx_skip_instruction(struct vcpu *vcpu)
 	return RUN_GUEST;
 }
 
-/* SDM, Restrictions on VMX Operation: CR4 bits that the CPU does not take; VMXE is not the guest's. */
+/* SDM, Restrictions on VMX Operation: bits that the CPU does not take, and those that the guest's own VMX fixes. */
 bool vmx_cr4_valid(struct vcpu *vcpu, u64 cr4)
 {
-	return !(cr4 & (~vmx_caps.cr4_fixed1 | X86_CR4_VMXE));
+	if (cr4 & ~vmx_caps.cr4_fixed1)
+		return false;
+	return !to_vmx(vcpu)->nested.vmxon || nested_vmx_cr4_valid(vcpu, cr4);
+}
+
+bool vmx_cr0_valid(struct vcpu *vcpu, u64 cr0)
+{
+	return !to_vmx(vcpu)->nested.vmxon || nested_vmx_cr0_valid(vcpu, cr0);
 }

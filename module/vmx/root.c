@@ -134,7 +134,8 @@ static void init_cpu_caps(void)
 	cpu_caps.has_umwait = cpu2 & CPU2_USER_WAIT;
 	cpu_caps.has_mbec = vmx_caps.cpu2_allowed & CPU2_MBEC;
 	cpu_caps.efer_mask = EFER_SCE | EFER_LME | EFER_LMA | EFER_NX;
-	cpu_caps.cr4_mask = CPU_CR4_KNOWN & vmx_caps.cr4_fixed1;
+	cpu_caps.cr4_mask = (CPU_CR4_KNOWN | X86_CR4_VMXE) & vmx_caps.cr4_fixed1;
+	cpu_caps.nested_vmx = test_bit(EXPERIMENTAL_NESTED_VMX, &nestor_experimental);
 	cpu_caps.npt_1g = tdp_format.leaf_levels & BIT(2);
 }
 
@@ -163,7 +164,9 @@ int vmx_setup(void)
 		if (err)
 			goto fail;
 	}
-	err = vmx_vpid_setup() ?: vmx_enter_setup() ?: vmx_apic_setup();
+	nested_vmx_caps_setup();
+	err = vmx_vpid_setup() ?: vmx_enter_setup() ?: vmx_apic_setup() ?:
+	      nested_vmx_check_setup();
 	if (err)
 		goto fail;
 	pr_info("VMX: EPT %d levels, leaves 4K%s%s, A/D bits %s, VPID %s, TSC scaling %s, APIC acceleration%s%s%s%s\n",
@@ -192,6 +195,7 @@ void vmx_cleanup(void)
 	}
 	vmx_vpid_cleanup();
 	vmx_enter_cleanup();
+	nested_vmx_check_cleanup();
 }
 
 /* A VMREAD or VMWRITE failed: the VMCS is not what we think, and its VM must not run on it. */
@@ -256,6 +260,34 @@ static void root_leave(struct vmx_cpu *c)
 		nst_wrmsr(MSR_IA32_RTIT_CTL, c->rtit_ctl);
 }
 
+/* Make the vCPU's VMCS current; in root mode. */
+static bool load_vmcs(struct vmx_vcpu *vmx)
+{
+	struct vmx_vmcs *vmcs = vmx->vmcs;
+
+	/* A region that no CPU has seen has no launch state yet. */
+	if ((unlikely(!vmcs->used) && !vmx_vmclear(vmcs->pa)) || !vmx_vmptrld(vmcs->pa)) {
+		pr_err_ratelimited("VMX: a VMCS cannot be loaded on CPU %d\n", smp_processor_id());
+		return false;
+	}
+	if (!vmcs->active) {
+		vmcs->active = true;
+		vmcs->launched = false;
+	}
+	if (unlikely(!vmcs->used)) {
+		vmx_write_constants(vmx);
+		vmcs->used = true;
+	}
+	return true;
+}
+
+static void clear_vmcs(struct vmx_vmcs *vmcs)
+{
+	if (vmcs->active)
+		vmx_vmclear(vmcs->pa);
+	vmcs->active = false;
+}
+
 /* Root mode with this vCPU's VMCS current. */
 static int vmcs_enter(struct vmx_vcpu *vmx, struct vmx_cpu *c)
 {
@@ -263,26 +295,48 @@ static int vmcs_enter(struct vmx_vcpu *vmx, struct vmx_cpu *c)
 		pr_err_ratelimited("VMX: cannot enter root mode on CPU %d\n", smp_processor_id());
 		return -EIO;
 	}
-	/* A region that no CPU has seen has no launch state yet. */
-	if ((unlikely(!vmx->vmcs_used) && !vmx_vmclear(vmx->vmcs_pa)) || !vmx_vmptrld(vmx->vmcs_pa)) {
-		pr_err_ratelimited("VMX: a VMCS cannot be loaded on CPU %d\n", smp_processor_id());
-		root_leave(c);
-		return -EIO;
-	}
 	c->vcpu = &vmx->vcpu;
-	vmx->launched = false;
-	if (unlikely(!vmx->vmcs_used)) {
-		vmx_write_constants(vmx);
-		vmx->vmcs_used = true;
-	}
-	return 0;
+	if (load_vmcs(vmx))
+		return 0;
+	c->vcpu = NULL;
+	root_leave(c);
+	return -EIO;
 }
 
 static void vmcs_leave(struct vmx_vcpu *vmx, struct vmx_cpu *c)
 {
-	vmx_vmclear(vmx->vmcs_pa);
+	clear_vmcs(&vmx->vmcs01);
+	clear_vmcs(&vmx->vmcs02);
 	c->vcpu = NULL;
 	root_leave(c);
+}
+
+/* Host state in the VMCS. CR3, CR4, FS: constant only within a burst, CR3 changes its PCID, CR4 bits follow the task. */
+static void set_host_state(struct vmx_vcpu *vmx)
+{
+	vmx_write_host_state(vmx, vmx->vcpu.cpu);
+	vmx_set(vmx, LAZY_HOST_CR3, __native_read_cr3());
+	vmx_set(vmx, LAZY_HOST_CR4, vmx->host.cr4);
+	vmx_set(vmx, LAZY_HOST_FS_BASE, vmx->host.fs_base);
+}
+
+/*
+ * vmx_use_vmcs - run the vCPU by another VMCS from now on: L1 and L2 have one each
+ *
+ * In a burst both stay active until its end.
+ */
+void vmx_use_vmcs(struct vmx_vcpu *vmx, struct vmx_vmcs *vmcs)
+{
+	vmx->vmcs->host_rsp = vmx->host_rsp;
+	vmx->vmcs = vmcs;
+	vmx->host_rsp = vmcs->host_rsp;
+	if (!vmx->vcpu.in_burst)
+		return;
+	if (!load_vmcs(vmx)) {
+		vm_kill(vmx->vcpu.vm, "its VMCS cannot be loaded");
+		return;
+	}
+	set_host_state(vmx);
 }
 
 /*
@@ -382,25 +436,25 @@ int vmx_burst_enter(struct vcpu *vcpu)
 		return err;
 	switch_predictions(c, vcpu);
 	save_host(vmx);
-	vmx_write_host_state(vmx, vcpu->cpu);
-	/* Constant only within a burst: CR3 changes its PCID, CR4 bits follow the task. */
-	vmx_set(vmx, LAZY_HOST_CR3, __native_read_cr3());
-	vmx_set(vmx, LAZY_HOST_CR4, c->cr4 | X86_CR4_VMXE);
-	vmx_set(vmx, LAZY_HOST_FS_BASE, vmx->host.fs_base);
+	vmx->host.cr4 = c->cr4 | X86_CR4_VMXE;
+	set_host_state(vmx);
 	vmx_msrs_enter(vmx);
 	/*
 	 * A CPU that this vCPU comes to may hold translations of its VPID from long ago: what the
 	 * guest flushed since then was flushed where it ran.
 	 */
-	if (vcpu->last_cpu != vcpu->cpu)
-		vmx->flush |= FLUSH_VPID;
+	if (vcpu->last_cpu != vcpu->cpu) {
+		vmx->vmcs01.flush |= FLUSH_VPID;
+		vmx->vmcs02.flush |= FLUSH_VPID;
+	}
 	/*
 	 * The answer is given once per CPU, whoever asks: flush now, for this burst may end without an entry. Whoever
 	 * takes rights away later waits until the burst is over.
 	 */
 	if (mmu_needs_flush(vcpu)) {
-		vmx->flush |= FLUSH_EPT;
-		vmx_flush_tlb(vmx);
+		vcpu->stats.tlb_flush++;
+		vmx->vmcs01.flush |= FLUSH_EPT;
+		vmx_flush_tlb(&vmx->vmcs01);
 	}
 	vmx->flush_l1d = true;
 	return 0;

@@ -108,22 +108,21 @@ u32 vmx_run_flags(void)
  * INVVPID and INVEPT: of the context where the CPU can, else of all. Linear and combined translations carry the VPID,
  * guest-physical and combined ones the root, so a flush of the root covers what a changed second-level entry reached.
  */
-void vmx_flush_tlb(struct vmx_vcpu *vmx)
+void vmx_flush_tlb(struct vmx_vmcs *vmcs)
 {
-	u32 flush = vmx->flush;
+	u32 flush = vmcs->flush;
 
-	vmx->flush = 0;
-	vmx->vcpu.stats.tlb_flush++;
+	vmcs->flush = 0;
 	if (flush & FLUSH_EPT) {
 		if (vmx_caps.ept_vpid & EPT_CAP_INVEPT_SINGLE)
-			vmx_invept(INVEPT_SINGLE, vmx_get(vmx, LAZY_EPTP));
+			vmx_invept(INVEPT_SINGLE, vmcs->lazy[LAZY_EPTP]);
 		else
 			vmx_invept(INVEPT_ALL, 0);
 	}
 	/* Without a VPID every entry and exit flushes. */
-	if (flush & FLUSH_VPID && vmx->vpid) {
+	if (flush & FLUSH_VPID && vmcs->vpid) {
 		if (vmx_caps.ept_vpid & EPT_CAP_INVVPID_SINGLE)
-			vmx_invvpid(INVVPID_SINGLE, vmx->vpid, 0);
+			vmx_invvpid(INVVPID_SINGLE, vmcs->vpid, 0);
 		else
 			vmx_invvpid(INVVPID_ALL, 0, 0);
 	}
@@ -159,8 +158,10 @@ void vmx_write_state(struct vmx_vcpu *vmx)
 		vmx_flush_regs(vmx);
 	}
 	vmx_set(vmx, LAZY_DR7, vcpu->cpu_state.effective_dr7);
-	if (unlikely(vmx->lazy_stale))
+	if (unlikely(vmx->vmcs->lazy_stale))
 		vmx_write_lazy(vmx);
+	if (unlikely(vcpu->nested.guest_mode))
+		nested_vmx_prepare_entry(vmx);
 	if (unlikely(vmx->inject))
 		vmx_write_injection(vmx);
 	if (unlikely(vmx->clear_halt)) {
@@ -169,8 +170,10 @@ void vmx_write_state(struct vmx_vcpu *vmx)
 	}
 	if (vmx->accel & VMX_ACCEL_DELIVERY)
 		vmx_apic_enter(vmx);
-	if (unlikely(vmx->flush))
-		vmx_flush_tlb(vmx);
+	if (unlikely(vmx->vmcs->flush)) {
+		vcpu->stats.tlb_flush++;
+		vmx_flush_tlb(vmx->vmcs);
+	}
 }
 
 /* SDM, Machine-Check Architecture and VMX: the handler sees a trap from user mode, which it may kill. */
@@ -235,7 +238,7 @@ void vmx_enter(struct vcpu *vcpu)
 	flush_l1d(vmx);
 
 	count_op(vmentry);
-	vmx->result = vmx_run(vmx, vmx->run_flags | (vmx->launched ? VMX_RUN_RESUME : 0));
+	vmx->result = vmx_run(vmx, vmx->run_flags | (vmx->vmcs->launched ? VMX_RUN_RESUME : 0));
 
 	/* Before anything here can fault. */
 	vcpu->regs.cr2 = native_read_cr2();
@@ -254,23 +257,24 @@ void vmx_enter(struct vcpu *vcpu)
 		entry_failed(vmx);
 		return;
 	}
-	vmx->launched = true;
+	vmx->vmcs->launched = true;
 	if (vmx->accel & VMX_ACCEL_DELIVERY)
 		lapic_hw_left(vcpu);
+	vmx->nested.run_pending = false;
 	vmx_complete_events(vmx);
 }
 
 void vmx_tlb_flush(struct vcpu *vcpu, enum tlb_scope scope)
 {
-	to_vmx(vcpu)->flush |= scope == TLB_ALL ? FLUSH_VPID | FLUSH_EPT : FLUSH_VPID;
+	to_vmx(vcpu)->vmcs->flush |= scope == TLB_ALL ? FLUSH_VPID | FLUSH_EPT : FLUSH_VPID;
 }
 
 void vmx_tlb_flush_address(struct vcpu *vcpu, u64 gva)
 {
 	struct vmx_vcpu *vmx = to_vmx(vcpu);
 
-	if (vcpu->in_burst && vmx->vpid && vmx_caps.ept_vpid & EPT_CAP_INVVPID_ADDRESS &&
-	    vmx_invvpid(INVVPID_ADDRESS, vmx->vpid, gva))
+	if (vcpu->in_burst && vmx->vmcs->vpid && vmx_caps.ept_vpid & EPT_CAP_INVVPID_ADDRESS &&
+	    vmx_invvpid(INVVPID_ADDRESS, vmx->vmcs->vpid, gva))
 		return;
-	vmx->flush |= FLUSH_VPID;
+	vmx->vmcs->flush |= FLUSH_VPID;
 }

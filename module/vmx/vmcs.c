@@ -111,8 +111,7 @@ static int adjust_word(enum word word, bool true_controls, u32 *value, u32 *allo
 		return -EOPNOTSUPP;
 	}
 	*value = (want & may) | must;
-	if (allowed)
-		*allowed = may;
+	*allowed = may;
 	/* What is forced must be something that the exit handlers know. */
 	if (must & ~(want | words[word].reserved)) {
 		pr_err("VMX: this CPU forces controls %#x of MSR %#x\n",
@@ -168,12 +167,13 @@ int vmx_read_caps(void)
 		pr_err("VMX: VMCS regions of an unknown kind (IA32_VMX_BASIC %#llx)\n", basic);
 		return -EOPNOTSUPP;
 	}
+	caps->timer_rate = FIELD_GET(VMX_MISC_TIMER_RATE, misc);
 	true_controls = basic & VMX_BASIC_TRUE_CONTROLS;
 	err = adjust_word(WORD_PIN, true_controls, &caps->pin, &caps->pin_allowed) ?:
 	      adjust_word(WORD_CPU, true_controls, &caps->cpu, &caps->cpu_allowed) ?:
 	      adjust_word(WORD_CPU2, false, &caps->cpu2, &caps->cpu2_allowed) ?:
 	      adjust_word(WORD_EXIT, true_controls, &caps->exit, &caps->exit_allowed) ?:
-	      adjust_word(WORD_ENTRY, true_controls, &caps->entry, NULL);
+	      adjust_word(WORD_ENTRY, true_controls, &caps->entry, &caps->entry_allowed);
 	if (err)
 		return err;
 
@@ -273,7 +273,7 @@ static u32 secondary_controls(struct vmx_vcpu *vmx)
 		if (has == feature_controls[i].exiting)
 			controls &= ~feature_controls[i].control;
 	}
-	if (!vmx->vpid)
+	if (!vmx->vmcs01.vpid)
 		controls &= ~CPU2_VPID;
 	if (vcpu->vm->caps.disabled_exits & KVM_X86_DISABLE_EXITS_PAUSE)
 		controls &= ~CPU2_PAUSE_LOOP_EXITING;
@@ -283,7 +283,7 @@ static u32 secondary_controls(struct vmx_vcpu *vmx)
 static u32 primary_controls(struct vmx_vcpu *vmx)
 {
 	u64 disabled = vmx->vcpu.vm->caps.disabled_exits;
-	u32 controls = vmx_caps.cpu | (vmx_get(vmx, LAZY_CPU) & CPU_WINDOWS);
+	u32 controls = vmx_caps.cpu | (vmx->vmcs01.lazy[LAZY_CPU] & CPU_WINDOWS);
 
 	if (disabled & KVM_X86_DISABLE_EXITS_HLT)
 		controls &= ~CPU_HLT_EXITING;
@@ -313,15 +313,16 @@ static u32 exception_bitmap(struct vmx_vcpu *vmx)
 static void update_cr4_mask(struct vmx_vcpu *vmx)
 {
 	struct vcpu *vcpu = &vmx->vcpu;
-	u64 owned = CR4_GUEST_OWNABLE & ~vcpu->cpu_state.cr4_reserved;
+	u64 mask = ~(CR4_GUEST_OWNABLE & ~vcpu->cpu_state.cr4_reserved);
 
-	if (owned == vmx->cr4_owned)
+	if (mask == vmx->vmcs01.lazy[LAZY_CR4_MASK])
 		return;
 	/* Bits that change hands: take what the guest has now before the mask says otherwise. */
-	vcpu_fetch(vcpu, REGS_CR4);
-	vmx->cr4_owned = owned;
-	vmx_set(vmx, LAZY_CR4_MASK, ~owned);
-	vcpu_dirty(vcpu, REGS_CR4);
+	if (vmx->vmcs == &vmx->vmcs01) {
+		vcpu_fetch(vcpu, REGS_CR4);
+		vcpu_dirty(vcpu, REGS_CR4);
+	}
+	vmcs_set(&vmx->vmcs01, LAZY_CR4_MASK, mask);
 }
 
 /*
@@ -336,74 +337,104 @@ void vmx_intercepts_changed(struct vcpu *vcpu)
 	cpu = primary_controls(vmx);
 	cpu2 = secondary_controls(vmx);
 	vmx_apic_controls(vmx, &cpu, &cpu2);
-	vmx_set(vmx, LAZY_CPU, cpu);
-	vmx_set(vmx, LAZY_CPU2, cpu2);
-	vmx_set(vmx, LAZY_EXCEPTIONS, exception_bitmap(vmx));
+	vmcs_set(&vmx->vmcs01, LAZY_CPU, cpu);
+	vmcs_set(&vmx->vmcs01, LAZY_CPU2, cpu2);
+	vmcs_set(&vmx->vmcs01, LAZY_EXCEPTIONS, exception_bitmap(vmx));
 	update_cr4_mask(vmx);
 	vmx_update_msr_bitmap(vmx);
+	if (vcpu->nested.guest_mode) {
+		nested_vmx_update_controls(vmx);
+		/* Whatever is intercepted now is, until L1's bitmap can be read. */
+		memset(vmx->vmcs02.msr_bitmap, 0xff, PAGE_SIZE);
+		vmx->nested.merge_waits = true;
+		vcpu_request(vcpu, REQ_NESTED);
+	}
+}
+
+/* vmx_eptp - the EPTP of a root table in the format of this CPU */
+u64 vmx_eptp(u64 root_pa)
+{
+	return root_pa | EPTP_MEMTYPE_WB | FIELD_PREP(EPTP_WALK_LENGTH, tdp_format.levels - 1) |
+	       (tdp_format.accessed ? EPTP_AD : 0);
 }
 
 void vmx_root_changed(struct vcpu *vcpu)
 {
 	struct vmx_vcpu *vmx = to_vmx(vcpu);
 
-	vmx_set(vmx, LAZY_EPTP, vcpu_root(vcpu)->pa | EPTP_MEMTYPE_WB |
-		FIELD_PREP(EPTP_WALK_LENGTH, tdp_format.levels - 1) |
-		(tdp_format.accessed ? EPTP_AD : 0));
-	vmx->flush |= FLUSH_EPT;
+	vmcs_set(&vmx->vmcs01, LAZY_EPTP, vmx_eptp(vcpu_root(vcpu)->pa));
+	vmx->vmcs01.flush |= FLUSH_EPT;
 }
 
 void vmx_write_tsc_offset(struct vcpu *vcpu, u64 offset, u64 ratio)
 {
 	struct vmx_vcpu *vmx = to_vmx(vcpu);
 
-	vmx_set(vmx, LAZY_TSC_OFFSET, offset);
-	vmx_set(vmx, LAZY_TSC_MULTIPLIER, ratio);
+	vmcs_set(&vmx->vmcs01, LAZY_TSC_OFFSET, offset);
+	vmcs_set(&vmx->vmcs01, LAZY_TSC_MULTIPLIER, ratio);
+	if (vcpu->nested.guest_mode)
+		nested_vmx_update_tsc(vmx);
+}
+
+int vmx_vmcs_init(struct vmx_vmcs *vmcs)
+{
+	vmcs->region = (void *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
+	vmcs->msr_bitmap = (void *)__get_free_page(GFP_KERNEL_ACCOUNT);
+	if (!vmcs->region || !vmcs->msr_bitmap) {
+		vmx_vmcs_free(vmcs);
+		return -ENOMEM;
+	}
+	*(u32 *)vmcs->region = vmx_caps.revision;
+	vmcs->pa = __pa(vmcs->region);
+	vmcs->vpid = vpid_alloc();
+	vmcs->host_cpu = -1;
+	vmcs->used = false;
+	vmcs->lazy_stale = GENMASK(LAZY_NR - 1, 0);
+	vmcs->lazy[LAZY_PIN] = vmx_caps.pin;
+	vmcs->lazy[LAZY_EXIT] = vmx_caps.exit;
+	vmcs->lazy[LAZY_ENTRY] = vmx_caps.entry & ~ENTRY_IA32E;
+	vmcs->lazy[LAZY_TSC_MULTIPLIER] = cpu_caps.tsc_ratio_default;
+	vmcs->lazy[LAZY_CR0_MASK] = ~(u64)X86_CR0_TS;
+	vmcs->lazy[LAZY_CR4_MASK] = ~0ull;
+	return 0;
+}
+
+/* The VMCS is not active on any CPU: every burst and visit ends with VMCLEAR. */
+void vmx_vmcs_free(struct vmx_vmcs *vmcs)
+{
+	vpid_free(vmcs->vpid);
+	free_page((unsigned long)vmcs->region);
+	free_page((unsigned long)vmcs->msr_bitmap);
+	memset(vmcs, 0, sizeof(*vmcs));
 }
 
 int vmx_vcpu_init(struct vcpu *vcpu)
 {
 	struct vmx_vcpu *vmx = to_vmx(vcpu);
+	int err = vmx_vmcs_init(&vmx->vmcs01);
 
-	vmx->vmcs = (void *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
-	vmx->msr_bitmap = (void *)__get_free_page(GFP_KERNEL_ACCOUNT);
-	if (!vmx->vmcs || !vmx->msr_bitmap) {
-		vmx_vcpu_destroy(vcpu);
-		return -ENOMEM;
-	}
-	*(u32 *)vmx->vmcs = vmx_caps.revision;
-	vmx->vmcs_pa = __pa(vmx->vmcs);
-	vmx->vpid = vpid_alloc();
-	vmx->host.cpu = -1;
+	if (err)
+		return err;
+	vmx->vmcs = &vmx->vmcs01;
 	vmx->run_flags = vmx_run_flags();
-	vmx->lazy_stale = GENMASK(LAZY_NR - 1, 0);
-	vmx->lazy[LAZY_PIN] = vmx_caps.pin;
-	vmx->lazy[LAZY_EXIT] = vmx_caps.exit;
-	vmx->lazy[LAZY_ENTRY] = vmx_caps.entry & ~ENTRY_IA32E;
-	vmx->lazy[LAZY_TSC_MULTIPLIER] = cpu_caps.tsc_ratio_default;
-	vmx->lazy[LAZY_CR0_MASK] = ~(u64)X86_CR0_TS;
-	vmx->lazy[LAZY_CR4_MASK] = ~0ull;
 	vmx_root_changed(vcpu);
+	nested_vmx_vcpu_init(vmx);
 	return 0;
 }
 
-/* The VMCS is not active on any CPU: every burst and visit ends with VMCLEAR. */
 void vmx_vcpu_destroy(struct vcpu *vcpu)
 {
 	struct vmx_vcpu *vmx = to_vmx(vcpu);
 
-	vpid_free(vmx->vpid);
-	free_page((unsigned long)vmx->vmcs);
-	free_page((unsigned long)vmx->msr_bitmap);
-	vmx->vpid = 0;
-	vmx->vmcs = NULL;
-	vmx->msr_bitmap = NULL;
+	nested_vmx_vcpu_destroy(vmx);
+	vmx_vmcs_free(&vmx->vmcs01);
 }
 
 void vmx_vcpu_reset(struct vcpu *vcpu, bool init_event)
 {
 	struct vmx_vcpu *vmx = to_vmx(vcpu);
 
+	nested_vmx_vcpu_reset(vmx);
 	vmx->inject = 0;
 	vmx->soft_length = 0;
 	vmx->nmi_blocked = false;
@@ -418,7 +449,7 @@ void vmx_vcpu_reset(struct vcpu *vcpu, bool init_event)
 
 /* Fields of 16 bits are zero in a new VMCS only on some CPUs: everything that is used is written. */
 static const struct vmcs_field zero_fields[] = {
-	VMCS_PF_ERROR_MASK, VMCS_PF_ERROR_MATCH, VMCS_CR3_TARGET_COUNT,
+	VMCS_CR3_TARGET_COUNT,
 	VMCS_EXIT_MSR_STORE_COUNT, VMCS_EXIT_MSR_LOAD_COUNT, VMCS_ENTRY_MSR_LOAD_COUNT,
 	VMCS_ENTRY_INTR_INFO,
 	VMCS_GUEST_ACTIVITY, VMCS_GUEST_PENDING_DEBUG,
@@ -439,16 +470,14 @@ void vmx_write_constants(struct vmx_vcpu *vmx)
 	for (i = 0; i < ARRAY_SIZE(zero_fields); i++)
 		__vmwrite(zero_fields[i], 0);
 	vmwrite64(VMCS_LINK_POINTER, ~0ull);
-	vmwrite64(VMCS_MSR_BITMAP, __pa(vmx->msr_bitmap));
-	if (vmx->vpid)
-		vmwrite16(VMCS_VPID, vmx->vpid);
+	vmwrite64(VMCS_MSR_BITMAP, __pa(vmx->vmcs->msr_bitmap));
+	if (vmx->vmcs->vpid)
+		vmwrite16(VMCS_VPID, vmx->vmcs->vpid);
 	if (vmx_caps.cpu2 & CPU2_PAUSE_LOOP_EXITING) {
 		vmwrite32(VMCS_PLE_GAP, PLE_GAP);
 		vmwrite32(VMCS_PLE_WINDOW, PLE_WINDOW);
 	}
 	vmx_apic_write_constants(vmx);
-	if (vmx_caps.cpu2 & CPU2_XSAVES)
-		vmwrite64(VMCS_XSS_EXIT_BITMAP, 0);
 	if (vmx_caps.cpu2 & CPU2_ENCLS_EXITING)
 		vmwrite64(VMCS_ENCLS_EXIT_BITMAP, ~0ull);
 
@@ -472,7 +501,7 @@ void vmx_write_host_state(struct vmx_vcpu *vmx, int cpu)
 {
 	struct desc_ptr idt;
 
-	if (vmx->host.cpu == cpu)
+	if (vmx->vmcs->host_cpu == cpu)
 		return;
 	store_idt(&idt);
 	vmwriten(VMCS_HOST_TR_BASE, (unsigned long)&get_cpu_entry_area(cpu)->tss.x86_tss);
@@ -482,7 +511,7 @@ void vmx_write_host_state(struct vmx_vcpu *vmx, int cpu)
 	vmwrite32(VMCS_HOST_SYSENTER_CS, nst_rdmsr(MSR_IA32_SYSENTER_CS));
 	vmwriten(VMCS_HOST_SYSENTER_ESP, nst_rdmsr(MSR_IA32_SYSENTER_ESP));
 	vmwriten(VMCS_HOST_SYSENTER_EIP, nst_rdmsr(MSR_IA32_SYSENTER_EIP));
-	vmx->host.cpu = cpu;
+	vmx->vmcs->host_cpu = cpu;
 }
 
 static const struct vmcs_field lazy_fields[LAZY_NR] = {
@@ -504,21 +533,27 @@ static const struct vmcs_field lazy_fields[LAZY_NR] = {
 	[LAZY_HOST_CR3] = VMCS_HOST_CR3,
 	[LAZY_HOST_CR4] = VMCS_HOST_CR4,
 	[LAZY_HOST_FS_BASE] = VMCS_HOST_FS_BASE,
+	[LAZY_PF_MASK] = VMCS_PF_ERROR_MASK,
+	[LAZY_PF_MATCH] = VMCS_PF_ERROR_MATCH,
+	[LAZY_XSS_BITMAP] = VMCS_XSS_EXIT_BITMAP,
 };
 static_assert(LAZY_NR <= 32);
 
 void vmx_write_lazy(struct vmx_vcpu *vmx)
 {
-	unsigned long stale = vmx->lazy_stale;
+	struct vmx_vmcs *vmcs = vmx->vmcs;
+	unsigned long stale = vmcs->lazy_stale;
 	int i;
 
-	vmx->lazy_stale = 0;
+	vmcs->lazy_stale = 0;
 	if (!cpu_caps.tsc_scaling)
 		__clear_bit(LAZY_TSC_MULTIPLIER, &stale);
 	if (!(vmx_caps.accel & VMX_ACCEL_TPR))
 		__clear_bit(LAZY_TPR_THRESHOLD, &stale);
+	if (!cpu_caps.has_xsaves)
+		__clear_bit(LAZY_XSS_BITMAP, &stale);
 	for_each_set_bit(i, &stale, LAZY_NR)
-		__vmwrite(lazy_fields[i], vmx->lazy[i]);
+		__vmwrite(lazy_fields[i], vmcs->lazy[i]);
 	if (stale & BIT(LAZY_CPU2))
 		vmx_msrs_update(vmx, false);
 }

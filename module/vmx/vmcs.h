@@ -137,6 +137,7 @@ enum vmcs_width { VMCS_W16, VMCS_W64, VMCS_W32, VMCS_NATURAL };
 #define VMCS_GUEST_INTERRUPTIBILITY	VMCS_FIELD(0x4824)
 #define VMCS_GUEST_ACTIVITY		VMCS_FIELD(0x4826)
 #define VMCS_GUEST_SYSENTER_CS		VMCS_FIELD(0x482a)
+#define VMCS_PREEMPTION_TIMER		VMCS_FIELD(0x482e)
 
 /* 32-bit host state */
 #define VMCS_HOST_SYSENTER_CS		VMCS_FIELD(0x4c00)
@@ -191,6 +192,7 @@ enum vmcs_width { VMCS_W16, VMCS_W64, VMCS_W32, VMCS_NATURAL };
 #define PIN_INTR_EXITING		BIT(0)
 #define PIN_NMI_EXITING			BIT(3)
 #define PIN_VIRTUAL_NMIS		BIT(5)
+#define PIN_PREEMPTION_TIMER		BIT(6)
 #define PIN_POSTED			BIT(7)
 
 /* Primary processor-based controls */
@@ -209,6 +211,8 @@ enum vmcs_width { VMCS_W16, VMCS_W64, VMCS_W32, VMCS_NATURAL };
 #define CPU_NMI_WINDOW			BIT(22)
 #define CPU_MOV_DR_EXITING		BIT(23)
 #define CPU_IO_EXITING			BIT(24)
+#define CPU_IO_BITMAPS			BIT(25)
+#define CPU_MONITOR_TRAP		BIT(27)
 #define CPU_MSR_BITMAPS			BIT(28)
 #define CPU_MONITOR_EXITING		BIT(29)
 #define CPU_PAUSE_EXITING		BIT(30)
@@ -216,6 +220,7 @@ enum vmcs_width { VMCS_W16, VMCS_W64, VMCS_W32, VMCS_NATURAL };
 
 /* Secondary processor-based controls */
 #define CPU2_EPT			BIT(1)
+#define CPU2_DESCRIPTOR_EXITING		BIT(2)
 #define CPU2_RDTSCP			BIT(3)
 #define CPU2_X2APIC_MODE		BIT(4)
 #define CPU2_VPID			BIT(5)
@@ -242,6 +247,7 @@ enum vmcs_width { VMCS_W16, VMCS_W64, VMCS_W32, VMCS_NATURAL };
 #define EXIT_LOAD_PAT			BIT(19)
 #define EXIT_SAVE_EFER			BIT(20)
 #define EXIT_LOAD_EFER			BIT(21)
+#define EXIT_SAVE_PREEMPTION_TIMER	BIT(22)
 #define EXIT_CONCEAL_FROM_PT		BIT(24)
 
 /* VM-entry controls */
@@ -250,6 +256,18 @@ enum vmcs_width { VMCS_W16, VMCS_W64, VMCS_W32, VMCS_NATURAL };
 #define ENTRY_LOAD_PAT			BIT(14)
 #define ENTRY_LOAD_EFER			BIT(15)
 #define ENTRY_CONCEAL_FROM_PT		BIT(17)
+
+/* Instruction information (SDM, VM-Exit Instruction-Information Field) */
+#define INSN_SCALE			GENMASK(1, 0)
+#define INSN_REG1			GENMASK(6, 3)
+#define INSN_ADDRESS_SIZE		GENMASK(9, 7)
+#define INSN_IS_REG			BIT(10)
+#define INSN_SEGMENT			GENMASK(17, 15)
+#define INSN_INDEX			GENMASK(21, 18)
+#define INSN_NO_INDEX			BIT(22)
+#define INSN_BASE			GENMASK(26, 23)
+#define INSN_NO_BASE			BIT(27)
+#define INSN_REG2			GENMASK(31, 28)
 
 /* Interruption information: VM-entry, VM-exit and IDT-vectoring */
 #define INTR_VECTOR			GENMASK(7, 0)
@@ -265,6 +283,7 @@ enum intr_type {
 	INTR_SOFT_INTERRUPT	= 4,
 	INTR_PRIV_EXCEPTION	= 5,	/* INT1 */
 	INTR_SOFT_EXCEPTION	= 6,	/* INT3, INTO */
+	INTR_OTHER		= 7,	/* a pending MTF exit; entry only */
 };
 
 /* Interruptibility state */
@@ -274,8 +293,33 @@ enum intr_type {
 
 /* Activity state */
 #define ACTIVITY_ACTIVE			0
+#define ACTIVITY_HLT			1
+#define ACTIVITY_WAIT_SIPI		3
 
 #define PENDING_DEBUG_BS		BIT(14)
+
+/* SDM, Exit Qualification: control-register accesses. */
+#define CR_NUMBER			GENMASK(3, 0)
+#define CR_ACCESS			GENMASK(5, 4)
+#define CR_GPR				GENMASK(11, 8)
+#define CR_LMSW_SOURCE			GENMASK(31, 16)
+enum { CR_MOV_TO, CR_MOV_FROM, CR_CLTS, CR_LMSW };
+
+/* MOV DR */
+#define DR_NUMBER			GENMASK(2, 0)
+#define DR_FROM				BIT(4)
+#define DR_GPR				GENMASK(11, 8)
+
+/* I/O instructions: size less 1 */
+#define IO_SIZE				GENMASK(2, 0)
+#define IO_IN				BIT(3)
+#define IO_STRING			BIT(4)
+#define IO_REP				BIT(5)
+#define IO_PORT				GENMASK(31, 16)
+
+/* Task switches */
+#define TASK_SELECTOR			GENMASK(15, 0)
+#define TASK_SOURCE			GENMASK(31, 30)
 
 /* EPT violations: exit qualification */
 #define EPT_QUAL_READ			BIT(0)
@@ -286,20 +330,27 @@ enum intr_type {
 #define EPT_QUAL_GLA_TRANSLATED		BIT(8)	/* the final access, not one to a page table */
 #define EPT_QUAL_NMI_UNBLOCKED		BIT(12)
 
+/* Failed entries: exit qualification */
+#define ENTRY_FAIL_PDPTES		2
+
 /* EPT entries and the EPT pointer */
 #define EPT_READ			BIT_ULL(0)
 #define EPT_WRITE			BIT_ULL(1)
 #define EPT_EXEC			BIT_ULL(2)
+#define EPT_MEMTYPE			GENMASK_ULL(5, 3)
 #define EPT_MEMTYPE_WB			(6ull << 3)
 #define EPT_IGNORE_PAT			BIT_ULL(6)
 #define EPT_LARGE			BIT_ULL(7)
 #define EPT_ACCESSED			BIT_ULL(8)
 #define EPT_DIRTY			BIT_ULL(9)
+#define EPTP_MEMTYPE			GENMASK_ULL(2, 0)
 #define EPTP_MEMTYPE_WB			6ull
 #define EPTP_WALK_LENGTH		GENMASK_ULL(5, 3)
 #define EPTP_AD				BIT_ULL(6)
+#define EPTP_ROOT			GENMASK_ULL(51, 12)
 
 /* IA32_VMX_EPT_VPID_CAP */
+#define EPT_CAP_EXEC_ONLY		BIT_ULL(0)
 #define EPT_CAP_WALK_4			BIT_ULL(6)
 #define EPT_CAP_WALK_5			BIT_ULL(7)
 #define EPT_CAP_WB			BIT_ULL(14)
@@ -313,16 +364,30 @@ enum intr_type {
 #define EPT_CAP_INVVPID_ADDRESS		BIT_ULL(40)
 #define EPT_CAP_INVVPID_SINGLE		BIT_ULL(41)
 #define EPT_CAP_INVVPID_ALL		BIT_ULL(42)
+#define EPT_CAP_INVVPID_NON_GLOBAL	BIT_ULL(43)
 
 enum { INVEPT_SINGLE = 1, INVEPT_ALL = 2 };
-enum { INVVPID_ADDRESS = 0, INVVPID_SINGLE = 1, INVVPID_ALL = 2 };
+enum { INVVPID_ADDRESS = 0, INVVPID_SINGLE = 1, INVVPID_ALL = 2, INVVPID_NON_GLOBAL = 3 };
 
 /* IA32_VMX_BASIC, IA32_VMX_MISC */
 #define VMX_BASIC_REVISION		GENMASK_ULL(30, 0)
 #define VMX_BASIC_SIZE			GENMASK_ULL(44, 32)
 #define VMX_BASIC_MEMTYPE		GENMASK_ULL(53, 50)
+#define VMX_BASIC_32BIT			BIT_ULL(48)
+#define VMX_BASIC_DUAL_MONITOR		BIT_ULL(49)
+#define VMX_BASIC_IO_INFO		BIT_ULL(54)
 #define VMX_BASIC_TRUE_CONTROLS		BIT_ULL(55)
+#define VMX_BASIC_ANY_ERROR_CODE	BIT_ULL(56)
+#define VMX_MISC_TIMER_RATE		GENMASK_ULL(4, 0)
+#define VMX_MISC_SAVE_LMA		BIT_ULL(5)
+#define VMX_MISC_HLT			BIT_ULL(6)
+#define VMX_MISC_WAIT_SIPI		BIT_ULL(8)
 #define VMX_MISC_PT_IN_VMX		BIT_ULL(14)
+#define VMX_MISC_CR3_TARGETS		GENMASK_ULL(24, 16)
+#define VMX_MISC_MSRS			GENMASK_ULL(27, 25)
+#define VMX_MISC_VMWRITE_ALL		BIT_ULL(29)
+#define VMX_MISC_ZERO_LENGTH		BIT_ULL(30)
+#define VMX_MISC_MSEG			GENMASK_ULL(63, 32)
 
 /*
  * The VMX instructions. CF is set before each: success clears it, VMfailInvalid sets it, VMfailValid

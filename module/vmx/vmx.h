@@ -12,13 +12,15 @@
 #include <uapi/asm/vmx.h>
 
 #include "vm/ops.h"
+#include "vmx/nested.h"
 #include "vmx/vmcs.h"
 
 /**
  * struct vmx_caps - what this CPU's VMX can do, adjusted to what is used
  * @pin, @cpu, @cpu2, @exit, @entry: controls that are set for every vCPU at first
- * @pin_allowed, @cpu_allowed, @cpu2_allowed, @exit_allowed: controls that may be set
+ * @pin_allowed, @cpu_allowed, @cpu2_allowed, @exit_allowed, @entry_allowed: those that may be set
  * @accel: VMX_ACCEL_*: what takes work off the local APIC
+ * @timer_rate: the VMX-preemption timer counts when this bit of the TSC changes
  * @cr0_fixed0: bits of CR0 that must be set, PE and PG apart (unrestricted guest)
  * @pt_clears: entering VMX operation ends a Processor Trace; see vmx_root_enter()
  *
@@ -27,8 +29,9 @@
 struct vmx_caps {
 	u32 revision;
 	u32 pin, cpu, cpu2, exit, entry;
-	u32 pin_allowed, cpu_allowed, cpu2_allowed, exit_allowed;
+	u32 pin_allowed, cpu_allowed, cpu2_allowed, exit_allowed, entry_allowed;
 	u32 accel;
+	u8 timer_rate;
 	u64 ept_vpid;
 	u64 cr0_fixed0;
 	u64 cr4_fixed0, cr4_fixed1;
@@ -49,14 +52,48 @@ enum vmx_lazy {
 	LAZY_DR7, LAZY_TPR_THRESHOLD,
 	LAZY_CR0_MASK, LAZY_CR4_MASK, LAZY_CR0_SHADOW, LAZY_CR4_SHADOW,
 	LAZY_HOST_CR3, LAZY_HOST_CR4, LAZY_HOST_FS_BASE,
+	LAZY_PF_MASK, LAZY_PF_MATCH, LAZY_XSS_BITMAP,
 	LAZY_NR
 };
+
+/**
+ * struct vmx_vmcs - a VMCS of ours
+ * @region: a page
+ * @pa: its physical address
+ * @msr_bitmap: a page
+ * @vpid: 0: none
+ * @used: the region was cleared and filled once
+ * @active: this CPU has it, since it was loaded in this burst or visit
+ * @launched: since then
+ * @host_cpu: that the per-CPU host state in it is of; -1 none
+ * @host_rsp: HOST_RSP in it, while it is not the current one
+ * @flush: before the next entry with it: FLUSH_*
+ * @lazy: values of its fields
+ * @lazy_stale: bits: fields that hardware lacks
+ */
+struct vmx_vmcs {
+	void *region;
+	u64 pa;
+	void *msr_bitmap;
+	u16 vpid;
+	bool used;
+	bool active, launched;
+	int host_cpu;
+	u64 host_rsp;
+	u32 flush;
+	u64 lazy[LAZY_NR];
+	u32 lazy_stale;
+};
+
+#define FLUSH_VPID	BIT(0)
+#define FLUSH_EPT	BIT(1)
 
 /* Exit information that was read: vmx_exit.have. */
 #define EXIT_HAVE_QUALIFICATION	BIT(0)
 #define EXIT_HAVE_INTR		BIT(1)
 #define EXIT_HAVE_LENGTH	BIT(2)
 #define EXIT_HAVE_ADDRESSES	BIT(3)
+#define EXIT_HAVE_INSN_INFO	BIT(4)
 
 /**
  * struct vmx_exit - the last exit
@@ -72,6 +109,7 @@ struct vmx_exit {
 	u64 qualification;
 	u32 intr, intr_error;
 	u32 length;
+	u32 insn_info;
 	u64 gla, gpa;
 };
 
@@ -94,16 +132,9 @@ enum vmx_run_result { VMX_RUN_EXIT, VMX_RUN_VMFAIL, VMX_RUN_FAULT };
 struct vmx_vcpu {
 	struct vcpu vcpu;		/* first: to_vmx() */
 
-	void *vmcs;			/* [c] the region: a page */
-	u64 vmcs_pa;			/* [c] */
-	void *msr_bitmap;		/* [c] a page */
-	u16 vpid;			/* [c] 0: none */
-	bool vmcs_used;			/* the region was cleared and filled once */
-	bool launched;			/* [i] since the last VMPTRLD */
-	u64 host_rsp;			/* HOST_RSP, kept by vmx_run() */
-
-	u64 lazy[LAZY_NR];
-	u32 lazy_stale;			/* bits: fields that hardware lacks */
+	struct vmx_vmcs *vmcs;		/* the one that is used: 02 while L2 runs */
+	struct vmx_vmcs vmcs01, vmcs02;
+	u64 host_rsp;			/* HOST_RSP in it, kept by vmx_run() */
 
 	struct vmx_exit exit;
 	enum vmx_run_result result;	/* of the last entry */
@@ -125,46 +156,49 @@ struct vmx_vcpu {
 	bool clear_halt;		/* the VMCS may say 'halted', but the guest is not any more */
 	bool forced_tf;			/* RFLAGS.TF in the VMCS is user space's, not the guest's */
 	bool pass_spec_ctrl;		/* the guest uses IA32_SPEC_CTRL: not intercepted any more */
-	u64 cr4_owned;			/* CR4 bits that the guest changes without an exit */
 	u32 run_flags;			/* VMX_RUN_* that do not change from entry to entry */
 
 	u32 accel;			/* VMX_ACCEL_* that are in use now */
 	bool eoi_stale;			/* the EOI-exit bitmap is to be written */
 
-	u32 flush;			/* FLUSH_*: before the next entry */
 	bool flush_l1d;			/* [i] the host may have secrets in L1D */
 
 	/* What the host had at burst begin. */
 	struct vmx_host {
-		int cpu;		/* that the per-CPU host state in the VMCS is of; -1 none */
+		u64 cr4;
 		u16 ds, es, fs, gs, ldt;
 		u64 fs_base;
 		u64 debugctl;
 		u64 pebs_enable;
 		u64 msr[VMX_NR_SWITCHED];
+		u64 loaded[VMX_NR_SWITCHED];	/* [i] the guest's value, as it was written */
 		u32 msrs;		/* [i] bits: MSRs that hold the guest's value */
 	} host;
-};
 
-#define FLUSH_VPID	BIT(0)
-#define FLUSH_EPT	BIT(1)
+	struct nested_vmx nested;
+};
 
 static inline struct vmx_vcpu *to_vmx(struct vcpu *vcpu)
 {
 	return container_of(vcpu, struct vmx_vcpu, vcpu);
 }
 
+static inline void vmcs_set(struct vmx_vmcs *vmcs, enum vmx_lazy field, u64 value)
+{
+	if (vmcs->lazy[field] != value) {
+		vmcs->lazy[field] = value;
+		vmcs->lazy_stale |= BIT(field);
+	}
+}
+
 static inline void vmx_set(struct vmx_vcpu *vmx, enum vmx_lazy field, u64 value)
 {
-	if (vmx->lazy[field] != value) {
-		vmx->lazy[field] = value;
-		vmx->lazy_stale |= BIT(field);
-	}
+	vmcs_set(vmx->vmcs, field, value);
 }
 
 static inline u64 vmx_get(const struct vmx_vcpu *vmx, enum vmx_lazy field)
 {
-	return vmx->lazy[field];
+	return vmx->vmcs->lazy[field];
 }
 
 static inline void vmx_set_bits(struct vmx_vcpu *vmx, enum vmx_lazy field, u64 bits, bool on)
@@ -197,6 +231,7 @@ int vmx_burst_enter(struct vcpu *vcpu);
 void vmx_burst_leave(struct vcpu *vcpu);
 int vmx_visit_begin(struct vmx_vcpu *vmx, unsigned long *flags);
 void vmx_visit_end(struct vmx_vcpu *vmx, unsigned long flags);
+void vmx_use_vmcs(struct vmx_vcpu *vmx, struct vmx_vmcs *vmcs);
 void vmx_emergency_leave(void);
 
 /* run.c: one entry. enter.S: vmx_run(), and where exits arrive */
@@ -208,12 +243,15 @@ enum vmx_run_result vmx_run(struct vmx_vcpu *vmx, u32 flags);
 void vmx_run_exit(void);
 void vmx_call_interrupt(unsigned long handler);
 u32 vmx_run_flags(void);
-void vmx_flush_tlb(struct vmx_vcpu *vmx);
+void vmx_flush_tlb(struct vmx_vmcs *vmcs);
 void vmx_tlb_flush(struct vcpu *vcpu, enum tlb_scope scope);
 void vmx_tlb_flush_address(struct vcpu *vcpu, u64 gva);
 
 /* vmcs.c: control words, and the state that is written once */
 int vmx_read_caps(void);
+int vmx_vmcs_init(struct vmx_vmcs *vmcs);
+void vmx_vmcs_free(struct vmx_vmcs *vmcs);
+u64 vmx_eptp(u64 root_pa);
 int vmx_vcpu_init(struct vcpu *vcpu);
 void vmx_vcpu_destroy(struct vcpu *vcpu);
 void vmx_vcpu_reset(struct vcpu *vcpu, bool init_event);
@@ -230,7 +268,9 @@ void vmx_vpid_cleanup(void);
 void vmx_fetch(struct vcpu *vcpu, u32 groups);
 void vmx_fetch_now(struct vmx_vcpu *vmx, u32 groups);
 void vmx_flush_regs(struct vmx_vcpu *vmx);
+u64 vmx_pending_debug(struct vmx_vcpu *vmx);
 int vmx_skip_instruction(struct vcpu *vcpu);
+bool vmx_cr0_valid(struct vcpu *vcpu, u64 cr0);
 bool vmx_cr4_valid(struct vcpu *vcpu, u64 cr4);
 
 /* events.c: injection */
@@ -251,11 +291,13 @@ void vmx_check_delivery(struct vmx_vcpu *vmx);
 /* msr.c: MSR bitmap, MSRs that are the guest's during a burst */
 void vmx_msr_intercept(struct vcpu *vcpu, u32 msr, bool read, bool write);
 void vmx_update_msr_bitmap(struct vmx_vcpu *vmx);
+int vmx_msr_bitmap_bit(u32 msr, bool write);
 void vmx_msrs_enter(struct vmx_vcpu *vmx);
 void vmx_msrs_update(struct vmx_vcpu *vmx, bool rewrite);
 void vmx_msrs_leave(struct vmx_vcpu *vmx);
 int vmx_get_msr(struct vcpu *vcpu, u32 msr, u64 *value);
 int vmx_set_msr(struct vcpu *vcpu, u32 msr, u64 value, bool host);
+int vmx_get_feature_msr(u32 msr, u64 *value);
 
 /* check.c: what failed entries looked at */
 int vmx_entry_state(struct vcpu *vcpu, struct check_state *state);
@@ -264,6 +306,7 @@ int vmx_probe_entry(struct vcpu *vcpu, struct entry_probe *probe);
 /* exit.c */
 extern const struct exit_name vmx_exit_names[];
 int vmx_handle_exit(struct vcpu *vcpu);
+u64 vmx_exit_gla(struct vmx_vcpu *vmx);
 void vmx_exit_info(struct vcpu *vcpu, u32 *reason, u64 *info1, u64 *info2, u32 *intr, u32 *error);
 u32 vmx_exit_intr(struct vmx_vcpu *vmx);
 
@@ -292,6 +335,17 @@ static inline u32 vmx_exit_length(struct vmx_vcpu *vmx)
 		e->have |= EXIT_HAVE_LENGTH;
 	}
 	return e->length;
+}
+
+static inline u32 vmx_exit_insn_info(struct vmx_vcpu *vmx)
+{
+	struct vmx_exit *e = &vmx->exit;
+
+	if (!(e->have & EXIT_HAVE_INSN_INFO)) {
+		e->insn_info = vmread32(VMCS_EXIT_INSN_INFO);
+		e->have |= EXIT_HAVE_INSN_INFO;
+	}
+	return e->insn_info;
 }
 
 /*

@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Nested VMX: a guest that uses VMX. Suffixes: 01 is what runs L1, 12 what L1 wrote for L2, 02 what runs L2.
+ */
+#ifndef NESTOR_VMX_NESTED_H
+#define NESTOR_VMX_NESTED_H
+
+#include <linux/bitmap.h>
+#include <linux/build_bug.h>
+#include <linux/types.h>
+
+#include "check/check.h"
+#include "nested/nested.h"
+#include "vmx/vmcs12.h"
+
+struct emu_intercept;
+struct vmx_vcpu;
+
+#define NO_VMCS		(~0ull)		/* an address that means 'none' */
+
+#define NESTED_CR3_TARGETS	4
+#define NESTED_TIMER_RATE	5	/* of the VMX-preemption timer that L1 sees: a tick is 2^5 of the TSC's */
+
+enum nested_word { NESTED_PIN, NESTED_CPU, NESTED_CPU2, NESTED_EXIT, NESTED_ENTRY, NESTED_WORDS };
+
+/**
+ * struct nested_caps - the capability MSRs of a guest
+ * @words: those of the controls, TRUE where there are two: low half must be 1, high half may be 1
+ */
+struct nested_caps {
+	u64 basic, misc;
+	u64 words[NESTED_WORDS];
+	u64 cr0_fixed0, cr4_fixed0;
+	u64 vmcs_enum;
+	u64 ept_vpid;
+	u64 vmfunc;
+};
+
+#define CHECK_WORDS	(CHECK_MAX_FIELDS / 64)
+
+/**
+ * struct nested_exit - an exit of L2's on its way to L1, as the fields of the VMCS that tell of it
+ */
+struct nested_exit {
+	u32 reason;
+	u64 qualification;
+	u32 intr, intr_error;
+	u32 vectoring, vectoring_error;
+	u32 length, insn_info;
+	u64 gla, gpa;
+};
+
+/* An entry of an MSR area (SDM, VM-Exit Controls for MSRs). */
+struct nested_msr {
+	u32 index, reserved;
+	u64 value;
+};
+static_assert(sizeof(struct nested_msr) == 16);
+
+#define NESTED_MAX_MSRS	512	/* in an area: what IA32_VMX_MISC recommends, and more is not looked at */
+
+/**
+ * struct nested_vmx - nested VMX of a vCPU. All guarded by vcpu->mutex
+ * @vmxon: L1 is in VMX operation
+ * @vmxon_pointer: of its VMXON region
+ * @current_vmcs: L1's current VMCS, of which @vmcs12 is our copy; NO_VMCS
+ * @run_pending: L1 has entered L2, and L2 has not run since: its first event is vmcs12's
+ * @check: the values that VM entry checks, as of the last entry
+ * @stale: bits by enum vmcs12_index: fields that differ from @check
+ * @dirty: those of them that L1 wrote
+ * @caps_stale: @check says nothing
+ * @nmi_blocked01: L1's blocking by NMI
+ * @vpid12: whose translations VPID02 holds
+ * @timer_deadline: the TSC of the host when L2's VMX-preemption timer expires, 0: it does not run
+ * @windows: of vmcs02's controls, what L0 waits for
+ * @exit_at_once: something waits for L1 that L2's entry must not miss
+ * @pending_debug: L2's pending debug exceptions, if @pending_debug_stale: vmcs02 lacks them
+ * @exit: an exit of L2's
+ * @exit_waits: REQ_NESTED has to finish it
+ * @merge_waits: REQ_NESTED has to read what L1's memory says about L2, which was restored
+ */
+struct nested_vmx {
+	struct nested_caps caps;
+	bool vmxon;
+	u64 vmxon_pointer;
+	u64 current_vmcs;
+	struct vmcs12 *vmcs12;
+	bool run_pending;
+	struct check_state *check;
+	DECLARE_BITMAP(stale, V12_NR);
+	DECLARE_BITMAP(dirty, V12_NR);
+	bool caps_stale;
+	bool nmi_blocked01;
+	u16 vpid12;
+	u64 timer_deadline;
+	u32 windows;
+	bool exit_at_once;
+	bool pending_debug_stale;
+	u64 pending_debug;
+	struct nested_exit exit;
+	bool exit_waits;
+	bool merge_waits;
+};
+
+/* shadow_key.mode: EPT's accessed and dirty bits, execute-only entries, the width of L1's addresses. */
+#define NESTED_KEY_AD		BIT(0)
+#define NESTED_KEY_EXEC_ONLY	BIT(1)
+#define NESTED_KEY_WIDTH_SHIFT	8
+
+static inline u32 nested_vmx_cpu2(const struct vmcs12 *v)
+{
+	return v->cpu_controls & BIT(31) ? v->cpu2_controls : 0;
+}
+
+static inline bool nested_vmx_uses(const struct vmcs12 *v, u32 control)
+{
+	return nested_vmx_cpu2(v) & control;
+}
+
+/* L1 wrote a field. */
+static inline void nested_vmx_write_field(struct nested_vmx *nested, enum vmcs12_index index, u64 encoding, u64 value)
+{
+	vmcs12_set(nested->vmcs12, index, encoding, value);
+	__set_bit(index, nested->stale);
+	__set_bit(index, nested->dirty);
+}
+
+/* VM-instruction errors (SDM, VM-Instruction Error Numbers). */
+enum vmx_error {
+	VMX_ERROR_VMCLEAR_ADDRESS = 2,
+	VMX_ERROR_VMCLEAR_VMXON_POINTER = 3,
+	VMX_ERROR_VMPTRLD_ADDRESS = 9,
+	VMX_ERROR_VMPTRLD_VMXON_POINTER = 10,
+	VMX_ERROR_VMPTRLD_REVISION = 11,
+	VMX_ERROR_NO_FIELD = 12,
+	VMX_ERROR_READ_ONLY_FIELD = 13,
+	VMX_ERROR_VMXON_ROOT = 15,
+	VMX_ERROR_INVALIDATION = 28,
+};
+
+/* nested_caps.c */
+void nested_vmx_caps_setup(void);
+void nested_vmx_caps_init(struct nested_vmx *nested);
+u64 nested_vmx_caps_host(u32 msr);
+u64 nested_vmx_caps_get(struct vcpu *vcpu, u32 msr);
+int nested_vmx_caps_set(struct vcpu *vcpu, u32 msr, u64 value);
+void nested_vmx_caps_check(struct vcpu *vcpu, u64 *caps);
+
+static inline bool nested_vmx_offers(const struct nested_vmx *nested, enum nested_word word, u32 control)
+{
+	return nested->caps.words[word] >> 32 & control;
+}
+
+/* nested_operand.c. True: done. False: *next is what the handler returns, with an exception raised perhaps. */
+bool nested_vmx_read_operand(struct vcpu *vcpu, void *buf, unsigned int size, int *next);
+bool nested_vmx_write_operand(struct vcpu *vcpu, const void *buf, unsigned int size, int *next);
+
+/* nested_insn.c */
+int nested_vmx_handle_vmxon(struct vcpu *vcpu);
+int nested_vmx_handle_vmxoff(struct vcpu *vcpu);
+int nested_vmx_handle_vmclear(struct vcpu *vcpu);
+int nested_vmx_handle_vmptrld(struct vcpu *vcpu);
+int nested_vmx_handle_vmptrst(struct vcpu *vcpu);
+int nested_vmx_handle_vmread(struct vcpu *vcpu);
+int nested_vmx_handle_vmwrite(struct vcpu *vcpu);
+int nested_vmx_handle_invept(struct vcpu *vcpu);
+int nested_vmx_handle_invvpid(struct vcpu *vcpu);
+int nested_vmx_succeed(struct vcpu *vcpu);
+int nested_vmx_fail(struct vcpu *vcpu, enum vmx_error error);
+int nested_vmx_fail_invalid(struct vcpu *vcpu);
+bool nested_vmx_permitted(struct vcpu *vcpu);
+void nested_vmx_set_vmcs12(struct nested_vmx *nested, u64 address);
+
+/* nested_entry.c */
+int nested_vmx_check_setup(void);
+void nested_vmx_check_cleanup(void);
+int nested_vmx_handle_vmlaunch(struct vcpu *vcpu);
+int nested_vmx_handle_vmresume(struct vcpu *vcpu);
+int nested_vmx_resume_l2(struct vcpu *vcpu);
+int nested_vmx_read_memory(struct vcpu *vcpu);
+
+/* nested_vmcs02.c: what the CPU is told for L2 */
+void nested_vmx_update_controls(struct vmx_vcpu *vmx);
+void nested_vmx_update_tsc(struct vmx_vcpu *vmx);
+int nested_vmx_merge_msr_bitmaps(struct vmx_vcpu *vmx);
+void nested_vmx_use_vmcs02(struct vmx_vcpu *vmx);
+void nested_vmx_start_timer(struct vmx_vcpu *vmx);
+u64 nested_vmx_guest_deadline(struct vmx_vcpu *vmx);
+void nested_vmx_set_deadline(struct vmx_vcpu *vmx, u64 guest_tsc);
+u32 nested_vmx_timer_left(struct vmx_vcpu *vmx);
+void nested_vmx_prepare_entry(struct vmx_vcpu *vmx);
+u64 nested_vmx_cr0_shadow(const struct vmx_vcpu *vmx, u64 cr0);
+u64 nested_vmx_cr4_shadow(const struct vmx_vcpu *vmx, u64 cr4);
+u64 nested_vmx_cr_write(struct vmx_vcpu *vmx, int cr, u64 value);
+
+/* nested_exit.c */
+bool nested_vmx_handle_exit(struct vmx_vcpu *vmx, int *next);
+bool nested_vmx_intercepts(struct vcpu *vcpu, enum nested_event event, u8 vector, u32 error);
+void nested_vmx_reflect(struct vcpu *vcpu, enum nested_event event);
+void nested_vmx_reflect_walk(struct vcpu *vcpu);
+int nested_vmx_insn(struct vcpu *vcpu, const struct emu_intercept *info);
+void nested_vmx_reflect_insn(struct vcpu *vcpu);
+
+/* nested_switch.c */
+void nested_vmx_exit(struct vmx_vcpu *vmx);
+void nested_vmx_entry_failure(struct vmx_vcpu *vmx, u32 reason, u64 qualification);
+int nested_vmx_sync(struct vcpu *vcpu);
+void nested_vmx_save_guest(struct vmx_vcpu *vmx);
+void nested_vmx_leave(struct vcpu *vcpu);
+
+/* nested_state.c */
+void nested_vmx_vcpu_init(struct vmx_vcpu *vmx);
+void nested_vmx_vcpu_destroy(struct vmx_vcpu *vmx);
+void nested_vmx_vcpu_reset(struct vmx_vcpu *vmx);
+int nested_vmx_alloc(struct vmx_vcpu *vmx);
+long nested_vmx_get_state(struct vcpu *vcpu, struct kvm_nested_state __user *user, u32 size);
+int nested_vmx_set_state(struct vcpu *vcpu, struct kvm_nested_state __user *user, const struct kvm_nested_state *head);
+void nested_vmx_decode(const struct shadow_key *key, u64 entry, int level, struct l1_entry *out);
+bool nested_vmx_cr0_valid(struct vcpu *vcpu, u64 cr0);
+bool nested_vmx_cr4_valid(struct vcpu *vcpu, u64 cr4);
+bool nested_vmx_eptp_valid(struct vcpu *vcpu, u64 eptp);
+
+#endif

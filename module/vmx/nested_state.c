@@ -1,0 +1,237 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Nested VMX of a vCPU: lifecycle, L1's second-level tables, and the state that user space saves and restores.
+ */
+#include <linux/mm.h>
+#include <linux/slab.h>
+#include <linux/uaccess.h>
+
+#include "vmx/vmx.h"
+
+void nested_vmx_vcpu_init(struct vmx_vcpu *vmx)
+{
+	struct nested_vmx *nested = &vmx->nested;
+
+	nested_vmx_caps_init(nested);
+	nested->vmxon_pointer = NO_VMCS;
+	nested->current_vmcs = NO_VMCS;
+}
+
+/* 0 or -ENOMEM. May sleep, unless it was done before. */
+int nested_vmx_alloc(struct vmx_vcpu *vmx)
+{
+	struct nested_vmx *nested = &vmx->nested;
+	int err;
+
+	nested->caps_stale = true;
+	if (nested->vmcs12)
+		return 0;
+	err = vmx_vmcs_init(&vmx->vmcs02);
+	if (err)
+		return err;
+	memset(vmx->vmcs02.msr_bitmap, 0xff, PAGE_SIZE);
+	nested->check = kzalloc(sizeof(*nested->check), GFP_KERNEL_ACCOUNT);
+	nested->vmcs12 = (void *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
+	if (nested->check && nested->vmcs12)
+		return 0;
+	nested_vmx_vcpu_destroy(vmx);
+	return -ENOMEM;
+}
+
+void nested_vmx_vcpu_destroy(struct vmx_vcpu *vmx)
+{
+	struct nested_vmx *nested = &vmx->nested;
+
+	vmx_vmcs_free(&vmx->vmcs02);
+	kfree(nested->check);
+	free_page((unsigned long)nested->vmcs12);
+	nested->check = NULL;
+	nested->vmcs12 = NULL;
+}
+
+/* RESET, and INIT outside of VMX operation: L1's VMCSs stay in its memory as they were written last. */
+void nested_vmx_vcpu_reset(struct vmx_vcpu *vmx)
+{
+	struct nested_vmx *nested = &vmx->nested;
+
+	nested_vmx_leave(&vmx->vcpu);
+	nested->vmxon = false;
+	nested->vmxon_pointer = NO_VMCS;
+	nested->current_vmcs = NO_VMCS;
+}
+
+/**
+ * nested_vmx_get_state - KVM_GET_NESTED_STATE
+ * @vcpu: the vCPU
+ * @user: where to
+ * @size: room there
+ *
+ * Return: bytes of the state; those that fit into @size were written if all do. -EFAULT.
+ */
+long nested_vmx_get_state(struct vcpu *vcpu, struct kvm_nested_state __user *user, u32 size)
+{
+	struct vmx_vcpu *vmx = to_vmx(vcpu);
+	struct nested_vmx *nested = &vmx->nested;
+	struct kvm_nested_state head = {
+		.format = KVM_STATE_NESTED_FORMAT_VMX,
+		.size = sizeof(head),
+		.hdr.vmx.vmxon_pa = NO_VMCS,
+		.hdr.vmx.vmcs12_pa = NO_VMCS,
+	};
+
+	if (nested->vmxon) {
+		head.hdr.vmx.vmxon_pa = nested->vmxon_pointer;
+		head.hdr.vmx.vmcs12_pa = nested->current_vmcs;
+	}
+	if (nested->current_vmcs != NO_VMCS)
+		head.size += sizeof(user->data.vmx->vmcs12);
+	if (vcpu->nested.guest_mode) {
+		head.flags = KVM_STATE_NESTED_GUEST_MODE;
+		if (nested->run_pending)
+			head.flags |= KVM_STATE_NESTED_RUN_PENDING;
+		if (nested->timer_deadline) {
+			head.hdr.vmx.flags |= KVM_STATE_VMX_PREEMPTION_TIMER_DEADLINE;
+			head.hdr.vmx.preemption_timer_deadline = nested_vmx_guest_deadline(vmx);
+		}
+	}
+	if (size < head.size)
+		return head.size;
+	if (copy_to_user(user, &head, sizeof(head)))
+		return -EFAULT;
+	if (nested->current_vmcs == NO_VMCS)
+		return head.size;
+	if (vcpu->nested.guest_mode && !nested->run_pending)
+		nested_vmx_save_guest(vmx);
+	if (copy_to_user(user->data.vmx->vmcs12, nested->vmcs12, PAGE_SIZE))
+		return -EFAULT;
+	return head.size;
+}
+
+static bool page_ok(struct vcpu *vcpu, u64 address)
+{
+	return PAGE_ALIGNED(address) && !(address >> vcpu->cpu_state.maxphyaddr);
+}
+
+/* What upstream refuses: it is the same structure. */
+static bool head_ok(struct vcpu *vcpu, const struct kvm_nested_state *head)
+{
+	const struct kvm_vmx_nested_state_hdr *h = &head->hdr.vmx;
+	bool guest_mode = head->flags & KVM_STATE_NESTED_GUEST_MODE;
+
+	if (head->format != KVM_STATE_NESTED_FORMAT_VMX || h->smm.flags ||
+	    h->flags & ~KVM_STATE_VMX_PREEMPTION_TIMER_DEADLINE ||
+	    head->flags & ~(KVM_STATE_NESTED_GUEST_MODE | KVM_STATE_NESTED_RUN_PENDING))
+		return false;
+	if (h->vmxon_pa == NO_VMCS)
+		return h->vmcs12_pa == NO_VMCS && !head->flags;
+	if (!guest_has(vcpu, X86_FEATURE_VMX) || !page_ok(vcpu, h->vmxon_pa))
+		return false;
+	if (head->size < sizeof(*head) + VMCS12_SIZE)
+		return !guest_mode && h->vmcs12_pa == NO_VMCS;
+	return h->vmcs12_pa == NO_VMCS ? !guest_mode : h->vmcs12_pa != h->vmxon_pa && page_ok(vcpu, h->vmcs12_pa);
+}
+
+/**
+ * nested_vmx_set_state - KVM_SET_NESTED_STATE
+ * @vcpu: the vCPU
+ * @user: the state
+ * @head: a copy of its header
+ *
+ * Return: 0, -EINVAL, -EFAULT, -ENOMEM.
+ */
+int nested_vmx_set_state(struct vcpu *vcpu, struct kvm_nested_state __user *user, const struct kvm_nested_state *head)
+{
+	const struct kvm_vmx_nested_state_hdr *h = &head->hdr.vmx;
+	struct vmx_vcpu *vmx = to_vmx(vcpu);
+	struct nested_vmx *nested = &vmx->nested;
+	int err;
+
+	if (!head_ok(vcpu, head))
+		return -EINVAL;
+	nested_vmx_leave(vcpu);
+	nested->vmxon = false;
+	nested->vmxon_pointer = nested->current_vmcs = NO_VMCS;
+	if (h->vmxon_pa == NO_VMCS)
+		return 0;
+	err = nested_vmx_alloc(vmx);
+	if (err)
+		return err;
+	nested->vmxon = true;
+	nested->vmxon_pointer = h->vmxon_pa;
+	if (h->vmcs12_pa == NO_VMCS)
+		return 0;
+	if (copy_from_user(nested->vmcs12, user->data.vmx->vmcs12, PAGE_SIZE))
+		return -EFAULT;
+	if (nested->vmcs12->revision != VMCS12_REVISION)
+		return -EINVAL;
+	nested_vmx_set_vmcs12(nested, h->vmcs12_pa);
+	if (!(head->flags & KVM_STATE_NESTED_GUEST_MODE))
+		return 0;
+	nested->run_pending = head->flags & KVM_STATE_NESTED_RUN_PENDING;
+	err = nested_vmx_resume_l2(vcpu);
+	if (!err && h->flags & KVM_STATE_VMX_PREEMPTION_TIMER_DEADLINE)
+		nested_vmx_set_deadline(vmx, h->preemption_timer_deadline);
+	return err;
+}
+
+/* SDM, Restrictions on VMX Operation, and of L2's in an unrestricted guest. */
+bool nested_vmx_cr0_valid(struct vcpu *vcpu, u64 cr0)
+{
+	const struct nested_vmx *nested = &to_vmx(vcpu)->nested;
+	u64 fixed = nested->caps.cr0_fixed0;
+
+	if (vcpu->nested.guest_mode && nested_vmx_uses(nested->vmcs12, CPU2_UNRESTRICTED_GUEST))
+		fixed &= ~(u64)(X86_CR0_PE | X86_CR0_PG);
+	return !(fixed & ~cr0);
+}
+
+bool nested_vmx_cr4_valid(struct vcpu *vcpu, u64 cr4)
+{
+	return !(to_vmx(vcpu)->nested.caps.cr4_fixed0 & ~cr4);
+}
+
+/* SDM, INVEPT: as an EPTP that VM entry would take. */
+bool nested_vmx_eptp_valid(struct vcpu *vcpu, u64 eptp)
+{
+	u64 cap = to_vmx(vcpu)->nested.caps.ept_vpid, levels = FIELD_GET(EPTP_WALK_LENGTH, eptp) + 1;
+
+	if ((eptp & EPTP_MEMTYPE) != EPTP_MEMTYPE_WB || eptp & GENMASK_ULL(11, 7) ||
+	    eptp >> vcpu->cpu_state.maxphyaddr || (eptp & EPTP_AD && !(cap & EPT_CAP_AD)))
+		return false;
+	return (levels == 4 && cap & EPT_CAP_WALK_4) || (levels == 5 && cap & EPT_CAP_WALK_5);
+}
+
+/* SDM, EPT Entries: memory types 2, 3 and 7 are none. */
+static bool memtype_reserved(u64 entry)
+{
+	u64 type = FIELD_GET(EPT_MEMTYPE, entry);
+
+	return type == 2 || type == 3 || type == 7;
+}
+
+/* SDM, EPT Entries. @level 1 is that of 4 KiB pages. */
+void nested_vmx_decode(const struct shadow_key *key, u64 entry, int level, struct l1_entry *out)
+{
+	u8 rights = entry & (EPT_READ | EPT_WRITE | EPT_EXEC);
+	bool exec_only = key->mode & NESTED_KEY_EXEC_ONLY;
+	unsigned int bits = key->mode >> NESTED_KEY_WIDTH_SHIFT;
+
+	*out = (struct l1_entry) {
+		.present = rights,
+		.leaf = level == 1 || (level <= 3 && entry & EPT_LARGE),
+		.rights = rights,
+		.accessed = key->mode & NESTED_KEY_AD ? EPT_ACCESSED : 0,
+		.dirty = key->mode & NESTED_KEY_AD ? EPT_DIRTY : 0,
+	};
+	out->gpa = entry & GENMASK_ULL(51, out->leaf ? PAGE_SHIFT + 9 * (level - 1) : PAGE_SHIFT);
+	/* SDM, EPT Misconfigurations. */
+	if ((rights & (EPT_READ | EPT_WRITE)) == EPT_WRITE || (rights == EPT_EXEC && !exec_only))
+		out->bad = true;
+	if (entry & GENMASK_ULL(51, 12) & ~GENMASK_ULL(bits - 1, 0))
+		out->bad = true;
+	if (!out->leaf)
+		out->bad |= entry & (level > 3 ? GENMASK_ULL(7, 3) : GENMASK_ULL(6, 3));
+	else
+		out->bad |= memtype_reserved(entry) ||
+			    (level > 1 && entry & GENMASK_ULL(PAGE_SHIFT + 9 * (level - 1) - 1, PAGE_SHIFT));
+}
