@@ -174,6 +174,7 @@ void lapic_latch_init(struct vcpu *vcpu, bool latched);
 void lapic_drop_sipi(struct vcpu *vcpu);
 void lapic_pend_sipi(struct vcpu *vcpu);	/* KVM_SET_MP_STATE with SIPI_RECEIVED */
 void lapic_set_sipi_vector(struct vcpu *vcpu, u8 vector);	/* KVM_SET_VCPU_EVENTS */
+u8 lapic_sipi_vector(struct vcpu *vcpu);
 
 /*
  * A fixed, edge-triggered interrupt for one vCPU, as an IPI. True: its APIC has taken it. @source: as for

@@ -6,6 +6,7 @@
 #include "irq/chips.h"
 #include "irq/lapic.h"
 #include "pv/hyperv.h"
+#include "vm/ops.h"
 
 /*
  * The bit first, the hint second; lapic_lower_hint() does it the other way round. So when the search
@@ -322,9 +323,19 @@ u8 lapic_pending_ioapic_eoi(struct vcpu *vcpu)
 	return vcpu->lapic ? vcpu->lapic->ioapic_eoi : 0;
 }
 
+/* SDM, Restrictions on VMX Operation: in root operation INIT waits for its end, and a SIPI is lost. */
+static bool init_is_blocked(struct vcpu *vcpu)
+{
+	if (likely(!vendor->nested || !vendor->nested->blocks_init || !vendor->nested->blocks_init(vcpu)))
+		return false;
+	if (!vcpu->nested.guest_mode)
+		clear_bit(LAPIC_SIPI, &vcpu->lapic->events);
+	return true;
+}
+
 bool lapic_has_init_or_sipi(struct vcpu *vcpu)
 {
-	return vcpu->lapic && READ_ONCE(vcpu->lapic->events) && !vcpu->events.in_smm;
+	return vcpu->lapic && READ_ONCE(vcpu->lapic->events) && !vcpu->events.in_smm && !init_is_blocked(vcpu);
 }
 
 bool lapic_latched_init(struct vcpu *vcpu)
@@ -359,6 +370,11 @@ void lapic_set_sipi_vector(struct vcpu *vcpu, u8 vector)
 		WRITE_ONCE(vcpu->lapic->sipi_vector, vector);
 }
 
+u8 lapic_sipi_vector(struct vcpu *vcpu)
+{
+	return vcpu->lapic ? READ_ONCE(vcpu->lapic->sipi_vector) : 0;
+}
+
 /* SDM, MP Initialization Protocol Algorithm: start at VV000H. */
 static void start_at_sipi_vector(struct vcpu *vcpu, u8 vector)
 {
@@ -375,14 +391,14 @@ bool lapic_accept_events(struct vcpu *vcpu)
 
 	if (!lapic_has_init_or_sipi(vcpu))
 		return vcpu->mp_state == KVM_MP_STATE_RUNNABLE;
-	if (test_and_clear_bit(LAPIC_INIT, &apic->events)) {
+	if (test_and_clear_bit(LAPIC_INIT, &apic->events) && !nested_takes(vcpu, NESTED_INIT)) {
 		vcpu_reset(vcpu, true);
 		WRITE_ONCE(vcpu->mp_state, vcpu->is_bsp ? KVM_MP_STATE_RUNNABLE :
 							  KVM_MP_STATE_INIT_RECEIVED);
 	}
 	/* Only a CPU that waits for it takes a SIPI; any other drops it. */
 	if (test_and_clear_bit(LAPIC_SIPI, &apic->events) &&
-	    vcpu->mp_state == KVM_MP_STATE_INIT_RECEIVED) {
+	    vcpu->mp_state == KVM_MP_STATE_INIT_RECEIVED && !nested_takes(vcpu, NESTED_SIPI)) {
 		start_at_sipi_vector(vcpu, READ_ONCE(apic->sipi_vector));
 		WRITE_ONCE(vcpu->mp_state, KVM_MP_STATE_RUNNABLE);
 	}

@@ -89,6 +89,7 @@ enum nested_event {
 	NESTED_INTERRUPT,		/* from the local APIC or PIC; not yet taken */
 	NESTED_NMI,
 	NESTED_INIT,
+	NESTED_SIPI,			/* only where L2 waits for it: lapic_sipi_vector() */
 	NESTED_SHUTDOWN,
 };
 
@@ -101,6 +102,7 @@ enum nested_event {
  * @reflect_walk: the same for the access that vcpu->nested.failed describes
  * @insn: does L1 intercept what the emulator is about to do for L2? As emu_ops.intercept
  * @reflect_insn: leave L2 because of what @insn has just found
+ * @blocks_init: may INIT not be taken now? NULL: it always may
  * @sync: REQ_NESTED, outside of a burst. enum run_next or -errno
  * @leave: back to L1 as if it had never entered L2: reset, KVM_SET_NESTED_STATE
  * @get_state: KVM_GET_NESTED_STATE. @size is what user space has room for. Bytes needed or -errno
@@ -113,6 +115,7 @@ struct nested_ops {
 	void (*reflect_walk)(struct vcpu *vcpu);
 	int (*insn)(struct vcpu *vcpu, const struct emu_intercept *info);
 	void (*reflect_insn)(struct vcpu *vcpu);
+	bool (*blocks_init)(struct vcpu *vcpu);
 	int (*sync)(struct vcpu *vcpu);
 	void (*leave)(struct vcpu *vcpu);
 	long (*get_state)(struct vcpu *vcpu, struct kvm_nested_state __user *user, u32 size);

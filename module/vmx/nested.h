@@ -197,6 +197,7 @@ u64 nested_vmx_cr_write(struct vmx_vcpu *vmx, int cr, u64 value);
 bool nested_vmx_handle_exit(struct vmx_vcpu *vmx, int *next);
 bool nested_vmx_intercepts(struct vcpu *vcpu, enum nested_event event, u8 vector, u32 error);
 void nested_vmx_reflect(struct vcpu *vcpu, enum nested_event event);
+bool nested_vmx_blocks_init(struct vcpu *vcpu);
 void nested_vmx_reflect_walk(struct vcpu *vcpu);
 int nested_vmx_insn(struct vcpu *vcpu, const struct emu_intercept *info);
 void nested_vmx_reflect_insn(struct vcpu *vcpu);

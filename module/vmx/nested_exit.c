@@ -282,6 +282,13 @@ bool nested_vmx_intercepts(struct vcpu *vcpu, enum nested_event event, u8 vector
 	}
 }
 
+bool nested_vmx_blocks_init(struct vcpu *vcpu)
+{
+	struct nested_vmx *nested = &to_vmx(vcpu)->nested;
+
+	return nested->vmxon && (!vcpu->nested.guest_mode || nested->run_pending || nested->exit_waits);
+}
+
 /* An event that was to be injected again goes to L1 as what the exit interrupted. */
 static void save_vectoring(struct vmx_vcpu *vmx, struct nested_exit *e)
 {
@@ -355,7 +362,14 @@ void nested_vmx_reflect(struct vcpu *vcpu, enum nested_event event)
 		e->intr = INTR_VALID | FIELD_PREP(INTR_TYPE, INTR_NMI) | EXC_NMI;
 		break;
 	case NESTED_INIT:
+		/* While it waits for a SIPI, INIT changes nothing. */
+		if (vcpu->mp_state == KVM_MP_STATE_INIT_RECEIVED)
+			return;
 		e->reason = EXIT_REASON_INIT_SIGNAL;
+		break;
+	case NESTED_SIPI:
+		e->reason = EXIT_REASON_SIPI_SIGNAL;
+		e->qualification = lapic_sipi_vector(vcpu);
 		break;
 	case NESTED_SHUTDOWN:
 		e->reason = EXIT_REASON_TRIPLE_FAULT;

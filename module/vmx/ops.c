@@ -15,6 +15,7 @@ static const struct nested_ops vmx_nested_ops = {
 	.intercepts = nested_vmx_intercepts,
 	.reflect = nested_vmx_reflect,
 	.reflect_walk = nested_vmx_reflect_walk,
+	.blocks_init = nested_vmx_blocks_init,
 	.sync = nested_vmx_sync,
 	.leave = nested_vmx_leave,
 	.get_state = nested_vmx_get_state,
