@@ -33,7 +33,6 @@ struct cpu_caps {
 	bool has_invpcid, has_rdtscp, has_xsaves, has_umwait, has_mbec;
 	bool nrips;
 	bool virtual_delivery;		/* the CPU may deliver interrupts from the local APIC's registers */
-	bool nested_vmx;
 	u64 efer_mask;			/* EFER bits that guests may set */
 	u64 cr4_mask;			/* CR4 bits that guests may set */
 	bool npt_1g;

@@ -108,7 +108,7 @@ static void offer_speculation_controls(void)
 	offer_if(!boot_cpu_has_bug(X86_BUG_SPEC_STORE_BYPASS), FEAT_SSB_NO);
 	/* AMD parts have no such MSR, and their guests would look for bits that speak of Intel's. */
 	offer_if(cpu_caps.vmx, FEAT_ARCH_CAPABILITIES);
-	offer_if(cpu_caps.nested_vmx, FEAT_VMX);
+	offer_if(cpu_caps.nested && cpu_caps.vmx, FEAT_VMX);
 }
 
 /*

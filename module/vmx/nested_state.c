@@ -62,16 +62,16 @@ void nested_vmx_vcpu_reset(struct vmx_vcpu *vmx)
 
 /**
  * nested_vmx_get_state - KVM_GET_NESTED_STATE
- * @vcpu: the vCPU
+ * @vcpu: the vCPU; NULL: any
  * @user: where to
  * @size: room there
  *
- * Return: bytes of the state; those that fit into @size were written if all do. -EFAULT.
+ * Return: bytes of the state, of any vCPU the most that there can be; those that fit into @size were written if all do. -EFAULT.
  */
 long nested_vmx_get_state(struct vcpu *vcpu, struct kvm_nested_state __user *user, u32 size)
 {
-	struct vmx_vcpu *vmx = to_vmx(vcpu);
-	struct nested_vmx *nested = &vmx->nested;
+	struct vmx_vcpu *vmx;
+	struct nested_vmx *nested;
 	struct kvm_nested_state head = {
 		.format = KVM_STATE_NESTED_FORMAT_VMX,
 		.size = sizeof(head),
@@ -79,6 +79,10 @@ long nested_vmx_get_state(struct vcpu *vcpu, struct kvm_nested_state __user *use
 		.hdr.vmx.vmcs12_pa = NO_VMCS,
 	};
 
+	if (!vcpu)
+		return sizeof(head) + sizeof(user->data.vmx[0]);
+	vmx = to_vmx(vcpu);
+	nested = &vmx->nested;
 	if (nested->vmxon) {
 		head.hdr.vmx.vmxon_pa = nested->vmxon_pointer;
 		head.hdr.vmx.vmcs12_pa = nested->current_vmcs;
