@@ -202,6 +202,11 @@ static int vcpu_block(struct vcpu *vcpu)
 		lapic_accept_events(vcpu);
 		return RUN_GUEST;
 	}
+	/* What L1 takes, it takes from an L2 that is halted. */
+	if (unlikely(vcpu->nested.guest_mode) && nested_take_events(vcpu)) {
+		vcpu->mp_state = KVM_MP_STATE_RUNNABLE;
+		return RUN_GUEST;
+	}
 	switch (vcpu->mp_state) {
 	case KVM_MP_STATE_HALTED:
 	case KVM_MP_STATE_AP_RESET_HOLD:

@@ -38,6 +38,8 @@ struct nested_caps {
 
 #define CHECK_WORDS	(CHECK_MAX_FIELDS / 64)
 
+#define NESTED_SHADOWED	27	/* fields that L1 reads or writes without an exit */
+
 /**
  * struct nested_exit - an exit of L2's on its way to L1, as the fields of the VMCS that tell of it
  */
@@ -75,6 +77,10 @@ static_assert(sizeof(struct nested_msr) == 16);
  * @windows: of vmcs02's controls, what L0 waits for
  * @exit_at_once: something waits for L1 that L2's entry must not miss
  * @pending_debug: L2's pending debug exceptions, if @pending_debug_stale: vmcs02 lacks them
+ * @shadow: a shadow VMCS, NULL where the CPU has none; @shadow_used: it was cleared once
+ * @shadow_values: what it holds, unless it is @shadow_fresh
+ * @shadow_linked: vmcs01 uses it
+ * @shadow_stale: vmcs12 says something else; @shadow_written: L1 may have written to it
  * @exit: an exit of L2's
  * @exit_waits: REQ_NESTED has to finish it
  * @merge_waits: REQ_NESTED has to read what L1's memory says about L2, which was restored
@@ -97,6 +103,9 @@ struct nested_vmx {
 	bool exit_at_once;
 	bool pending_debug_stale;
 	u64 pending_debug;
+	void *shadow;
+	bool shadow_used, shadow_fresh, shadow_linked, shadow_stale, shadow_written;
+	u64 shadow_values[NESTED_SHADOWED];
 	struct nested_exit exit;
 	bool exit_waits;
 	bool merge_waits;
@@ -169,7 +178,7 @@ int nested_vmx_succeed(struct vcpu *vcpu);
 int nested_vmx_fail(struct vcpu *vcpu, enum vmx_error error);
 int nested_vmx_fail_invalid(struct vcpu *vcpu);
 bool nested_vmx_permitted(struct vcpu *vcpu);
-void nested_vmx_set_vmcs12(struct nested_vmx *nested, u64 address);
+void nested_vmx_set_vmcs12(struct vmx_vcpu *vmx, u64 address);
 
 /* nested_entry.c */
 int nested_vmx_check_setup(void);
@@ -208,6 +217,17 @@ void nested_vmx_entry_failure(struct vmx_vcpu *vmx, u32 reason, u64 qualificatio
 int nested_vmx_sync(struct vcpu *vcpu);
 void nested_vmx_save_guest(struct vmx_vcpu *vmx);
 void nested_vmx_leave(struct vcpu *vcpu);
+
+/* nested_shadowing.c */
+int nested_vmx_shadowing_setup(void);
+void nested_vmx_shadowing_cleanup(void);
+int nested_vmx_shadowing_init(struct nested_vmx *nested);
+void nested_vmx_shadowing_free(struct nested_vmx *nested);
+void nested_vmx_shadowing_write(void);
+void nested_vmx_shadowing_update(struct vmx_vcpu *vmx);
+void nested_vmx_shadowing_fill(struct vmx_vcpu *vmx);
+void nested_vmx_shadowing_read(struct vmx_vcpu *vmx);
+void nested_vmx_shadowing_clear(struct nested_vmx *nested);
 
 /* nested_state.c */
 void nested_vmx_vcpu_init(struct vmx_vcpu *vmx);

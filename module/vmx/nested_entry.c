@@ -308,6 +308,7 @@ static int handle_entry(struct vcpu *vcpu, bool resume)
 		return RUN_GUEST;
 	if (nested->current_vmcs == NO_VMCS)
 		return nested_vmx_fail_invalid(vcpu);
+	nested_vmx_shadowing_read(vmx);
 	if (check_entry(vcpu, resume, &rule))
 		return RUN_SLOW;
 	if (rule && rule->effect == CHECK_VMFAIL)

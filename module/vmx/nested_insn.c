@@ -110,14 +110,17 @@ gp:
 /* Write the current VMCS back to L1's memory; then none is current. 0 or RUN_SLOW. */
 static int release_vmcs12(struct vcpu *vcpu)
 {
-	struct nested_vmx *nested = &to_vmx(vcpu)->nested;
+	struct vmx_vcpu *vmx = to_vmx(vcpu);
+	struct nested_vmx *nested = &vmx->nested;
 
 	if (nested->current_vmcs == NO_VMCS)
 		return 0;
+	nested_vmx_shadowing_read(vmx);
 	/* Memory that is not there takes no writes, as on a bus. */
 	if (vcpu_write_guest(vcpu, nested->current_vmcs, nested->vmcs12, sizeof(*nested->vmcs12)) == -EAGAIN)
 		return RUN_SLOW;
 	nested->current_vmcs = NO_VMCS;
+	nested_vmx_shadowing_update(vmx);
 	return 0;
 }
 
@@ -158,11 +161,14 @@ int nested_vmx_handle_vmclear(struct vcpu *vcpu)
 }
 
 /* vmcs12 holds another VMCS. */
-void nested_vmx_set_vmcs12(struct nested_vmx *nested, u64 address)
+void nested_vmx_set_vmcs12(struct vmx_vcpu *vmx, u64 address)
 {
+	struct nested_vmx *nested = &vmx->nested;
+
 	nested->current_vmcs = address;
 	bitmap_fill(nested->stale, V12_NR);
 	bitmap_fill(nested->dirty, V12_NR);
+	nested_vmx_shadowing_update(vmx);
 }
 
 static bool revision_ok(const struct nested_vmx *nested, u32 revision)
@@ -191,7 +197,7 @@ static int load_vmcs12(struct vcpu *vcpu, u64 address)
 		return nested_vmx_fail(vcpu, VMX_ERROR_VMPTRLD_REVISION);
 	/* It was read twice. */
 	nested->vmcs12->revision = revision;
-	nested_vmx_set_vmcs12(nested, address);
+	nested_vmx_set_vmcs12(to_vmx(vcpu), address);
 	return nested_vmx_succeed(vcpu);
 }
 
@@ -288,6 +294,7 @@ int nested_vmx_handle_vmwrite(struct vcpu *vcpu)
 	if (vmcs12_type(encoding) == VMCS12_READ_ONLY && !(nested->caps.misc & VMX_MISC_VMWRITE_ALL))
 		return nested_vmx_fail(vcpu, VMX_ERROR_READ_ONLY_FIELD);
 	nested_vmx_write_field(nested, index, encoding, value);
+	nested->shadow_stale = nested->shadow_linked;
 	return nested_vmx_succeed(vcpu);
 }
 

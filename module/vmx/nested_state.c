@@ -30,9 +30,10 @@ int nested_vmx_alloc(struct vmx_vcpu *vmx)
 	if (err)
 		return err;
 	memset(vmx->vmcs02.msr_bitmap, 0xff, PAGE_SIZE);
+	err = nested_vmx_shadowing_init(nested);
 	nested->check = kzalloc(sizeof(*nested->check), GFP_KERNEL_ACCOUNT);
 	nested->vmcs12 = (void *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
-	if (nested->check && nested->vmcs12)
+	if (!err && nested->check && nested->vmcs12)
 		return 0;
 	nested_vmx_vcpu_destroy(vmx);
 	return -ENOMEM;
@@ -43,6 +44,7 @@ void nested_vmx_vcpu_destroy(struct vmx_vcpu *vmx)
 	struct nested_vmx *nested = &vmx->nested;
 
 	vmx_vmcs_free(&vmx->vmcs02);
+	nested_vmx_shadowing_free(nested);
 	kfree(nested->check);
 	free_page((unsigned long)nested->vmcs12);
 	nested->check = NULL;
@@ -58,6 +60,7 @@ void nested_vmx_vcpu_reset(struct vmx_vcpu *vmx)
 	nested->vmxon = false;
 	nested->vmxon_pointer = NO_VMCS;
 	nested->current_vmcs = NO_VMCS;
+	nested_vmx_shadowing_update(vmx);
 }
 
 /**
@@ -104,7 +107,9 @@ long nested_vmx_get_state(struct vcpu *vcpu, struct kvm_nested_state __user *use
 		return -EFAULT;
 	if (nested->current_vmcs == NO_VMCS)
 		return head.size;
-	if (vcpu->nested.guest_mode && !nested->run_pending)
+	if (!vcpu->nested.guest_mode)
+		nested_vmx_shadowing_read(vmx);
+	else if (!nested->run_pending)
 		nested_vmx_save_guest(vmx);
 	if (copy_to_user(user->data.vmx->vmcs12, nested->vmcs12, PAGE_SIZE))
 		return -EFAULT;
@@ -155,6 +160,7 @@ int nested_vmx_set_state(struct vcpu *vcpu, struct kvm_nested_state __user *user
 	nested_vmx_leave(vcpu);
 	nested->vmxon = false;
 	nested->vmxon_pointer = nested->current_vmcs = NO_VMCS;
+	nested_vmx_shadowing_update(vmx);
 	if (h->vmxon_pa == NO_VMCS)
 		return 0;
 	err = nested_vmx_alloc(vmx);
@@ -168,7 +174,7 @@ int nested_vmx_set_state(struct vcpu *vcpu, struct kvm_nested_state __user *user
 		return -EFAULT;
 	if (nested->vmcs12->revision != VMCS12_REVISION)
 		return -EINVAL;
-	nested_vmx_set_vmcs12(nested, h->vmcs12_pa);
+	nested_vmx_set_vmcs12(vmx, h->vmcs12_pa);
 	if (!(head->flags & KVM_STATE_NESTED_GUEST_MODE))
 		return 0;
 	nested->run_pending = head->flags & KVM_STATE_NESTED_RUN_PENDING;

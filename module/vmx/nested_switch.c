@@ -288,6 +288,7 @@ static void enter_l1(struct vmx_vcpu *vmx)
 	enum vmx_abort why = 0;
 
 	leave_l2(vmx);
+	vmx->nested.shadow_stale = vmx->nested.shadow_linked;
 	load_host(vmx);
 	/* Without VPIDs every transition flushes, and L1 may count on it. */
 	if (!nested_vmx_uses(v, CPU2_VPID))

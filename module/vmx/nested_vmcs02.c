@@ -33,6 +33,8 @@ static u32 secondary_controls(const struct vmx_vcpu *vmx, const struct vmcs12 *v
 	u32 controls = vmx->vmcs01.lazy[LAZY_CPU2], asked = nested_vmx_cpu2(v);
 
 	controls &= ~(u32)CPU2_BOTH | asked;
+	/* The shadow VMCS is L1's. */
+	controls &= ~(u32)CPU2_VMCS_SHADOWING;
 	controls |= asked & CPU2_FROM_L1;
 	if (!vmx->vmcs02.vpid)
 		controls &= ~(u32)CPU2_VPID;

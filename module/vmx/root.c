@@ -165,8 +165,8 @@ int vmx_setup(void)
 			goto fail;
 	}
 	nested_vmx_caps_setup();
-	err = vmx_vpid_setup() ?: vmx_enter_setup() ?: vmx_apic_setup() ?:
-	      nested_vmx_check_setup();
+	err = vmx_vpid_setup() ?: vmx_enter_setup() ?: vmx_apic_setup() ?: nested_vmx_check_setup() ?:
+	      nested_vmx_shadowing_setup();
 	if (err)
 		goto fail;
 	pr_info("VMX: EPT %d levels, leaves 4K%s%s, A/D bits %s, VPID %s, TSC scaling %s, APIC acceleration%s%s%s%s\n",
@@ -196,6 +196,7 @@ void vmx_cleanup(void)
 	vmx_vpid_cleanup();
 	vmx_enter_cleanup();
 	nested_vmx_check_cleanup();
+	nested_vmx_shadowing_cleanup();
 }
 
 /* A VMREAD or VMWRITE failed: the VMCS is not what we think, and its VM must not run on it. */
@@ -307,6 +308,7 @@ static void vmcs_leave(struct vmx_vcpu *vmx, struct vmx_cpu *c)
 {
 	clear_vmcs(&vmx->vmcs01);
 	clear_vmcs(&vmx->vmcs02);
+	nested_vmx_shadowing_clear(&vmx->nested);
 	c->vcpu = NULL;
 	root_leave(c);
 }

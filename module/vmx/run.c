@@ -162,6 +162,8 @@ void vmx_write_state(struct vmx_vcpu *vmx)
 		vmx_write_lazy(vmx);
 	if (unlikely(vcpu->nested.guest_mode))
 		nested_vmx_prepare_entry(vmx);
+	else if (unlikely(vmx->nested.shadow_stale))
+		nested_vmx_shadowing_fill(vmx);
 	if (unlikely(vmx->inject))
 		vmx_write_injection(vmx);
 	if (unlikely(vmx->clear_halt)) {

@@ -275,6 +275,8 @@ static u32 secondary_controls(struct vmx_vcpu *vmx)
 	}
 	if (!vmx->vmcs01.vpid)
 		controls &= ~CPU2_VPID;
+	if (vmx->nested.shadow_linked)
+		controls |= CPU2_VMCS_SHADOWING;
 	if (vcpu->vm->caps.disabled_exits & KVM_X86_DISABLE_EXITS_PAUSE)
 		controls &= ~CPU2_PAUSE_LOOP_EXITING;
 	return controls;
@@ -396,6 +398,7 @@ int vmx_vmcs_init(struct vmx_vmcs *vmcs)
 	vmcs->lazy[LAZY_TSC_MULTIPLIER] = cpu_caps.tsc_ratio_default;
 	vmcs->lazy[LAZY_CR0_MASK] = ~(u64)X86_CR0_TS;
 	vmcs->lazy[LAZY_CR4_MASK] = ~0ull;
+	vmcs->lazy[LAZY_LINK_POINTER] = ~0ull;
 	return 0;
 }
 
@@ -469,7 +472,6 @@ void vmx_write_constants(struct vmx_vcpu *vmx)
 
 	for (i = 0; i < ARRAY_SIZE(zero_fields); i++)
 		__vmwrite(zero_fields[i], 0);
-	vmwrite64(VMCS_LINK_POINTER, ~0ull);
 	vmwrite64(VMCS_MSR_BITMAP, __pa(vmx->vmcs->msr_bitmap));
 	if (vmx->vmcs->vpid)
 		vmwrite16(VMCS_VPID, vmx->vmcs->vpid);
@@ -480,6 +482,8 @@ void vmx_write_constants(struct vmx_vcpu *vmx)
 	vmx_apic_write_constants(vmx);
 	if (vmx_caps.cpu2 & CPU2_ENCLS_EXITING)
 		vmwrite64(VMCS_ENCLS_EXIT_BITMAP, ~0ull);
+
+	nested_vmx_shadowing_write();
 
 	vmwrite16(VMCS_HOST_CS_SELECTOR, __KERNEL_CS);
 	vmwrite16(VMCS_HOST_SS_SELECTOR, __KERNEL_DS);
@@ -536,6 +540,7 @@ static const struct vmcs_field lazy_fields[LAZY_NR] = {
 	[LAZY_PF_MASK] = VMCS_PF_ERROR_MASK,
 	[LAZY_PF_MATCH] = VMCS_PF_ERROR_MATCH,
 	[LAZY_XSS_BITMAP] = VMCS_XSS_EXIT_BITMAP,
+	[LAZY_LINK_POINTER] = VMCS_LINK_POINTER,
 };
 static_assert(LAZY_NR <= 32);
 
