@@ -3,7 +3,7 @@
  * Verify that a guest can be a hypervisor with VMX: every instruction with its errors and faults, the checks of VM entry,
  * exits that it asked for and no others, EPT with leaves of all sizes.
  *
- * nestor-test: cpu=intel kernel=6.1,7.3 cpus=1 timeout=900 params=experimental=nested-vmx
+ * nestor-test: cpu=intel kernel=6.1,7.3 cpus=1 timeout=900
  */
 #include <stddef.h>
 #include <string.h>

@@ -101,7 +101,6 @@ extern const struct vendor_ops *vendor;			/* main.c: the one of this CPU */
 /* Features that no emulated host has, so that nobody has seen them work: off unless experimental= names them. */
 enum experimental {
 	EXPERIMENTAL_EPT5,		/* "ept5": 5-level EPT */
-	EXPERIMENTAL_NESTED_VMX,	/* "nested-vmx": VMX for guests */
 	EXPERIMENTAL_NR
 };
 extern unsigned long nestor_experimental;		/* main.c: bits by enum experimental */

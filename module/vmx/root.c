@@ -135,7 +135,7 @@ static void init_cpu_caps(void)
 	cpu_caps.has_mbec = vmx_caps.cpu2_allowed & CPU2_MBEC;
 	cpu_caps.efer_mask = EFER_SCE | EFER_LME | EFER_LMA | EFER_NX;
 	cpu_caps.cr4_mask = (CPU_CR4_KNOWN | X86_CR4_VMXE) & vmx_caps.cr4_fixed1;
-	cpu_caps.nested = nested_enabled && test_bit(EXPERIMENTAL_NESTED_VMX, &nestor_experimental);
+	cpu_caps.nested = nested_enabled;
 	cpu_caps.npt_1g = tdp_format.leaf_levels & BIT(2);
 }
 

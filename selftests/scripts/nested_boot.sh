@@ -3,7 +3,7 @@
 #
 # Verify that Linux in a guest, with its own KVM, boots Linux in a guest of its own (L2), and that both power off.
 #
-# nestor-test: cpu=intel kernel=6.1 cpus=1 timeout=1800 params=experimental=nested-vmx
+# nestor-test: cpu=intel kernel=6.1 cpus=1 timeout=1800
 set -u
 
 # shellcheck source=SCRIPTDIR/../lib/tap.sh
