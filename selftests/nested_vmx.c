@@ -5,6 +5,7 @@
  *
  * nestor-test: cpu=intel kernel=6.1,7.3 cpus=1 timeout=900
  */
+#include <errno.h>
 #include <stddef.h>
 #include <string.h>
 
@@ -342,6 +343,8 @@ L2(l2_spin, "2: pause\n jmp 2b");
 L2(l2_xsetbv, "xsetbv");
 L2(l2_vmxon, "vmxon (%rdi)");
 L2(l2_invept, "invept (%rdi), %rax");
+
+L2(l2_say, "out %eax, $0x80");
 
 static void test_run(uint32_t cpu2, const char *what)
 {
@@ -775,6 +778,17 @@ static void test_timer(void)
 	CHECK_IS(field(GUEST_RIP) - (uint64_t)l2_spin < 8, 1, "in L2");
 }
 
+#define IN_L2	100	/* what L2 says to the host */
+
+static void test_state(void)
+{
+	l2_regs.rax = IN_L2;
+	start(l2_say, 0, CPU2_EPT);
+	vmwrite(GUEST_DR7, 0x400);
+	CHECK_IS(enter(true), EXIT_VMCALL, "L2 goes on after its state was saved and set");
+	CHECK_IS(field(HOST_CR3), read_cr3(), "with what L1 had");
+}
+
 static void guest(void)
 {
 	enable_vmx();
@@ -806,10 +820,42 @@ static void guest(void)
 	test_ept();
 	test_accessed_dirty();
 	self_exit(8);
+	test_state();
 	test_mtf();
 	test_timer();
 	CHECK_IS(SELF_TRY("vmxoff", "m" (l1.vmcs)), -1, "VMXOFF");
 	self_exit(0);
+}
+
+static struct { struct kvm_nested_state head; uint8_t data[8192]; } saved;
+
+/* While L2 runs: its state out and in again, and what is refused. */
+static void host_in_l2(void)
+{
+	static typeof(saved) other;
+
+	tap_check(s.run->flags & KVM_RUN_X86_GUEST_MODE, "KVM_RUN_X86_GUEST_MODE");
+	saved.head.size = sizeof(saved.head);
+	tap_check(kvm_raw(s.vcpu, KVM_GET_NESTED_STATE, &saved) == -E2BIG && saved.head.size > sizeof(saved.head),
+		  "KVM_GET_NESTED_STATE without room tells the size");
+	saved.head.size = sizeof(saved);
+	KVM(s.vcpu, KVM_GET_NESTED_STATE, &saved);
+	tap_check(saved.head.flags == KVM_STATE_NESTED_GUEST_MODE && saved.head.format == KVM_STATE_NESTED_FORMAT_VMX &&
+		  saved.head.hdr.vmx.vmcs12_pa == (uint64_t)l1.vmcs && saved.head.hdr.vmx.vmxon_pa == (uint64_t)l1.vmxon,
+		  "the state of a vCPU whose L2 runs");
+	other = saved;
+	other.head.format = KVM_STATE_NESTED_FORMAT_SVM;
+	tap_check(kvm_raw(s.vcpu, KVM_SET_NESTED_STATE, &other) == -EINVAL, "SVM's format is refused");
+	other = saved;
+	other.head.hdr.vmx.vmxon_pa++;
+	tap_check(kvm_raw(s.vcpu, KVM_SET_NESTED_STATE, &other) == -EINVAL, "a VMXON pointer that is not aligned is refused");
+	other = saved;
+	other.data[0] ^= 1;
+	tap_check(kvm_raw(s.vcpu, KVM_SET_NESTED_STATE, &other) == -EINVAL, "another revision is refused");
+	KVM(s.vcpu, KVM_SET_NESTED_STATE, &saved);
+	other.head.size = sizeof(other);
+	KVM(s.vcpu, KVM_GET_NESTED_STATE, &other);
+	tap_check(!memcmp(&other, &saved, saved.head.size), "what is set is what is got");
 }
 
 int main(void)
@@ -822,7 +868,10 @@ int main(void)
 	self_start(&s, guest);
 	do {
 		word = self_run(&s);
-		self_report();
+		if (word == IN_L2)
+			host_in_l2();
+		else
+			self_report();
 	} while (word);
 	return tap_done();
 }
