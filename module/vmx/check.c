@@ -134,7 +134,7 @@ int vmx_entry_state(struct vcpu *vcpu, struct check_state *state)
 	check_set(state, VF_vmresume, vmx->failed.resume);
 	check_set(state, VF_launched, vmx->failed.resume);
 	check_set(state, VF_mov_ss_blocking, 0);
-	check_set(state, VF_vmcs_pointer, vmx->vmcs_pa);
+	check_set(state, VF_vmcs_pointer, vmx->vmcs->pa);
 	return 0;
 }
 
@@ -160,7 +160,7 @@ static int make_changes(struct vmx_vcpu *vmx, struct entry_probe *probe)
 				continue;
 		} else if (field == VF_vmresume) {
 			/* Only chooses the instruction. */
-			vmx->launched = probe->changes[i].value;
+			vmx->vmcs->launched = probe->changes[i].value;
 			continue;
 		} else if (field == VF_launched) {
 			continue;	/* made so before */
@@ -212,18 +212,18 @@ int vmx_probe_entry(struct vcpu *vcpu, struct entry_probe *probe)
 	vmx_write_state(vmx);
 	if (wants_launched(probe))
 		vmx_enter(vcpu);
-	launched = vmx->launched;
-	vmx->launched = false;	/* VMLAUNCH, whatever the VMCS is */
+	launched = vmx->vmcs->launched;
+	vmx->vmcs->launched = false;	/* VMLAUNCH, whatever the VMCS is */
 	r = make_changes(vmx, probe);
 	if (r)
 		return r;
 	check_init(&probe->state, &check_vmx);
 	read_caps(probe->state.caps);
 	read_fields(&probe->state);
-	check_set(&probe->state, VF_vmresume, vmx->launched);
+	check_set(&probe->state, VF_vmresume, vmx->vmcs->launched);
 	check_set(&probe->state, VF_launched, launched);
 	check_set(&probe->state, VF_mov_ss_blocking, 0);
-	check_set(&probe->state, VF_vmcs_pointer, vmx->vmcs_pa);
+	check_set(&probe->state, VF_vmcs_pointer, vmx->vmcs->pa);
 	vmx_enter(vcpu);
 	take_result(vmx, probe);
 	undo_changes(probe, probe->nr_changes);

@@ -212,7 +212,7 @@ static void deliver_host_events(struct vmx_vcpu *vmx)
 static void entry_failed(struct vmx_vcpu *vmx)
 {
 	vmx->failed.event = vmx->inject;
-	vmx->failed.resume = vmx->launched;
+	vmx->failed.resume = vmx->vmcs->launched;
 	vmwrite32(VMCS_ENTRY_INTR_INFO, 0);
 	vmx->inject = 0;
 }
