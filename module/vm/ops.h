@@ -98,9 +98,10 @@ struct exit_name {
 extern const struct vendor_ops vmx_ops, svm_ops;
 extern const struct vendor_ops *vendor;			/* main.c: the one of this CPU */
 
-/* Features that no emulated host has, so that nobody has seen them work: off unless experimental= names them. */
+/* Features that nobody has seen work: off unless experimental= names them. */
 enum experimental {
 	EXPERIMENTAL_EPT5,		/* "ept5": 5-level EPT */
+	EXPERIMENTAL_VMCS_SHADOWING,	/* "vmcs-shadowing": the CPU keeps fields for a guest hypervisor */
 	EXPERIMENTAL_NR
 };
 extern unsigned long nestor_experimental;		/* main.c: bits by enum experimental */

@@ -40,6 +40,8 @@ int nested_vmx_shadowing_setup(void)
 {
 	unsigned int i, encoding;
 
+	if (!test_bit(EXPERIMENTAL_VMCS_SHADOWING, &nestor_experimental))
+		return 0;
 	if (!(vmx_caps.cpu2_allowed & CPU2_VMCS_SHADOWING) || !(nst_rdmsr(MSR_IA32_VMX_MISC) & VMX_MISC_VMWRITE_ALL))
 		return 0;
 	read_bitmap = (void *)__get_free_page(GFP_KERNEL);
