@@ -146,6 +146,15 @@ static int prepare(struct vcpu *vcpu, struct shadow_root **root)
 	return nested_vmx_merge_msr_bitmaps(vmx) ? RUN_SLOW : 0;
 }
 
+static void use_root(struct vcpu *vcpu, struct shadow_root *root)
+{
+	vcpu->nested.guest_mode = true;
+	vcpu->nested.root = root;
+	vcpu->nested.walks = root->key.levels;
+	vcpu->nested.table_access = L1_READ | (root->key.mode & NESTED_KEY_AD ? L1_WRITE : 0);
+	nested_vmx_use_vmcs02(to_vmx(vcpu));
+}
+
 /* CR0 bits that an entry leaves as they are (SDM, Loading Guest Control Registers, Debug Registers, and MSRs). */
 #define CR0_KEPT	((u64)(X86_CR0_CD | X86_CR0_NW))
 
@@ -271,10 +280,7 @@ static u64 enter_l2(struct vcpu *vcpu, struct shadow_root *root, u32 *reason)
 	/* What an entry keeps. L1's own values are gone with it, as in a CPU: an exit loads them from vmcs12. */
 	vcpu_fetch(vcpu, REGS_CR0 | REGS_SYSCALL | REGS_DEBUGCTL | REGS_SHADOW);
 	nested->nmi_blocked01 = vmx->nmi_blocked;
-	vcpu->nested.guest_mode = true;
-	vcpu->nested.root = root;
-	vcpu->nested.walks = root->key.levels;
-	nested_vmx_use_vmcs02(vmx);
+	use_root(vcpu, root);
 	load_registers(vcpu, true);
 	nested_vmx_update_tsc(vmx);
 	nested_vmx_update_controls(vmx);
@@ -364,10 +370,7 @@ int nested_vmx_resume_l2(struct vcpu *vcpu)
 		return -ENOMEM;
 	vcpu_fetch(vcpu, REGS_ALL);
 	nested->nmi_blocked01 = false;
-	vcpu->nested.guest_mode = true;
-	vcpu->nested.root = root;
-	vcpu->nested.walks = root->key.levels;
-	nested_vmx_use_vmcs02(vmx);
+	use_root(vcpu, root);
 	load_registers(vcpu, nested->run_pending);
 	nested_vmx_update_tsc(vmx);
 	nested_vmx_update_controls(vmx);

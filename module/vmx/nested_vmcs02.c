@@ -56,6 +56,18 @@ static void set_masks(struct vmx_vcpu *vmx, const struct vmcs12 *v)
 }
 
 /*
+ * With accessed and dirty flags the CPU's own accesses to L2's page tables are writes (SDM, Accessed and Dirty Flags for
+ * EPT), which L1's tables need not allow unless L1 asked for the flags.
+ */
+static u64 eptp02(struct vcpu *vcpu)
+{
+	const struct shadow_root *root = vcpu->nested.root;
+	u64 eptp = vmx_eptp(shadow_root_pa(vcpu, root));
+
+	return root->table && !(root->key.mode & NESTED_KEY_AD) ? eptp & ~EPTP_AD : eptp;
+}
+
+/*
  * nested_vmx_update_controls - controls of vmcs02, while L2 runs or is about to
  */
 void nested_vmx_update_controls(struct vmx_vcpu *vmx)
@@ -74,7 +86,7 @@ void nested_vmx_update_controls(struct vmx_vcpu *vmx)
 	vmx_set(vmx, LAZY_PF_MASK, v->pf_error_mask);
 	vmx_set(vmx, LAZY_PF_MATCH, v->pf_error_match);
 	vmx_set(vmx, LAZY_XSS_BITMAP, nested_vmx_uses(v, CPU2_XSAVES) ? v->xss_exit_bitmap : 0);
-	vmx_set(vmx, LAZY_EPTP, vmx_eptp(shadow_root_pa(&vmx->vcpu, vmx->vcpu.nested.root)));
+	vmx_set(vmx, LAZY_EPTP, eptp02(&vmx->vcpu));
 	set_masks(vmx, v);
 }
 
