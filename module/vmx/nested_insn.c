@@ -130,7 +130,8 @@ int nested_vmx_handle_vmxoff(struct vcpu *vcpu)
 
 	if (!nested_vmx_permitted(vcpu))
 		return RUN_GUEST;
-	if (release_vmcs12(vcpu))
+	/* Tables are freed. */
+	if (vcpu->in_burst || release_vmcs12(vcpu))
 		return RUN_SLOW;
 	nested->vmxon = false;
 	nested->vmxon_pointer = NO_VMCS;
