@@ -238,7 +238,7 @@ static u32 load_msrs(struct vcpu *vcpu, u64 gpa, u32 count)
 		set_value(nested, VF_msr_index, e.index, changed);
 		set_value(nested, VF_msr_reserved, e.reserved, changed);
 		if (check_verdict_changed(nested->check, rules_by_field, changed) ||
-		    msr_set(vcpu, e.index, e.value, false)) {
+		    !msr_filter_allows(vcpu, e.index, true) || msr_set(vcpu, e.index, e.value, false)) {
 			nested->caps_stale = true;
 			return i + 1;
 		}

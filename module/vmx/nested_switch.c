@@ -142,7 +142,8 @@ static enum vmx_abort store_msrs(struct vcpu *vcpu)
 
 	for (i = 0; i < v->exit_msr_store_count; i++, gpa += sizeof(e)) {
 		if (i >= NESTED_MAX_MSRS || vcpu_read_guest(vcpu, gpa, &e, offsetof(struct nested_msr, value)) ||
-		    e.reserved || e.index >> 8 == 8 || msr_get(vcpu, e.index, &e.value, false) ||
+		    e.reserved || e.index >> 8 == 8 || !msr_filter_allows(vcpu, e.index, false) ||
+		    msr_get(vcpu, e.index, &e.value, false) ||
 		    vcpu_write_guest(vcpu, gpa + offsetof(struct nested_msr, value), &e.value, sizeof(e.value)))
 			return ABORT_SAVE_MSRS;
 	}
@@ -159,7 +160,7 @@ static enum vmx_abort load_msrs(struct vcpu *vcpu)
 	for (i = 0; i < v->exit_msr_load_count; i++, gpa += sizeof(e)) {
 		if (i >= NESTED_MAX_MSRS || vcpu_read_guest(vcpu, gpa, &e, sizeof(e)) || e.reserved ||
 		    e.index >> 8 == 8 || e.index == MSR_FS_BASE || e.index == MSR_GS_BASE ||
-		    msr_set(vcpu, e.index, e.value, false))
+		    !msr_filter_allows(vcpu, e.index, true) || msr_set(vcpu, e.index, e.value, false))
 			return ABORT_LOAD_MSRS;
 	}
 	return 0;
