@@ -103,7 +103,7 @@ void nested_vmx_update_tsc(struct vmx_vcpu *vmx)
 			/* The offset is signed, the multiplier is not. */
 			offset = (s64)offset < 0 ? -mul_u64_u64_shr(-offset, v->tsc_multiplier, 48) :
 						   mul_u64_u64_shr(offset, v->tsc_multiplier, 48);
-			ratio = mul_u64_u64_shr(ratio, v->tsc_multiplier, 48);
+			ratio = max(mul_u64_u64_shr(ratio, v->tsc_multiplier, 48), 1ull);
 		}
 		offset += v->tsc_offset;
 	}
@@ -182,11 +182,14 @@ void nested_vmx_use_vmcs02(struct vmx_vcpu *vmx)
 	nested->vpid12 = vpid12;
 }
 
-/* Ticks of L1's TSC as the host's. */
+#define TIMER_MAX	((u64)U32_MAX << NESTED_TIMER_RATE)
+
+/* Ticks of L1's TSC as the host's. The division must not overflow, which a timer of 37 bits does not let it. */
 static u64 host_ticks(struct vmx_vcpu *vmx, u64 ticks)
 {
-	u64 ratio = vmx->vmcs01.lazy[LAZY_TSC_MULTIPLIER];
+	u64 ratio = max(vmx->vmcs01.lazy[LAZY_TSC_MULTIPLIER], BIT_ULL(22));
 
+	ticks = min(ticks, TIMER_MAX);
 	return ratio == cpu_caps.tsc_ratio_default ? ticks :
 	       mul_u64_u64_div_u64(ticks, cpu_caps.tsc_ratio_default, ratio);
 }
@@ -228,9 +231,7 @@ u32 nested_vmx_timer_left(struct vmx_vcpu *vmx)
 	if (now >= vmx->nested.timer_deadline)
 		return 0;
 	left = vmx->nested.timer_deadline - now;
-	if (ratio != cpu_caps.tsc_ratio_default)
-		left = mul_u64_u64_div_u64(left, ratio, cpu_caps.tsc_ratio_default);
-	return left >> NESTED_TIMER_RATE;
+	return min(mul_u64_u64_shr(left, ratio, 48), TIMER_MAX) >> NESTED_TIMER_RATE;
 }
 
 static void write_timer(struct vmx_vcpu *vmx)
