@@ -33,7 +33,13 @@
 
 /**
  * struct apf_work - a page on its way in
+ * @work: brings it in
+ * @link: in vcpu->apf's list
+ * @vcpu: that waits
+ * @hva: the page, in the process
+ * @gfn: the page, in the guest
  * @token: what the guest knows it by
+ * @write: it will be written to
  * @done: the page is there, or cannot be had: the guest will find out
  * @forgotten: the guest does not wait for it any more
  *

@@ -111,7 +111,7 @@ long nested_vmx_get_state(struct vcpu *vcpu, struct kvm_nested_state __user *use
 		nested_vmx_shadowing_read(vmx);
 	else if (!nested->run_pending)
 		nested_vmx_save_guest(vmx);
-	if (copy_to_user(user->data.vmx->vmcs12, nested->vmcs12, PAGE_SIZE))
+	if (copy_to_user(&user->data, nested->vmcs12, PAGE_SIZE))
 		return -EFAULT;
 	return head.size;
 }
@@ -170,7 +170,7 @@ int nested_vmx_set_state(struct vcpu *vcpu, struct kvm_nested_state __user *user
 	nested->vmxon_pointer = h->vmxon_pa;
 	if (h->vmcs12_pa == NO_VMCS)
 		return 0;
-	if (copy_from_user(nested->vmcs12, user->data.vmx->vmcs12, PAGE_SIZE))
+	if (copy_from_user(nested->vmcs12, &user->data, PAGE_SIZE))
 		return -EFAULT;
 	if (nested->vmcs12->revision != VMCS12_REVISION)
 		return -EINVAL;
