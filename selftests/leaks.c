@@ -4,7 +4,7 @@
  * killed at any moment, some of them with a Linux guest; and that the module can then be unloaded
  * and loaded again, but not unloaded while there is a VM.
  *
- * nestor-test: cpu=amd kernel=6.1,7.3 cpus=2
+ * nestor-test: cpu=amd kernel=6.1,7.3 cpus=2 timeout=900
  */
 #include <errno.h>
 #include <fcntl.h>
