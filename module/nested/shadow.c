@@ -112,14 +112,15 @@ static void remove_table(struct vcpu *vcpu, struct shadow_table *t)
 	vcpu->nested.shadow->nr_tables--;
 }
 
-static void remove_root(struct vcpu *vcpu, struct shadow_root *root)
+/* All tables of a root but @keep, which may be NULL. */
+static void free_tables(struct vcpu *vcpu, const struct shadow_root *root, const struct shadow_table *keep)
 {
 	struct shadow_table *t, *next;
 	LIST_HEAD(gone);
 
 	write_lock(&vcpu->vm->mmu.lock);
 	list_for_each_entry_safe(t, next, &vcpu->nested.shadow->tables, all) {
-		if (t->root != root)
+		if (t->root != root || t == keep)
 			continue;
 		remove_table(vcpu, t);
 		list_add(&t->all, &gone);
@@ -127,6 +128,11 @@ static void remove_root(struct vcpu *vcpu, struct shadow_root *root)
 	write_unlock(&vcpu->vm->mmu.lock);
 	list_for_each_entry_safe(t, next, &gone, all)
 		free_table(t);
+}
+
+static void remove_root(struct vcpu *vcpu, struct shadow_root *root)
+{
+	free_tables(vcpu, root, NULL);
 	list_del(&root->link);
 	vcpu->nested.shadow->nr_roots--;
 	kfree(root);
@@ -161,25 +167,6 @@ static bool make_shadow(struct vcpu *vcpu)
 	return true;
 }
 
-/* All tables of a root but the top one. */
-static void forget_tables(struct vcpu *vcpu, struct shadow_root *root)
-{
-	struct shadow_table *t, *next;
-	LIST_HEAD(gone);
-
-	root->flush = true;
-	write_lock(&vcpu->vm->mmu.lock);
-	list_for_each_entry_safe(t, next, &vcpu->nested.shadow->tables, all) {
-		if (t->root != root || t == root->table)
-			continue;
-		remove_table(vcpu, t);
-		list_add(&t->all, &gone);
-	}
-	write_unlock(&vcpu->vm->mmu.lock);
-	list_for_each_entry_safe(t, next, &gone, all)
-		free_table(t);
-}
-
 /**
  * shadow_topup - tables for the next fault
  * @vcpu: the vCPU
@@ -201,7 +188,8 @@ int shadow_topup(struct vcpu *vcpu)
 	while (s->nr_tables > SHADOW_MAX_TABLES) {
 		root = last_root(vcpu);
 		if (!root) {
-			forget_tables(vcpu, vcpu->nested.root);
+			vcpu->nested.root->flush = true;
+			free_tables(vcpu, vcpu->nested.root, vcpu->nested.root->table);
 			break;
 		}
 		remove_root(vcpu, root);
