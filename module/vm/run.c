@@ -30,6 +30,19 @@ static inline bool vcpu_is_running(const struct vcpu *vcpu)
 	return READ_ONCE(vcpu->mp_state) == KVM_MP_STATE_RUNNABLE;
 }
 
+/* The CPU that the vCPU is in a burst on, if that is another one; else -1. Preemption off. */
+static int kick_target(const struct vcpu *vcpu)
+{
+	int cpu;
+
+	smp_mb();
+	if (READ_ONCE(vcpu->mode) != VCPU_IN_GUEST)
+		return -1;
+	cpu = READ_ONCE(vcpu->cpu);
+	/* On its own CPU the caller is the vCPU's handler, or an interrupt that ended the burst. */
+	return cpu >= 0 && cpu != smp_processor_id() && cpu_online(cpu) ? cpu : -1;
+}
+
 /*
  * vcpu_kick - make the vCPU look at its requests
  *
@@ -41,13 +54,9 @@ void vcpu_kick(struct vcpu *vcpu)
 {
 	int cpu;
 
-	smp_mb();
-	if (READ_ONCE(vcpu->mode) != VCPU_IN_GUEST)
-		return;
-	cpu = READ_ONCE(vcpu->cpu);
 	preempt_disable();
-	/* On its own CPU the caller is the vCPU's handler, or an interrupt that ended the burst. */
-	if (cpu >= 0 && cpu != smp_processor_id() && cpu_online(cpu))
+	cpu = kick_target(vcpu);
+	if (cpu >= 0)
 		smp_send_reschedule(cpu);
 	preempt_enable();
 }
@@ -68,12 +77,9 @@ void vcpu_wake_posted(struct vcpu *vcpu)
 
 	if (rcuwait_wake_up(&vcpu->wait))
 		return;
-	smp_mb();
-	if (READ_ONCE(vcpu->mode) != VCPU_IN_GUEST)
-		return;
-	cpu = READ_ONCE(vcpu->cpu);
 	preempt_disable();
-	if (cpu >= 0 && cpu != smp_processor_id() && cpu_online(cpu))
+	cpu = kick_target(vcpu);
+	if (cpu >= 0)
 		apic->send_IPI(cpu, POSTED_INTR_VECTOR);
 	preempt_enable();
 }
