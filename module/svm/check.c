@@ -150,7 +150,7 @@ static void take_result(const struct vmcb_control *ctl, struct entry_probe *prob
 int svm_probe_entry(struct vcpu *vcpu, struct entry_probe *probe)
 {
 	struct svm_vcpu *svm = to_svm(vcpu);
-	u64 vmcb_pa = svm->vmcb_pa;
+	u64 vmcb01_pa = svm->vmcb01_pa, vmcb_pa = svm->vmcb_pa;
 	unsigned int i;
 
 	svm_write_state(svm);
@@ -158,8 +158,9 @@ int svm_probe_entry(struct vcpu *vcpu, struct entry_probe *probe)
 	for (i = 0; i < probe->nr_changes; i++) {
 		const struct check_field *field = &check_svm.fields[probe->changes[i].field];
 
+		/* VMLOAD gets it, too: it faults on the same addresses, while the handler of #GP has the host's GS. */
 		if (field->where == CHECK_NOWHERE)
-			svm->vmcb_pa = probe->changes[i].value;
+			svm->vmcb01_pa = svm->vmcb_pa = probe->changes[i].value;
 		else
 			memcpy((u8 *)svm->vmcb + field->where, &probe->changes[i].value, field->bytes);
 	}
@@ -170,6 +171,7 @@ int svm_probe_entry(struct vcpu *vcpu, struct entry_probe *probe)
 	svm->vmcb->control.exit_code = EXIT_CODE_NONE;
 	svm_enter_written(svm);
 	take_result(&svm->vmcb->control, probe);
+	svm->vmcb01_pa = vmcb01_pa;
 	svm->vmcb_pa = vmcb_pa;
 	memcpy(svm->vmcb, probe->scratch, sizeof(*svm->vmcb));
 	svm->vmcb->control.clean = 0;
