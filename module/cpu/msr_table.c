@@ -231,6 +231,10 @@ const struct msr_desc msr_table[] = {
 	/* No memory-mapped configuration space by this way: only 'off' can be written. */
 	{ ROW(MSR_FAM10H_MMIO_CONF_BASE), STORED(mmio_conf_base), .set = msr_set_stored },
 	{ RANGE(K8_TSEG, MSR_K8_TSEG_ADDR, MSR_K8_TSEG_MASK), CONST(0) },
+	{ ROW(MSR_VM_CR), .flags = MSR_LISTED | MSR_AMD, .feature = FEAT_SVM,
+	  .get = msr_get_vendor, .set = msr_set_vendor },
+	{ ROW(MSR_VM_HSAVE_PA), .flags = MSR_LISTED | MSR_AMD, .feature = FEAT_SVM,
+	  .get = msr_get_vendor, .set = msr_set_vendor },
 	{ ROW(MSR_F15H_IC_CFG), .flags = MSR_AMD, CONST(0) },
 	{ RANGE(AMD64_DC_CFG, MSR_AMD64_DC_CFG, MSR_AMD64_TW_CFG), CONST(0), IGNORED },
 	{ ROW(MSR_AMD64_DE_CFG), .flags = MSR_FEATURE | MSR_AMD, STORED(de_cfg),

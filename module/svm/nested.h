@@ -56,6 +56,7 @@ void nested_svm_reflect(struct vcpu *vcpu, enum nested_event event);
 bool nested_svm_intercepts(struct vcpu *vcpu, enum nested_event event, u8 vector, u32 error);
 int nested_svm_sync(struct vcpu *vcpu);
 void nested_svm_leave(struct vcpu *vcpu);
+bool nested_svm_tells_next_rip(u64 code);
 u32 nested_svm_event_info(struct vcpu *vcpu, u32 *error);
 u32 nested_svm_int_ctl(struct svm_vcpu *svm);
 void nested_svm_restore_int_ctl(struct svm_vcpu *svm);

@@ -71,7 +71,7 @@ static void forget_event(struct vcpu *vcpu)
 }
 
 /* Exits because of an instruction: the next one is told. */
-static bool tells_next_rip(u64 code)
+bool nested_svm_tells_next_rip(u64 code)
 {
 	switch (code) {
 	case SVM_EXIT_READ_CR0 ... SVM_EXIT_READ_CR0 + 63:
@@ -90,7 +90,7 @@ static void fill_control(struct svm_vcpu *svm, u64 code, u64 info1, u64 info2)
 	struct vcpu *vcpu = &svm->vcpu;
 	u32 info, error = 0;
 
-	if (!guest_has(vcpu, X86_FEATURE_NRIPS) || !tells_next_rip(code))
+	if (!guest_has(vcpu, X86_FEATURE_NRIPS) || !nested_svm_tells_next_rip(code))
 		ctl->next_rip = 0;
 	else if (!svm_features.nrips)
 		ctl->next_rip = svm_next_rip(svm);

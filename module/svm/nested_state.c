@@ -13,6 +13,21 @@
 static_assert(sizeof(struct vmcb) <= KVM_STATE_NESTED_SVM_VMCB_SIZE);
 
 /*
+ * What the CPU saved at L2's last exit, or would have: the exits that reach user space are of instructions that have been
+ * retired, but for I/O, which says where it goes on.
+ */
+static u64 saved_next_rip(struct svm_vcpu *svm)
+{
+	const struct vmcb_control *ctl = &svm->vmcb->control;
+
+	if (!guest_has(&svm->vcpu, X86_FEATURE_NRIPS) || !nested_svm_tells_next_rip(ctl->exit_code))
+		return 0;
+	if (svm_features.nrips)
+		return ctl->next_rip;
+	return ctl->exit_code == SVM_EXIT_IOIO ? ctl->exit_info_2 : vcpu_rip(&svm->vcpu);
+}
+
+/*
  * A software event that L1 injects is not in KVM_GET_VCPU_EVENTS, which has no room for the address that it pushes: it goes
  * back to where VMRUN found it.
  */
@@ -24,6 +39,7 @@ static void fill_vmcb(struct svm_vcpu *svm, struct vmcb *out, u16 *flags)
 	out->control = svm->nested.vmcb12->control;
 	out->control.int_ctl = nested_svm_int_ctl(svm);
 	out->control.int_state = svm->vmcb->control.int_state;
+	out->control.next_rip = saved_next_rip(svm);
 	if (svm->nested.soft_from_l1) {
 		out->control.event_inj = nested_svm_event_info(vcpu, &out->control.event_inj_err);
 		out->control.next_rip = svm->nested.soft_next_rip;
