@@ -59,10 +59,28 @@ static int op_fetch(struct emu_ctx *ctx, u64 linear, void *buf, unsigned int len
 	return access_result(ctx, err, &e);
 }
 
+/*
+ * Was this access what faulted? Then the CPU has walked the tables for it. Where it does not tell the linear address, the
+ * offset has to do: an instruction has one operand of this kind in memory, unless it is a string instruction.
+ */
+static bool is_faulting_access(const struct vcpu *vcpu, u64 linear, unsigned int access)
+{
+	const struct fault *fault = vcpu->emu_fault;
+
+	if (!fault || fault->in_walk || fault->exec || vcpu->nested.guest_mode || !vcpu->emu.insn.has_mem ||
+	    access & (EMU_ACC_IMPLICIT | EMU_ACC_FETCH) || fault->write != !!(access & EMU_ACC_WRITE))
+		return false;
+	return fault->gva_valid ? fault->gva == linear : offset_in_page(fault->gpa) == offset_in_page(linear);
+}
+
 static int op_translate(struct emu_ctx *ctx, u64 linear, unsigned int access, u64 *gpa)
 {
 	struct mmu_exception e = {};
 
+	if (is_faulting_access(to_vcpu(ctx), linear, access)) {
+		*gpa = to_vcpu(ctx)->emu_fault->gpa;
+		return EMU_OK;
+	}
 	*gpa = mmu_gva_to_gpa(to_vcpu(ctx), linear, walk_access(access), &e);
 	if (*gpa != ~0ull)
 		return EMU_OK;
@@ -72,7 +90,7 @@ static int op_translate(struct emu_ctx *ctx, u64 linear, unsigned int access, u6
 /* A device in the kernel, or user space. The page that the exit named is known to be no memory. */
 static bool is_mmio_page(struct vcpu *vcpu, u64 gpa)
 {
-	return vcpu->emu_mmio && PFN_DOWN(gpa) == PFN_DOWN(vcpu->emu_mmio_gpa);
+	return vcpu->emu_fault && PFN_DOWN(gpa) == PFN_DOWN(vcpu->emu_fault->gpa);
 }
 
 static int op_read(struct emu_ctx *ctx, u64 gpa, void *buf, unsigned int len)
@@ -596,10 +614,9 @@ int vcpu_emulate_mmio(struct vcpu *vcpu, const struct fault *fault)
 {
 	int r;
 
-	vcpu->emu_mmio = true;
-	vcpu->emu_mmio_gpa = fault->gpa;
+	vcpu->emu_fault = fault;
 	r = vcpu_emulate(vcpu);
-	vcpu->emu_mmio = false;
+	vcpu->emu_fault = NULL;
 	return r;
 }
 

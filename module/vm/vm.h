@@ -150,8 +150,7 @@ struct vcpu {
 	/* Instruction emulation; continued after user space has done the I/O. */
 	struct emu_ctx emu;			/* [v] */
 	bool emu_continues;			/* [v] emu holds a half-done instruction */
-	bool emu_mmio;				/* [v] emu_mmio_gpa is known to be no memory */
-	u64 emu_mmio_gpa;			/* [v] */
+	const struct fault *emu_fault;		/* [v] whose page is known to be no memory; or NULL */
 	int (*complete)(struct vcpu *vcpu);	/* [v] called first by the next KVM_RUN; enum run_next or -errno */
 	struct task_switch {			/* [v] that goes on after a signal */
 		u16 selector;
