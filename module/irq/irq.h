@@ -148,6 +148,8 @@ u64 lapic_get_tscdeadline(struct vcpu *vcpu);
 void lapic_set_tscdeadline(struct vcpu *vcpu, u64 deadline);
 void lapic_stage_tscdeadline(struct vcpu *vcpu, u64 deadline);	/* user space's: for the next KVM_RUN */
 void lapic_arm_staged(struct vcpu *vcpu);
+void lapic_timer_to_host(struct vcpu *vcpu);	/* outside bursts: vcpu->cpu_deadline, which is set, becomes a timer of the host's */
+void lapic_cpu_timer_expired(struct vcpu *vcpu);	/* the CPU has counted down; may be early */
 void lapic_tsc_changed(struct vcpu *vcpu);	/* offset or ratio moved: re-arm the deadline timer */
 u8 lapic_max_irr(struct vcpu *vcpu);		/* for vendor->update_tpr(); 0: none */
 

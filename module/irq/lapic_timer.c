@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Local APIC timer: one-shot, periodic and TSC-deadline mode on one hrtimer.
+ * Local APIC timer: one-shot, periodic and TSC-deadline mode on one hrtimer. A deadline that is set in a burst can be left to
+ * the CPU, which counts down to it while the guest runs: then nothing has to be programmed, and no interrupt of the host's
+ * ends the burst. Whoever stops the vCPU from running gives it to the hrtimer.
  *
  * The callback delivers the interrupt itself, so nothing is left for the vCPU to pick up but IRR.
  * hrtimer_cancel() waits for a callback on another CPU, never longer than the callback takes, and is
@@ -80,6 +82,7 @@ void lapic_timer_init(struct lapic *apic)
 
 void lapic_timer_cancel(struct lapic *apic)
 {
+	apic->vcpu->cpu_deadline = 0;
 	hrtimer_cancel(&apic->timer.timer);
 }
 
@@ -103,6 +106,15 @@ static void arm_count(struct lapic *apic)
 	start_until(t, t->target);
 }
 
+/* The CPU counts the host's TSC. One that is scaled would need a division, and gets the hrtimer. */
+static bool leave_to_cpu(struct vcpu *vcpu, u64 deadline)
+{
+	if (!vcpu->in_burst || !vcpu->cpu_timer || vcpu->cpu_state.tsc_ratio != cpu_caps.tsc_ratio_default)
+		return false;
+	vcpu->cpu_deadline = deadline - vcpu->cpu_state.tsc_offset;
+	return true;
+}
+
 static void arm_tscdeadline(struct lapic *apic)
 {
 	struct lapic_timer *t = &apic->timer;
@@ -112,6 +124,8 @@ static void arm_tscdeadline(struct lapic *apic)
 	u64 tsc, ns;
 
 	if (!t->tscdeadline || !khz)
+		return;
+	if (t->tscdeadline > guest_tsc(apic->vcpu) && leave_to_cpu(apic->vcpu, t->tscdeadline))
 		return;
 	/* Nothing comes between the readings of the two clocks. */
 	local_irq_save(flags);
@@ -271,4 +285,18 @@ void lapic_tsc_changed(struct vcpu *vcpu)
 		return;
 	lapic_timer_cancel(apic);
 	arm(apic);
+}
+
+void lapic_timer_to_host(struct vcpu *vcpu)
+{
+	lapic_timer_cancel(vcpu->lapic);
+	arm_tscdeadline(vcpu->lapic);
+}
+
+void lapic_cpu_timer_expired(struct vcpu *vcpu)
+{
+	if (!vcpu->cpu_deadline || rdtsc() < vcpu->cpu_deadline)
+		return;
+	vcpu->cpu_deadline = 0;
+	expired(vcpu->lapic);
 }

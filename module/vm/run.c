@@ -193,6 +193,8 @@ static int vcpu_block(struct vcpu *vcpu)
 	/* interrupt_allowed() asks for these on every wake-up; fetch them once, while it is allowed. */
 	vcpu_fetch(vcpu, REGS_RFLAGS | REGS_SHADOW);
 	if (!vcpu_runnable(vcpu)) {
+		if (vcpu->cpu_deadline)
+			lapic_timer_to_host(vcpu);
 		vcpu_wait(vcpu);
 		if (!vcpu_runnable(vcpu))
 			return RUN_GUEST;	/* the signal or request is seen by the caller */
@@ -613,6 +615,8 @@ int vcpu_run(struct vcpu *vcpu)
 	if (WARN_ON_ONCE(r > 0))
 		r = -EIO;
 out:
+	if (vcpu->cpu_deadline)
+		lapic_timer_to_host(vcpu);
 	publish_run_state(vcpu);
 	return r;
 }

@@ -132,6 +132,8 @@ struct vcpu {
 	struct dirty_ring dirty_ring;
 	struct lapic *lapic;			/* [c] after creation; NULL without an in-kernel APIC */
 	struct vcpu_hv *hv;			/* [v] enlightenments; NULL: never used. Others: vcpu_hv_get() */
+	bool cpu_timer;				/* [v] the CPU can exit at cpu_deadline */
+	u64 cpu_deadline;			/* [v] in a burst and on the way to the next: the host's TSC; 0: none */
 	u8 apic_attention;			/* [v] APIC_*: to be done around entries, mostly nothing */
 	u64 pv_eoi;				/* [v] where the guest's EOI word is, and KVM_MSR_ENABLED */
 	struct {				/* [v] KVM_TPR_ACCESS_REPORTING */

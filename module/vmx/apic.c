@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What VMX takes off the local APIC: CR8, delivery and EOI of interrupts, x2APIC registers.
+ * What VMX takes off the local APIC: CR8, delivery and EOI of interrupts, x2APIC registers, the TSC deadline.
  *
  * SDM, APIC Virtualization and Virtual Interrupts. Each is used where the CPU has it and apic_accel= names it, and can be
  * given up by a vCPU at any time: the software's APIC works on the same page of registers.
@@ -16,7 +16,7 @@
 
 static char *apic_accel = "none";
 module_param(apic_accel, charp, 0444);
-MODULE_PARM_DESC(apic_accel, "What the CPU does for guests' local APICs, where it can: tpr, delivery, x2apic, posted, with commas, or none (default)");
+MODULE_PARM_DESC(apic_accel, "What the CPU does for guests' local APICs, where it can: tpr, delivery, x2apic, posted, timer, with commas, or none (default)");
 
 #define VMX_ACCEL_NEVER		BIT(31)
 
@@ -35,6 +35,7 @@ static const struct {
 #else
 	{ "posted", VMX_ACCEL_POSTED, VMX_ACCEL_NEVER },
 #endif
+	{ "timer", VMX_ACCEL_TIMER, 0, .pin = PIN_PREEMPTION_TIMER },
 };
 
 static u32 accel_by_name(const char *name, size_t len)
@@ -106,7 +107,7 @@ static u32 usable(struct vcpu *vcpu)
 		return 0;
 	if (vcpu->hv || vcpu->guest_debug & KVM_GUESTDBG_BLOCKIRQ ||
 	    !(lapic_get_base(vcpu) & MSR_IA32_APICBASE_ENABLE))
-		return accel & VMX_ACCEL_TPR;
+		return accel & (VMX_ACCEL_TPR | VMX_ACCEL_TIMER);
 	return lapic_x2apic_mode(vcpu) ? accel : accel & ~(u32)VMX_ACCEL_X2APIC;
 }
 
@@ -120,6 +121,8 @@ void vmx_apic_changed(struct vmx_vcpu *vmx)
 	vmx->accel = usable(vcpu);
 	if (!vcpu->lapic)
 		return;
+	/* It stops in deep sleep, which a guest that may execute MWAIT can ask for. */
+	vcpu->cpu_timer = vmx->accel & VMX_ACCEL_TIMER && !(vcpu->vm->caps.disabled_exits & KVM_X86_DISABLE_EXITS_MWAIT);
 	lapic_hw_set_delivery(vcpu, vmx->accel & VMX_ACCEL_DELIVERY, vmx->accel & VMX_ACCEL_POSTED);
 	vmx->eoi_stale = true;
 	vcpu_request(vcpu, REQ_EVENT);
@@ -177,6 +180,8 @@ void vmx_apic_write_constants(struct vmx_vcpu *vmx)
 		vmwrite64(VMCS_POSTED_ADDRESS, __pa(lapic_posted_page(&vmx->vcpu)));
 		vmwrite16(VMCS_POSTED_VECTOR, POSTED_INTR_VECTOR);
 	}
+	if (vmx_caps.accel & VMX_ACCEL_TIMER)
+		vmwrite32(VMCS_PREEMPTION_TIMER, vmx->timer_value);
 }
 
 /*
@@ -222,6 +227,33 @@ void vmx_apic_enter(struct vmx_vcpu *vmx)
 		write_eoi_vectors(vmx);
 	if (lapic_hw_enter(&vmx->vcpu, &status))
 		vmwrite16(VMCS_GUEST_INTR_STATUS, status);
+}
+
+/*
+ * vmx_timer_enter - before an entry with the preemption timer (SDM, VMX-Preemption Timer)
+ *
+ * Rounded up, so that the deadline is over when it exits. Without one it counts down all the same, and an exit for nothing
+ * comes once in 2^32 of its steps.
+ */
+void vmx_timer_enter(struct vmx_vcpu *vmx)
+{
+	u64 deadline = vmx->vcpu.cpu_deadline, tsc;
+	u32 value = U32_MAX;
+
+	if (deadline) {
+		tsc = rdtsc();
+		value = deadline > tsc ? min_t(u64, ((deadline - tsc) >> vmx_caps.timer_rate) + 1, U32_MAX) : 0;
+	}
+	if (value == vmx->timer_value)
+		return;
+	vmx->timer_value = value;
+	vmwrite32(VMCS_PREEMPTION_TIMER, value);
+}
+
+int vmx_handle_preemption_timer(struct vcpu *vcpu)
+{
+	lapic_cpu_timer_expired(vcpu);
+	return RUN_GUEST;
 }
 
 /*

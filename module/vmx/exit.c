@@ -400,6 +400,7 @@ static int (*const vmx_handlers[])(struct vcpu *vcpu) = {
 	[EXIT_REASON_PAUSE_INSTRUCTION]		= vcpu_handle_pause,
 	[EXIT_REASON_MCE_DURING_VMENTRY]	= vmx_handle_nothing,
 	[EXIT_REASON_TPR_BELOW_THRESHOLD]	= vmx_handle_tpr_below_threshold,
+	[EXIT_REASON_PREEMPTION_TIMER]		= vmx_handle_preemption_timer,
 	[EXIT_REASON_EOI_INDUCED]		= vmx_handle_eoi_induced,
 	[EXIT_REASON_EPT_VIOLATION]		= vmx_handle_ept_violation,
 	[EXIT_REASON_EPT_MISCONFIG]		= vmx_handle_ept_misconfig,

@@ -172,6 +172,8 @@ void vmx_write_state(struct vmx_vcpu *vmx)
 	}
 	if (vmx->accel & VMX_ACCEL_DELIVERY)
 		vmx_apic_enter(vmx);
+	if (vmx->accel & VMX_ACCEL_TIMER)
+		vmx_timer_enter(vmx);
 	if (unlikely(vmx->vmcs->flush)) {
 		vcpu->stats.tlb_flush++;
 		vmx_flush_tlb(vmx->vmcs);

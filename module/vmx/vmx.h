@@ -160,6 +160,7 @@ struct vmx_vcpu {
 	u32 run_flags;			/* VMX_RUN_* that do not change from entry to entry */
 
 	u32 accel;			/* VMX_ACCEL_* that are in use now */
+	u32 timer_value;		/* in vmcs01's preemption timer */
 	bool eoi_stale;			/* the EOI-exit bitmap is to be written */
 
 	bool flush_l1d;			/* [i] the host may have secrets in L1D */
@@ -212,6 +213,7 @@ static inline void vmx_set_bits(struct vmx_vcpu *vmx, enum vmx_lazy field, u64 b
 #define VMX_ACCEL_DELIVERY	BIT(1)	/* requests are delivered and EOIs taken without an exit */
 #define VMX_ACCEL_X2APIC	BIT(2)	/* x2APIC registers are read, TPR, EOI and SELF IPI written without one */
 #define VMX_ACCEL_POSTED	BIT(3)	/* requests by other CPUs reach the guest without an exit */
+#define VMX_ACCEL_TIMER		BIT(4)	/* a TSC deadline that comes while the guest runs exits by itself */
 int vmx_apic_setup(void);
 void vmx_apic_changed(struct vmx_vcpu *vmx);
 void vmx_apic_controls(struct vmx_vcpu *vmx, u32 *cpu, u32 *cpu2);
@@ -222,6 +224,8 @@ void vmx_apic_enter(struct vmx_vcpu *vmx);
 void vmx_eoi_vectors_changed(struct vcpu *vcpu);
 void vmx_update_tpr(struct vcpu *vcpu, int tpr, int max_irr);
 int vmx_handle_tpr_below_threshold(struct vcpu *vcpu);
+void vmx_timer_enter(struct vmx_vcpu *vmx);
+int vmx_handle_preemption_timer(struct vcpu *vcpu);
 int vmx_handle_eoi_induced(struct vcpu *vcpu);
 
 /* root.c: probing, root mode, bursts, entering the guest */
