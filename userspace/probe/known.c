@@ -12,6 +12,10 @@
 static const struct known known[] = {
 	{ CPU_REAL, "mov_ss_blocking", true,
 	  "it is about the instruction before VMLAUNCH, which is Nestor's own" },
+	{ CPU_REAL, "exit_msr_count_recommended", true, "the CPU would go on behind the end of the areas" },
+	{ CPU_REAL, "entry_msr_count_recommended", true, "the CPU would go on behind the end of the area" },
+	{ CPU_REAL, "pat_not_restored", true, "the host would go on with the guest's" },
+	{ CPU_REAL, "efer_not_restored", true, "the host would go on with the guest's, and its NX bits be reserved" },
 	{ CPU_TCG, "rflags_vm", true, "QEMU dies of virtual-8086 mode where it cannot be" },
 	{ CPU_TCG, "event_bound", false, "QEMU delivers any exception that there is, whatever the mode" },
 	{ CPU_TCG, "nested_cr3", false, "QEMU walks page tables wherever nCR3 says" },
