@@ -298,7 +298,7 @@ static const char *const sections[] = {
 #define GUEST		(CHECK_ENTRY_FAILURE, 33, 0)
 #define GUEST_PDPTE	(CHECK_ENTRY_FAILURE, 33, 2)
 #define GUEST_LINK	(CHECK_ENTRY_FAILURE, 33, 4)
-#define MSR_LOAD	(CHECK_ENTRY_FAILURE, 34, 0)
+#define MSR_LOAD	(CHECK_ENTRY_FAILURE, 34, 1)	/* the number of the entry: the state has one */
 #define ADVICE		(CHECK_ADVICE, 0, 0)
 
 /* Families of rules. */
