@@ -211,6 +211,38 @@ static int svm_handle_ac(struct vcpu *vcpu)
 }
 
 /*
+ * #GP. On CPUs without SVME_ADDR_CHK VMRUN, VMLOAD and VMSAVE look at their operand first, and fault on addresses that
+ * firmware reserved, although they are intercepted: addresses of the host's, that mean nothing in a guest. And a #GP
+ * while another exception is delivered is no #DF yet on every CPU when the intercept of #DF is looked at.
+ */
+static int svm_handle_gp(struct vcpu *vcpu)
+{
+	u32 error = control(vcpu)->exit_info_1;
+	struct mmu_exception e;
+	u8 insn[3];
+	u64 gpa;
+	int r;
+
+	if (error || !(vcpu->regs.efer & EFER_SVME) || vcpu->nested.guest_mode || vcpu_cpl(vcpu))
+		goto raise;
+	r = mmu_read_gva(vcpu, vcpu_linear_rip(vcpu), insn, sizeof(insn), PF_FETCH, &e, &gpa);
+	if (r == -EAGAIN)
+		return RUN_SLOW;
+	if (!r && insn[0] == 0x0f && insn[1] == 0x01)
+		switch (insn[2]) {
+		case 0xd8:
+			return svm_handle_vmrun(vcpu);
+		case 0xda:
+			return svm_handle_vmload(vcpu);
+		case 0xdb:
+			return svm_handle_vmsave(vcpu);
+		}
+raise:
+	vcpu_raise_error(vcpu, EXC_GP, error);
+	return RUN_GUEST;
+}
+
+/*
  * A machine check arrived while the guest ran; its handler has run at STGI. What it means for the guest is its
  * business: nothing is injected, as on upstream.
  */
@@ -331,6 +363,7 @@ static int (*const svm_handlers[])(struct vcpu *vcpu) = {
 	[SVM_EXIT_EXCP_BASE + EXC_DB]		= svm_handle_db,
 	[SVM_EXIT_EXCP_BASE + EXC_BP]		= svm_handle_bp,
 	[SVM_EXIT_EXCP_BASE + EXC_UD]		= vcpu_handle_ud,
+	[SVM_EXIT_EXCP_BASE + EXC_GP]		= svm_handle_gp,
 	[SVM_EXIT_EXCP_BASE + EXC_AC]		= svm_handle_ac,
 	[SVM_EXIT_EXCP_BASE + EXC_MC]		= svm_handle_mc,
 	[SVM_EXIT_INTR]				= svm_handle_intr,
@@ -381,6 +414,7 @@ const struct exit_name svm_exit_names[] = {
 	X(WRITE_DR6, "write_dr6"), X(WRITE_DR7, "write_dr7"),
 	{ SVM_EXIT_EXCP_BASE + EXC_DB, "exception_db" }, { SVM_EXIT_EXCP_BASE + EXC_BP, "exception_bp" },
 	{ SVM_EXIT_EXCP_BASE + EXC_UD, "exception_ud" }, { SVM_EXIT_EXCP_BASE + EXC_PF, "exception_pf" },
+	{ SVM_EXIT_EXCP_BASE + EXC_GP, "exception_gp" },
 	{ SVM_EXIT_EXCP_BASE + EXC_AC, "exception_ac" }, { SVM_EXIT_EXCP_BASE + EXC_MC, "exception_mc" },
 	X(INTR, "interrupt"), X(NMI, "nmi"), X(SMI, "smi"), X(INIT, "init"), X(VINTR, "interrupt_window"),
 	X(CR0_SEL_WRITE, "cr0_sel_write"), X(RDTSC, "rdtsc"), X(RDPMC, "rdpmc"), X(CPUID, "cpuid"),

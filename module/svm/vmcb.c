@@ -94,6 +94,9 @@ void svm_intercepts_changed(struct vcpu *vcpu)
 		svm->nested.merge_pending = true;
 		vcpu_request(vcpu, REQ_NESTED);
 	}
+	/* For svm_handle_gp(). */
+	svm_set_if(svm, ICPT_EXCEPTION + EXC_GP,
+		   guest_has(vcpu, X86_FEATURE_SVM) && !boot_cpu_has(X86_FEATURE_SVME_ADDR_CHK));
 	svm_set_if(svm, ICPT_EXCEPTION + EXC_BP, debugging && debug & KVM_GUESTDBG_USE_SW_BP);
 	if (svm_features.pause_filter && !(disabled & KVM_X86_DISABLE_EXITS_PAUSE)) {
 		svm->vmcb01->control.pause_filter_count = 3000;
