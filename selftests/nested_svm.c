@@ -324,6 +324,91 @@ static void save_and_restore(void)
 	KVM(t.vcpu, KVM_SET_NESTED_STATE, &state);
 }
 
+/* SMI and INIT as they wait for the vCPU: bits of flags. */
+#define SMI_WAITS	1
+#define INIT_WAITS	2
+
+static void set_waiting(unsigned int what)
+{
+	struct kvm_vcpu_events events;
+
+	KVM(t.vcpu, KVM_GET_VCPU_EVENTS, &events);
+	events.flags |= KVM_VCPUEVENT_VALID_SMM;
+	events.smi.pending = what & SMI_WAITS;
+	events.smi.latched_init = !!(what & INIT_WAITS);
+	KVM(t.vcpu, KVM_SET_VCPU_EVENTS, &events);
+}
+
+static unsigned int waiting(void)
+{
+	struct kvm_vcpu_events events;
+
+	KVM(t.vcpu, KVM_GET_VCPU_EVENTS, &events);
+	return (events.smi.pending ? SMI_WAITS : 0) | (events.smi.latched_init ? INIT_WAITS : 0);
+}
+
+/* APM volume 2, VM_CR MSR: R_INIT; INIT Intercept. */
+static void test_init(void)
+{
+	struct svm_test other = t;
+
+	svm_open_with_apic(&t);
+	svm_prepare(&t, l2_end);
+	svm_set_msr(&t, MSR_VM_CR, 2);
+	set_waiting(INIT_WAITS);
+	/* QEMU pushes no error code for #SX: L2's exit shows it. */
+	tap_check(svm_run(&t) == SVM_HANDLER + 30, "R_INIT makes #SX of INIT");
+
+	svm_prepare(&t, l2_cr4);
+	svm_intercept(&t, EXIT_EXCEPTION + 30);
+	svm_run(&t);
+	set_waiting(INIT_WAITS);
+	svm_continue(&t);
+	tap_check(exited(EXIT_EXCEPTION + 30) && t.vmcb->exit_info_1 == 1, "which L1 takes from L2, with error code 1");
+
+	svm_set_msr(&t, MSR_VM_CR, 0);
+	svm_prepare(&t, l2_cr4);
+	svm_intercept(&t, EXIT_INIT);
+	svm_run(&t);
+	set_waiting(INIT_WAITS);
+	svm_continue(&t);
+	tap_check(exited(EXIT_INIT) && waiting() == INIT_WAITS, "an INIT that L1 intercepts waits for its GIF");
+	svm_close(&t);
+	t = other;
+}
+
+/* APM volume 2, SMI Intercept; SMM Support for SVM. The handler is at SMBASE + 0x8000: a word to the test, then RSM. */
+static void test_smi(void)
+{
+	static const uint8_t handler[] = { 0xba, 0x99, 0x02, 0xee, 0x0f, 0xaa };
+
+	svm_prepare(&t, l2_cr4);
+	svm_intercept(&t, EXIT_SMI);
+	svm_run(&t);
+	set_waiting(SMI_WAITS);
+	svm_continue(&t);
+	tap_check(exited(EXIT_SMI) && waiting() == SMI_WAITS, "an SMI that L1 intercepts waits for its GIF");
+	set_waiting(0);
+
+	memcpy(t.memory + SVM_SMM_CODE, handler, sizeof(handler));
+	for (int spoil = 0; spoil < 2; spoil++) {
+		svm_prepare(&t, l2_cr4);
+		t.vmcb->cr4 |= 0x80;
+		svm_run(&t);
+		KVM(t.vcpu, KVM_SMI, NULL);
+		tap_check(svm_continue(&t) == 0x299, "an SMI enters the handler from L2");
+		if (spoil) {
+			memset(t.memory + L1_HSAVE, 0, 0x1000);
+			svm_continue(&t);
+			tap_check(t.run->exit_reason == KVM_EXIT_SHUTDOWN, "RSM to an L1 that cannot be shuts down");
+			break;
+		}
+		save_and_restore();
+		svm_continue(&t);
+		tap_check(exited(EXIT_VMMCALL) && t.vmcb->rax == 0xa0, "RSM goes on in L2, and L2 to L1");
+	}
+}
+
 static void test_state(void)
 {
 	struct kvm_nested_state small = { .size = sizeof(small) };
@@ -463,6 +548,8 @@ int main(void)
 	test_walk();
 	test_npt();
 	test_events();
+	test_init();
+	test_smi();
 	test_state();
 	test_bad_state();
 	test_mutator();

@@ -140,9 +140,9 @@ static void set_smi(struct vcpu *vcpu, const struct kvm_vcpu_events *ev)
 	e->smi_pending = ev->smi.pending;
 	if (e->smi_pending)
 		vcpu_request(vcpu, REQ_SMI);
-	if (!e->in_smm)
-		return;
-	e->smm_inside_nmi = ev->smi.smm_inside_nmi;
+	if (e->in_smm)
+		e->smm_inside_nmi = ev->smi.smm_inside_nmi;
+	/* A guest hypervisor makes it wait, too. */
 	lapic_latch_init(vcpu, ev->smi.latched_init);
 }
 

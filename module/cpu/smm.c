@@ -341,7 +341,9 @@ static void load_entry_state(struct vcpu *vcpu)
 static void smm_enter(struct vcpu *vcpu)
 {
 	struct events *ev = &vcpu->events;
+	bool svm_guest = cpu_caps.svm && vcpu->nested.guest_mode;
 	union smram smram = {};
+	u64 vmcb = 0;
 
 	vcpu_fetch(vcpu, REGS_ALL);
 	if (guest_has(vcpu, X86_FEATURE_LM))
@@ -351,6 +353,14 @@ static void smm_enter(struct vcpu *vcpu)
 	vcpu->cpu_state.smi_count++;
 	/* An instruction that was half emulated begins anew. */
 	vcpu->emu_continues = false;
+	if (vendor->nested && vendor->nested->smm_enter(vcpu, &vmcb)) {
+		vm_kill(vcpu->vm, "no memory at VM_HSAVE_PA");
+		return;
+	}
+	if (svm_guest) {
+		smram.s64.svm_guest = 1;
+		smram.s64.svm_vmcb = vmcb;
+	}
 	smm_set(vcpu, true);
 	if (vcpu_write_guest(vcpu, vcpu->cpu_state.smbase + SMM_STATE_AREA, &smram, sizeof(smram))) {
 		vm_kill(vcpu->vm, "no memory at SMBASE");
@@ -367,7 +377,7 @@ static void smm_enter(struct vcpu *vcpu)
  * @vcpu: the vCPU, outside a burst
  *
  * It is taken between instructions: an event that is on its way comes first, and the entry that delivers it is
- * left at once. While L2 runs it waits for L1: SMRAM has no place for all of L2's state.
+ * left at once. The older state-save area has no place for an L2.
  */
 void smm_serve(struct vcpu *vcpu)
 {
@@ -377,7 +387,9 @@ void smm_serve(struct vcpu *vcpu)
 	if (ev->in_smm || vcpu->guest_debug & KVM_GUESTDBG_BLOCKIRQ)
 		return;
 	ev->smi_deferred = ev->exception.pending || ev->exception.injected || ev->nmi.injected ||
-			   ev->interrupt.injected || vcpu->nested.guest_mode;
+			   ev->interrupt.injected || (vendor->nested && vendor->nested->blocks_smi(vcpu)) ||
+			   (vcpu->nested.guest_mode && cpu_caps.svm && !guest_has(vcpu, X86_FEATURE_LM)) ||
+			   nested_takes(vcpu, NESTED_SMI);
 	if (ev->smi_deferred)
 		return;
 	ev->smi_pending = false;
@@ -409,6 +421,9 @@ int smm_resume(struct vcpu *vcpu)
 	if (!ev->smm_inside_nmi)
 		vendor->set_nmi_masked(vcpu, false);
 	smm_set(vcpu, false);
+	if (vendor->nested && vendor->nested->smm_leave(vcpu, guest_has(vcpu, X86_FEATURE_LM) && smram.s64.svm_guest ?
+							&smram.s64.svm_vmcb : NULL))
+		goto shutdown;
 
 	if (guest_has(vcpu, X86_FEATURE_LM)) {
 		load_64(vcpu, &smram.s64);

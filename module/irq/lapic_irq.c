@@ -323,10 +323,13 @@ u8 lapic_pending_ioapic_eoi(struct vcpu *vcpu)
 	return vcpu->lapic ? vcpu->lapic->ioapic_eoi : 0;
 }
 
-/* SDM, Restrictions on VMX Operation: in root operation INIT waits for its end, and a SIPI is lost. */
+/*
+ * SDM, Restrictions on VMX Operation: in root operation INIT waits for its end, and a SIPI is lost. APM volume 2, Global
+ * Interrupt Flag: the same without GIF.
+ */
 static bool init_is_blocked(struct vcpu *vcpu)
 {
-	if (likely(!vendor->nested || !vendor->nested->blocks_init || !vendor->nested->blocks_init(vcpu)))
+	if (likely(!vendor->nested || !vendor->nested->blocks_init(vcpu)))
 		return false;
 	if (!vcpu->nested.guest_mode)
 		clear_bit(LAPIC_SIPI, &vcpu->lapic->events);
@@ -347,10 +350,12 @@ void lapic_latch_init(struct vcpu *vcpu, bool latched)
 {
 	if (!vcpu->lapic)
 		return;
-	if (latched)
+	if (latched) {
 		set_bit(LAPIC_INIT, &vcpu->lapic->events);
-	else
+		vcpu_request(vcpu, REQ_KICK);
+	} else {
 		clear_bit(LAPIC_INIT, &vcpu->lapic->events);
+	}
 }
 
 void lapic_drop_sipi(struct vcpu *vcpu)
@@ -385,17 +390,26 @@ static void start_at_sipi_vector(struct vcpu *vcpu, u8 vector)
 	vcpu_set_rip(vcpu, 0);
 }
 
+static void take_init(struct vcpu *vcpu)
+{
+	bool running = vcpu->mp_state == KVM_MP_STATE_RUNNABLE || vcpu->mp_state == KVM_MP_STATE_HALTED;
+
+	if (nested_takes(vcpu, NESTED_INIT))
+		return;
+	if (running && vendor->nested && vendor->nested->redirect_init && vendor->nested->redirect_init(vcpu))
+		return;
+	vcpu_reset(vcpu, true);
+	WRITE_ONCE(vcpu->mp_state, vcpu->is_bsp ? KVM_MP_STATE_RUNNABLE : KVM_MP_STATE_INIT_RECEIVED);
+}
+
 bool lapic_accept_events(struct vcpu *vcpu)
 {
 	struct lapic *apic = vcpu->lapic;
 
 	if (!lapic_has_init_or_sipi(vcpu))
 		return vcpu->mp_state == KVM_MP_STATE_RUNNABLE;
-	if (test_and_clear_bit(LAPIC_INIT, &apic->events) && !nested_takes(vcpu, NESTED_INIT)) {
-		vcpu_reset(vcpu, true);
-		WRITE_ONCE(vcpu->mp_state, vcpu->is_bsp ? KVM_MP_STATE_RUNNABLE :
-							  KVM_MP_STATE_INIT_RECEIVED);
-	}
+	if (test_and_clear_bit(LAPIC_INIT, &apic->events))
+		take_init(vcpu);
 	/* Only a CPU that waits for it takes a SIPI; any other drops it. */
 	if (test_and_clear_bit(LAPIC_SIPI, &apic->events) &&
 	    vcpu->mp_state == KVM_MP_STATE_INIT_RECEIVED && !nested_takes(vcpu, NESTED_SIPI)) {

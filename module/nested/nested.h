@@ -90,6 +90,7 @@ enum nested_event {
 	NESTED_NMI,
 	NESTED_INIT,
 	NESTED_SIPI,			/* only where L2 waits for it: lapic_sipi_vector() */
+	NESTED_SMI,
 	NESTED_SHUTDOWN,
 };
 
@@ -102,7 +103,13 @@ enum nested_event {
  * @reflect_walk: the same for the access that vcpu->nested.failed describes
  * @insn: does L1 intercept what the emulator is about to do for L2? As emu_ops.intercept
  * @reflect_insn: leave L2 because of what @insn has just found
- * @blocks_init: may INIT not be taken now? NULL: it always may
+ * @blocks_init: may INIT not be taken now?
+ * @redirect_init: INIT is an exception for this guest, which is raised: true. NULL: for none
+ * @blocks_smi: may an SMI not be taken now?
+ * @smm_enter: SMM begins; the registers are in SMRAM already. From L2 back to L1, whose state the handler's replaces.
+ *	@vmcb: what SMRAM keeps for @smm_leave, for L2 only. -EFAULT: L1 keeps no memory for it
+ * @smm_leave: SMM ends, the registers will come from SMRAM: back to what @smm_enter found. @vmcb: from SMRAM, NULL: of
+ *	no L2. -errno: there is no such state
  * @sync: REQ_NESTED, outside of a burst. enum run_next or -errno
  * @leave: back to L1 as if it had never entered L2: reset, KVM_SET_NESTED_STATE
  * @get_state: KVM_GET_NESTED_STATE. @size is what user space has room for. Bytes needed or -errno
@@ -116,6 +123,10 @@ struct nested_ops {
 	int (*insn)(struct vcpu *vcpu, const struct emu_intercept *info);
 	void (*reflect_insn)(struct vcpu *vcpu);
 	bool (*blocks_init)(struct vcpu *vcpu);
+	bool (*redirect_init)(struct vcpu *vcpu);
+	bool (*blocks_smi)(struct vcpu *vcpu);
+	int (*smm_enter)(struct vcpu *vcpu, u64 *vmcb);
+	int (*smm_leave)(struct vcpu *vcpu, const u64 *vmcb);
 	int (*sync)(struct vcpu *vcpu);
 	void (*leave)(struct vcpu *vcpu);
 	long (*get_state)(struct vcpu *vcpu, struct kvm_nested_state __user *user, u32 size);

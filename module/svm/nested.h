@@ -45,6 +45,7 @@ int nested_svm_intercepts_insn(struct vcpu *vcpu, const struct emu_intercept *in
 /* nested_enter.c */
 int svm_handle_vmrun(struct vcpu *vcpu);
 void nested_svm_switch_to_l2(struct svm_vcpu *svm, struct shadow_root *root, u64 gpa1);
+void nested_svm_load_l2(struct svm_vcpu *svm);
 void nested_svm_take_event(struct svm_vcpu *svm);
 void nested_svm_before_entry(struct svm_vcpu *svm);
 
@@ -66,6 +67,8 @@ void nested_svm_save_int_ctl(struct svm_vcpu *svm);
 void nested_svm_use_vgif(struct svm_vcpu *svm, bool use);
 void nested_svm_set_gif(struct svm_vcpu *svm, bool gif);
 void nested_svm_watch_gif(struct svm_vcpu *svm);
+bool nested_svm_gif_blocks(struct vcpu *vcpu);
+bool nested_svm_redirect_init(struct vcpu *vcpu);
 
 /* nested_insn.c */
 int svm_handle_vmload(struct vcpu *vcpu);
@@ -80,6 +83,8 @@ int nested_svm_no_memory(struct vcpu *vcpu);
 
 /* nested_state.c */
 long nested_svm_get_state(struct vcpu *vcpu, struct kvm_nested_state __user *user, u32 size);
+int nested_svm_smm_enter(struct vcpu *vcpu, u64 *vmcb);
+int nested_svm_smm_leave(struct vcpu *vcpu, const u64 *vmcb);
 int nested_svm_set_state(struct vcpu *vcpu, struct kvm_nested_state __user *user, const struct kvm_nested_state *head);
 
 /* nested_npt.c */

@@ -175,13 +175,19 @@ void nested_svm_switch_to_l2(struct svm_vcpu *svm, struct shadow_root *root, u64
 	svm_vmcb_switched(svm);
 }
 
+/* L2's registers, as vmcb12 has them. */
+void nested_svm_load_l2(struct svm_vcpu *svm)
+{
+	prepare_save(svm);
+	load_registers(svm);
+}
+
 static void enter(struct svm_vcpu *svm, struct shadow_root *root, u64 gpa1)
 {
 	trace_nested_enter(svm->vcpu.id, gpa1, svm->nested.vmcb12->save.rip, svm->nested.vmcb12->control.event_inj);
 	store_l1(svm);
 	nested_svm_switch_to_l2(svm, root, gpa1);
-	prepare_save(svm);
-	load_registers(svm);
+	nested_svm_load_l2(svm);
 }
 
 /* VMRUN found nothing to run: L1 goes on behind it as if L2 had exited at once. RUN_SLOW: L1's memory is not there. */

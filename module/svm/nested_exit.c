@@ -3,6 +3,7 @@
  * #VMEXIT: from L2 to L1.
  */
 #include "cpu/control.h"
+#include "irq/irq.h"
 #include "svm/nested.h"
 #include "trace/trace.h"
 
@@ -276,6 +277,8 @@ bool nested_svm_intercepts(struct vcpu *vcpu, enum nested_event event, u8 vector
 		return l1_intercepts(svm, ICPT_NMI);
 	case NESTED_INIT:
 		return l1_intercepts(svm, ICPT_INIT);
+	case NESTED_SMI:
+		return l1_intercepts(svm, ICPT_SMI);
 	default:
 		return l1_intercepts(svm, ICPT_SHUTDOWN);
 	}
@@ -299,10 +302,13 @@ void nested_svm_reflect(struct vcpu *vcpu, enum nested_event event)
 {
 	static const u16 codes[] = {
 		[NESTED_INTERRUPT] = SVM_EXIT_INTR, [NESTED_NMI] = SVM_EXIT_NMI, [NESTED_INIT] = SVM_EXIT_INIT,
-		[NESTED_SHUTDOWN] = SVM_EXIT_SHUTDOWN,
+		[NESTED_SMI] = SVM_EXIT_SMI, [NESTED_SHUTDOWN] = SVM_EXIT_SHUTDOWN,
 	};
 	struct svm_vcpu *svm = to_svm(vcpu);
 
+	/* It waits until L1 sets GIF, as every event that made an exit. */
+	if (event == NESTED_INIT)
+		lapic_latch_init(vcpu, true);
 	svm->vmcb->control.exit_int_info = 0;
 	if (event == NESTED_EXCEPTION)
 		reflect_exception(svm);

@@ -6,7 +6,10 @@
  * for anything else STGI is intercepted while it waits. An L2 never has the CPU's: GIF is 1 while it runs, and what it does
  * to the flag, if L1 lets it, exits.
  */
+#include "irq/irq.h"
 #include "svm/nested.h"
+
+#define SX_INIT		1	/* error code of #SX: INIT was redirected */
 
 static void put(struct svm_vcpu *svm, bool gif)
 {
@@ -28,6 +31,30 @@ void nested_svm_set_gif(struct svm_vcpu *svm, bool gif)
 	if (svm->nested.vgif)
 		svm_clear_intercept(svm, ICPT_STGI);
 	vcpu_request(&svm->vcpu, REQ_EVENT);
+	/* These are taken outside of bursts. */
+	if (svm->vcpu.events.smi_pending)
+		vcpu_request(&svm->vcpu, REQ_SMI);
+	if (lapic_latched_init(&svm->vcpu))
+		vcpu_request(&svm->vcpu, REQ_KICK);
+}
+
+bool nested_svm_gif_blocks(struct vcpu *vcpu)
+{
+	struct svm_vcpu *svm = to_svm(vcpu);
+
+	if (svm_gif_set(svm))
+		return false;
+	nested_svm_watch_gif(svm);
+	return true;
+}
+
+/* APM volume 2, VM_CR MSR: #SX with error code 1 instead of INIT. */
+bool nested_svm_redirect_init(struct vcpu *vcpu)
+{
+	if (!(to_svm(vcpu)->nested.vm_cr & VM_CR_R_INIT))
+		return false;
+	vcpu_raise_error(vcpu, EXC_SX, SX_INIT);
+	return true;
 }
 
 /* Only a guest with EFER.SVME may execute them: for others they are undefined, and have to exit. */

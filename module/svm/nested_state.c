@@ -143,11 +143,9 @@ static void put_l1(struct svm_vcpu *svm, const struct vmcb_save *from)
 	svm->nested.cr0_cache_bits = from->cr0 & (X86_CR0_CD | X86_CR0_NW);
 }
 
-/* @l2: controls from user space, and L2's registers. Would VMRUN have accepted it? @save: L1's. */
-static int adopt(struct svm_vcpu *svm, const struct vmcb *l2, const struct vmcb_save *save,
-		 const struct kvm_nested_state *head)
+/* @l2: its controls, and its registers. Would VMRUN have accepted it? @save: L1's. */
+static int adopt(struct svm_vcpu *svm, const struct vmcb *l2, const struct vmcb_save *save, u64 gpa1)
 {
-	u64 gpa1 = head->hdr.svm.vmcb_pa;
 	struct vcpu *vcpu = &svm->vcpu;
 	struct shadow_root *root;
 	struct shadow_key key;
@@ -167,7 +165,6 @@ static int adopt(struct svm_vcpu *svm, const struct vmcb *l2, const struct vmcb_
 	svm->nested.merge_pending = true;
 	vcpu_request(vcpu, REQ_NESTED);
 	nested_svm_switch_to_l2(svm, root, gpa1);
-	svm->nested.gif = head->flags & KVM_STATE_NESTED_GIF_SET;
 	root->flush = true;
 	if (l2->control.event_inj & EVENT_VALID)
 		nested_svm_take_event(svm);
@@ -193,7 +190,9 @@ static int set_guest_mode(struct svm_vcpu *svm, struct kvm_nested_state __user *
 		move_l2(svm);
 		l2->save = svm->nested.vmcb02->save;
 		l2->save.cr0 |= svm->vcpu.regs.cr0 & (X86_CR0_CD | X86_CR0_NW);
-		r = adopt(svm, l2, &from->save, head);
+		r = adopt(svm, l2, &from->save, head->hdr.svm.vmcb_pa);
+		if (!r)
+			svm->nested.gif = head->flags & KVM_STATE_NESTED_GIF_SET;
 	}
 	kfree(l2);
 	kfree(from);
@@ -215,4 +214,63 @@ int nested_svm_set_state(struct vcpu *vcpu, struct kvm_nested_state __user *user
 	nested_svm_leave(vcpu);
 	nested_svm_set_gif(svm, head->flags & KVM_STATE_NESTED_GIF_SET);
 	return 0;
+}
+
+/* Where upstream keeps L1's state in the page at VM_HSAVE_PA. */
+#define HSAVE_L1	0x400
+
+/**
+ * nested_svm_smm_enter - SMM begins
+ * @vcpu: the vCPU, outside a burst
+ * @vmcb: out: gpa1 of vmcb12, if L2 runs
+ *
+ * APM volume 2, SMM Support for SVM. The handler runs on vmcb01: what that holds for L1 goes where VMRUN may keep it.
+ */
+int nested_svm_smm_enter(struct vcpu *vcpu, u64 *vmcb)
+{
+	struct svm_vcpu *svm = to_svm(vcpu);
+	struct vmcb_save *l1;
+	int r;
+
+	if (!vcpu->nested.guest_mode)
+		return 0;
+	*vmcb = svm->nested.vmcb12_gpa;
+	nested_svm_exit(svm, SVM_EXIT_SMI, 0, 0);
+	l1 = kmemdup(&svm->vmcb01->save, sizeof(*l1), GFP_KERNEL_ACCOUNT);
+	if (!l1)
+		return -ENOMEM;
+	l1->cr0 |= svm->nested.cr0_cache_bits;
+	r = vcpu_write_guest(vcpu, svm->nested.hsave_pa + HSAVE_L1, l1, sizeof(*l1));
+	kfree(l1);
+	return r;
+}
+
+/**
+ * nested_svm_smm_leave - RSM
+ * @vcpu: the vCPU, outside a burst
+ * @vmcb: gpa1 of vmcb12, from SMRAM; NULL: L2 did not run
+ *
+ * All of it is memory that the guest may have changed.
+ */
+int nested_svm_smm_leave(struct vcpu *vcpu, const u64 *vmcb)
+{
+	struct svm_vcpu *svm = to_svm(vcpu);
+	struct vmcb_save *l1;
+	int r;
+
+	if (!vmcb)
+		return 0;
+	if (!guest_has(vcpu, X86_FEATURE_SVM) || !nested_svm_address_valid(svm, *vmcb) || !svm->nested.hsave_pa)
+		return -EINVAL;
+	if (!svm->nested.vmcb02 && nested_svm_prepare(svm))
+		return -ENOMEM;
+	l1 = kmalloc(sizeof(*l1), GFP_KERNEL_ACCOUNT);
+	if (!l1)
+		return -ENOMEM;
+	r = vcpu_read_guest(vcpu, svm->nested.hsave_pa + HSAVE_L1, l1, sizeof(*l1)) ?:
+	    nested_svm_read_vmcb12(svm, *vmcb) ?: adopt(svm, svm->nested.vmcb12, l1, *vmcb);
+	kfree(l1);
+	if (!r)
+		nested_svm_load_l2(svm);
+	return r;
 }

@@ -273,7 +273,7 @@ void vcpu_inject_events(struct vcpu *vcpu)
 	}
 out:
 	/* An SMI waits for what was given: an interrupt ends this entry before its first instruction. */
-	if (unlikely(ev->smi_deferred) && !vcpu->nested.guest_mode)
+	if (unlikely(ev->smi_deferred) && (ev->exception.injected || ev->nmi.injected || ev->interrupt.injected))
 		smp_send_reschedule(smp_processor_id());
 	update_tpr(vcpu);
 }

@@ -64,6 +64,7 @@ static_assert(sizeof(struct nested_msr) == 16);
 /**
  * struct nested_vmx - nested VMX of a vCPU. All guarded by vcpu->mutex
  * @vmxon: L1 is in VMX operation
+ * @smm_vmxon, @smm_guest_mode: what RSM goes back to: VMX operation, L2 (SDM, Default Treatment of SMIs)
  * @vmxon_pointer: of its VMXON region
  * @current_vmcs: L1's current VMCS, of which @vmcs12 is our copy; NO_VMCS
  * @run_pending: L1 has entered L2, and L2 has not run since: its first event is vmcs12's
@@ -87,7 +88,7 @@ static_assert(sizeof(struct nested_msr) == 16);
  */
 struct nested_vmx {
 	struct nested_caps caps;
-	bool vmxon;
+	bool vmxon, smm_vmxon, smm_guest_mode;
 	u64 vmxon_pointer;
 	u64 current_vmcs;
 	struct vmcs12 *vmcs12;
@@ -207,6 +208,9 @@ bool nested_vmx_handle_exit(struct vmx_vcpu *vmx, int *next);
 bool nested_vmx_intercepts(struct vcpu *vcpu, enum nested_event event, u8 vector, u32 error);
 void nested_vmx_reflect(struct vcpu *vcpu, enum nested_event event);
 bool nested_vmx_blocks_init(struct vcpu *vcpu);
+bool nested_vmx_blocks_smi(struct vcpu *vcpu);
+int nested_vmx_smm_enter(struct vcpu *vcpu, u64 *vmcb);
+int nested_vmx_smm_leave(struct vcpu *vcpu, const u64 *vmcb);
 void nested_vmx_reflect_walk(struct vcpu *vcpu);
 int nested_vmx_insn(struct vcpu *vcpu, const struct emu_intercept *info);
 void nested_vmx_reflect_insn(struct vcpu *vcpu);

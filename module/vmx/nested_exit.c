@@ -277,6 +277,8 @@ bool nested_vmx_intercepts(struct vcpu *vcpu, enum nested_event event, u8 vector
 		return v->pin_controls & PIN_INTR_EXITING;
 	case NESTED_NMI:
 		return v->pin_controls & PIN_NMI_EXITING;
+	case NESTED_SMI:
+		return false;
 	default:
 		return true;
 	}
@@ -374,6 +376,8 @@ void nested_vmx_reflect(struct vcpu *vcpu, enum nested_event event)
 	case NESTED_SHUTDOWN:
 		e->reason = EXIT_REASON_TRIPLE_FAULT;
 		break;
+	case NESTED_SMI:
+		return;		/* never L1's */
 	}
 	nested_vmx_exit(vmx);
 }

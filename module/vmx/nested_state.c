@@ -57,10 +57,54 @@ void nested_vmx_vcpu_reset(struct vmx_vcpu *vmx)
 	struct nested_vmx *nested = &vmx->nested;
 
 	nested_vmx_leave(&vmx->vcpu);
-	nested->vmxon = false;
+	nested->vmxon = nested->smm_vmxon = nested->smm_guest_mode = false;
 	nested->vmxon_pointer = NO_VMCS;
 	nested->current_vmcs = NO_VMCS;
 	nested_vmx_shadowing_update(vmx);
+}
+
+/* An entry that L1 has made comes first: vmcs12 says what it delivers. */
+bool nested_vmx_blocks_smi(struct vcpu *vcpu)
+{
+	return vcpu->nested.guest_mode && to_vmx(vcpu)->nested.run_pending;
+}
+
+/**
+ * nested_vmx_smm_enter - SMM begins: SDM, Default Treatment of SMIs and RSM
+ * @vcpu: the vCPU, outside a burst
+ * @vmcb: unused: vmcs12 stays where it is
+ */
+int nested_vmx_smm_enter(struct vcpu *vcpu, u64 *vmcb)
+{
+	struct vmx_vcpu *vmx = to_vmx(vcpu);
+	struct nested_vmx *nested = &vmx->nested;
+
+	nested->smm_vmxon = nested->vmxon;
+	nested->smm_guest_mode = vcpu->nested.guest_mode;
+	nested->vmxon = false;
+	if (nested->smm_guest_mode) {
+		nested_vmx_save_guest(vmx);
+		nested_vmx_leave(vcpu);
+	}
+	nested_vmx_shadowing_update(vmx);
+	return 0;
+}
+
+/**
+ * nested_vmx_smm_leave - RSM
+ * @vcpu: the vCPU, outside a burst
+ * @vmcb: unused
+ */
+int nested_vmx_smm_leave(struct vcpu *vcpu, const u64 *vmcb)
+{
+	struct vmx_vcpu *vmx = to_vmx(vcpu);
+	struct nested_vmx *nested = &vmx->nested;
+	bool guest_mode = nested->smm_guest_mode;
+
+	nested->vmxon = nested->smm_vmxon;
+	nested->smm_vmxon = nested->smm_guest_mode = false;
+	nested_vmx_shadowing_update(vmx);
+	return guest_mode ? nested_vmx_resume_l2(vcpu) : 0;
 }
 
 /**
@@ -86,7 +130,10 @@ long nested_vmx_get_state(struct vcpu *vcpu, struct kvm_nested_state __user *use
 		return sizeof(head) + sizeof(user->data.vmx[0]);
 	vmx = to_vmx(vcpu);
 	nested = &vmx->nested;
-	if (nested->vmxon) {
+	if (nested->smm_vmxon)
+		head.hdr.vmx.smm.flags = KVM_STATE_NESTED_SMM_VMXON |
+					 (nested->smm_guest_mode ? KVM_STATE_NESTED_SMM_GUEST_MODE : 0);
+	if (nested->vmxon || nested->smm_vmxon) {
 		head.hdr.vmx.vmxon_pa = nested->vmxon_pointer;
 		head.hdr.vmx.vmcs12_pa = nested->current_vmcs;
 	}
@@ -121,18 +168,33 @@ static bool page_ok(struct vcpu *vcpu, u64 address)
 	return PAGE_ALIGNED(address) && !(address >> vcpu->cpu_state.maxphyaddr);
 }
 
+/* SMM is no VMX operation: what RSM goes back to is all that there can be. */
+static bool smm_flags_ok(struct vcpu *vcpu, const struct kvm_nested_state *head)
+{
+	u16 flags = head->hdr.vmx.smm.flags;
+
+	if (flags & ~(KVM_STATE_NESTED_SMM_GUEST_MODE | KVM_STATE_NESTED_SMM_VMXON))
+		return false;
+	if (flags & KVM_STATE_NESTED_SMM_GUEST_MODE &&
+	    (!(flags & KVM_STATE_NESTED_SMM_VMXON) || head->hdr.vmx.vmcs12_pa == NO_VMCS))
+		return false;
+	if (vcpu->events.in_smm)
+		return !(head->flags & (KVM_STATE_NESTED_GUEST_MODE | KVM_STATE_NESTED_RUN_PENDING));
+	return !flags;
+}
+
 /* What upstream refuses: it is the same structure. */
 static bool head_ok(struct vcpu *vcpu, const struct kvm_nested_state *head)
 {
 	const struct kvm_vmx_nested_state_hdr *h = &head->hdr.vmx;
 	bool guest_mode = head->flags & KVM_STATE_NESTED_GUEST_MODE;
 
-	if (head->format != KVM_STATE_NESTED_FORMAT_VMX || h->smm.flags ||
+	if (head->format != KVM_STATE_NESTED_FORMAT_VMX || !smm_flags_ok(vcpu, head) ||
 	    h->flags & ~KVM_STATE_VMX_PREEMPTION_TIMER_DEADLINE ||
 	    head->flags & ~(KVM_STATE_NESTED_GUEST_MODE | KVM_STATE_NESTED_RUN_PENDING))
 		return false;
 	if (h->vmxon_pa == NO_VMCS)
-		return h->vmcs12_pa == NO_VMCS && !head->flags;
+		return h->vmcs12_pa == NO_VMCS && !head->flags && !h->smm.flags;
 	if (!guest_has(vcpu, X86_FEATURE_VMX) || !page_ok(vcpu, h->vmxon_pa))
 		return false;
 	if (head->size < sizeof(*head) + VMCS12_SIZE)
@@ -158,7 +220,7 @@ int nested_vmx_set_state(struct vcpu *vcpu, struct kvm_nested_state __user *user
 	if (!head_ok(vcpu, head))
 		return -EINVAL;
 	nested_vmx_leave(vcpu);
-	nested->vmxon = false;
+	nested->vmxon = nested->smm_vmxon = nested->smm_guest_mode = false;
 	nested->vmxon_pointer = nested->current_vmcs = NO_VMCS;
 	nested_vmx_shadowing_update(vmx);
 	if (h->vmxon_pa == NO_VMCS)
@@ -166,7 +228,9 @@ int nested_vmx_set_state(struct vcpu *vcpu, struct kvm_nested_state __user *user
 	err = nested_vmx_alloc(vmx);
 	if (err)
 		return err;
-	nested->vmxon = true;
+	nested->smm_vmxon = h->smm.flags & KVM_STATE_NESTED_SMM_VMXON;
+	nested->smm_guest_mode = h->smm.flags & KVM_STATE_NESTED_SMM_GUEST_MODE;
+	nested->vmxon = !nested->smm_vmxon;
 	nested->vmxon_pointer = h->vmxon_pa;
 	if (h->vmcs12_pa == NO_VMCS)
 		return 0;

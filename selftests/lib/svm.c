@@ -62,7 +62,7 @@ static void give_cpuid(struct svm_test *t)
 	KVM(t->vcpu, KVM_SET_CPUID2, &supported);
 }
 
-static void set_msr(struct svm_test *t, uint32_t index, uint64_t value)
+void svm_set_msr(struct svm_test *t, uint32_t index, uint64_t value)
 {
 	struct { struct kvm_msrs list; struct kvm_msr_entry entry; } msrs = {
 		.list.nmsrs = 1, .entry = { .index = index, .data = value },
@@ -72,8 +72,9 @@ static void set_msr(struct svm_test *t, uint32_t index, uint64_t value)
 		tap_fail("MSR %#x cannot be set", index);
 }
 
-void svm_open(struct svm_test *t)
+static void open_test(struct svm_test *t, bool apic)
 {
+	struct kvm_enable_cap split = { .cap = KVM_CAP_SPLIT_IRQCHIP, .args = { 24 } };
 	struct kvm_userspace_memory_region region = { .memory_size = SVM_MEMORY };
 
 	memset(t, 0, sizeof(*t));
@@ -84,6 +85,11 @@ void svm_open(struct svm_test *t)
 		tap_fail("no memory: %s", strerror(errno));
 	region.userspace_addr = (uintptr_t)t->memory;
 	KVM(t->vm, KVM_SET_USER_MEMORY_REGION, &region);
+	/* SMM sees the same memory. */
+	region.slot = 1 << 16;
+	KVM(t->vm, KVM_SET_USER_MEMORY_REGION, &region);
+	if (apic)
+		KVM(t->vm, KVM_ENABLE_CAP, &split);
 	t->vcpu = KVM_VALUE(t->vm, KVM_CREATE_VCPU, 0);
 	t->run = mmap(NULL, KVM_VALUE(t->sys, KVM_GET_VCPU_MMAP_SIZE, 0), PROT_READ | PROT_WRITE, MAP_SHARED, t->vcpu, 0);
 	if (t->run == MAP_FAILED)
@@ -94,6 +100,16 @@ void svm_open(struct svm_test *t)
 	memcpy(t->memory + L2_CODE, __start_l2_code, __stop_l2_code - __start_l2_code);
 	make_tables(t);
 	make_idt(t);
+}
+
+void svm_open(struct svm_test *t)
+{
+	open_test(t, false);
+}
+
+void svm_open_with_apic(struct svm_test *t)
+{
+	open_test(t, true);
 }
 
 void svm_close(struct svm_test *t)
@@ -133,7 +149,7 @@ static void reset_l1(struct svm_test *t)
 	KVM(t->vcpu, KVM_SET_SREGS, &s);
 	KVM(t->vcpu, KVM_SET_REGS, &regs);
 	KVM(t->vcpu, KVM_SET_VCPU_EVENTS, &events);
-	set_msr(t, MSR_VM_HSAVE_PA, L1_HSAVE);
+	svm_set_msr(t, MSR_VM_HSAVE_PA, L1_HSAVE);
 }
 
 uint64_t svm_l2_address(const char *label)

@@ -24,6 +24,7 @@
 #define L1_IOPM		0x24000ull
 #define L2_CODE		0x30000ull
 #define L2_STACK	0x38000ull
+#define SVM_SMM_CODE	0x38000ull	/* where SMM begins after reset */
 #define L2_DATA		0x3a000ull
 #define L1_NPT		0x40000ull	/* PML4, PDPT, page directory, page table */
 #define L1_HIGH		0x200000ull	/* a second 2 MiB, the test's */
@@ -36,6 +37,8 @@
 /* Intercepts and exit codes that are not a row of a test's own. */
 #define EXIT_EXCEPTION	0x40
 #define EXIT_INTR	0x60
+#define EXIT_SMI	0x62
+#define EXIT_INIT	0x63
 #define EXIT_CPUID	0x72
 #define EXIT_IOIO	0x7b
 #define EXIT_MSR	0x7c
@@ -99,7 +102,9 @@ struct svm_test {
 #define L2_CODE_BLOCK(text) asm(".pushsection l2_code, \"ax\"\n" text ".popsection\n")
 
 void svm_open(struct svm_test *t);		/* skips the program where there is no nested SVM */
+void svm_open_with_apic(struct svm_test *t);	/* with a local APIC, as INIT needs one */
 void svm_close(struct svm_test *t);
+void svm_set_msr(struct svm_test *t, uint32_t index, uint64_t value);
 /* A VMCB that runs L2 at @label, with nothing intercepted but VMRUN and VMMCALL; L1 in its initial state. */
 void svm_prepare(struct svm_test *t, const char *label);
 void svm_intercept(struct svm_test *t, unsigned int bit);
