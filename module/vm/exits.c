@@ -106,10 +106,12 @@ static void set_in_value(struct vcpu *vcpu, u8 size, u32 value)
 {
 	u64 *rax = &vcpu->regs.gpr[GPR_RAX];
 
-	if (size == 4)
-		*rax = value;
+	if (likely(size == 1))
+		*(u8 *)rax = value;
+	else if (size == 2)
+		*(u16 *)rax = value;
 	else
-		*rax = (*rax & ~GENMASK(size * 8 - 1, 0)) | (value & GENMASK(size * 8 - 1, 0));
+		*rax = value;
 }
 
 static u8 *pio_data(struct vcpu *vcpu)

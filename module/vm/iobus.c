@@ -2,9 +2,10 @@
 /*
  * I/O buses: who handles a port or an address in the kernel.
  *
- * Readers see an array under SRCU; a device that is added brings a new array, one that is removed
- * leaves a hole, so that removal cannot fail.
+ * Readers see an array under SRCU, in a burst under RCU, as they have interrupts off anyway; a device that is added brings
+ * a new array, one that is removed leaves a hole, so that removal cannot fail.
  */
+#include <linux/rcupdate.h>
 #include <linux/slab.h>
 #include <linux/srcu.h>
 
@@ -39,8 +40,14 @@ struct iobus {
 static struct iobus *iobus_of(struct vm *vm, int bus)
 {
 	return srcu_dereference_check(vm->iobus[bus], &vm->srcu,
-				      lockdep_is_held(&vm->slots_lock) ||
+				      lockdep_is_held(&vm->slots_lock) || rcu_read_lock_any_held() ||
 				      !refcount_read(&vm->users));
+}
+
+static void wait_for_readers(struct vm *vm)
+{
+	synchronize_srcu_expedited(&vm->srcu);
+	synchronize_rcu_expedited();
 }
 
 static void append(struct iobus *bus, const struct iobus_range *r)
@@ -97,7 +104,7 @@ int iobus_register(struct vm *vm, int bus, u64 addr, u64 len, struct iodev *dev)
 
 	rcu_assign_pointer(vm->iobus[bus], new);
 	if (old) {
-		synchronize_srcu_expedited(&vm->srcu);
+		wait_for_readers(vm);
 		kvfree(old);
 	}
 	return 0;
@@ -117,7 +124,7 @@ void iobus_unregister(struct vm *vm, int bus, struct iodev *dev)
 		}
 	}
 	if (found)
-		synchronize_srcu_expedited(&vm->srcu);
+		wait_for_readers(vm);
 }
 
 /* VM destruction: nobody uses the buses any more. */
@@ -202,9 +209,10 @@ static __always_inline int iobus_access(struct vcpu *vcpu, int bus, u64 addr, in
 	struct vm *vm = vcpu->vm;
 	const struct iobus *b;
 	struct iodev *dev;
-	int idx, r = -EOPNOTSUPP;
+	int idx = 0, r = -EOPNOTSUPP;
 
-	idx = srcu_read_lock(&vm->srcu);
+	if (unlikely(!vcpu->in_burst))
+		idx = srcu_read_lock(&vm->srcu);
 	b = iobus_of(vm, bus);
 	if (b) {
 		/* The hint may be of another array. */
@@ -215,7 +223,8 @@ static __always_inline int iobus_access(struct vcpu *vcpu, int bus, u64 addr, in
 		else
 			r = search(vcpu, b, bus, addr, len, val, write);
 	}
-	srcu_read_unlock(&vm->srcu, idx);
+	if (unlikely(!vcpu->in_burst))
+		srcu_read_unlock(&vm->srcu, idx);
 	return r;
 }
 

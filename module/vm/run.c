@@ -321,11 +321,11 @@ static inline bool burst_must_end(struct vcpu *vcpu)
 static inline bool events_waiting(struct vcpu *vcpu)
 {
 	struct events *ev = &vcpu->events;
+	/* Nearly always nothing: one branch for all. */
+	bool some = ev->exception.pending | ev->exception.injected | !!ev->nmi.pending | ev->nmi.injected |
+		    ev->interrupt.injected | vcpu->nested.exception.pending | vcpu->request_interrupt_window;
 
-	return READ_ONCE(vcpu->requests) & ~BIT(REQ_UNHALT) || ev->exception.pending ||
-	       ev->exception.injected || ev->nmi.pending || ev->nmi.injected || ev->interrupt.injected ||
-	       vcpu->nested.exception.pending ||
-	       vcpu->request_interrupt_window;
+	return READ_ONCE(vcpu->requests) & ~BIT(REQ_UNHALT) || some;
 }
 
 static void trace_exit_info(struct vcpu *vcpu)

@@ -217,25 +217,10 @@ static noinline void write_eoi_vectors(struct vmx_vcpu *vmx)
 }
 
 /*
- * vmx_apic_enter - before an entry with virtual-interrupt delivery
+ * SDM, VMX-Preemption Timer. Rounded up, so that the deadline is over when it exits. Without one it counts down all the
+ * same, and an exit for nothing comes once in 2^32 of its steps.
  */
-void vmx_apic_enter(struct vmx_vcpu *vmx)
-{
-	u16 status;
-
-	if (unlikely(vmx->eoi_stale))
-		write_eoi_vectors(vmx);
-	if (lapic_hw_enter(&vmx->vcpu, &status))
-		vmwrite16(VMCS_GUEST_INTR_STATUS, status);
-}
-
-/*
- * vmx_timer_enter - before an entry with the preemption timer (SDM, VMX-Preemption Timer)
- *
- * Rounded up, so that the deadline is over when it exits. Without one it counts down all the same, and an exit for nothing
- * comes once in 2^32 of its steps.
- */
-void vmx_timer_enter(struct vmx_vcpu *vmx)
+static void write_timer(struct vmx_vcpu *vmx)
 {
 	u64 deadline = vmx->vcpu.cpu_deadline, tsc;
 	u32 value = U32_MAX;
@@ -248,6 +233,23 @@ void vmx_timer_enter(struct vmx_vcpu *vmx)
 		return;
 	vmx->timer_value = value;
 	vmwrite32(VMCS_PREEMPTION_TIMER, value);
+}
+
+/*
+ * vmx_apic_enter - before an entry with virtual-interrupt delivery or the preemption timer
+ */
+void vmx_apic_enter(struct vmx_vcpu *vmx)
+{
+	u16 status;
+
+	if (vmx->accel & VMX_ACCEL_TIMER)
+		write_timer(vmx);
+	if (!(vmx->accel & VMX_ACCEL_DELIVERY))
+		return;
+	if (unlikely(vmx->eoi_stale))
+		write_eoi_vectors(vmx);
+	if (lapic_hw_enter(&vmx->vcpu, &status))
+		vmwrite16(VMCS_GUEST_INTR_STATUS, status);
 }
 
 int vmx_handle_preemption_timer(struct vcpu *vcpu)

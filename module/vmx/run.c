@@ -170,10 +170,8 @@ void vmx_write_state(struct vmx_vcpu *vmx)
 		vmx->clear_halt = false;
 		vmwrite32(VMCS_GUEST_ACTIVITY, ACTIVITY_ACTIVE);
 	}
-	if (vmx->accel & VMX_ACCEL_DELIVERY)
+	if (vmx->accel & (VMX_ACCEL_DELIVERY | VMX_ACCEL_TIMER))
 		vmx_apic_enter(vmx);
-	if (vmx->accel & VMX_ACCEL_TIMER)
-		vmx_timer_enter(vmx);
 	if (unlikely(vmx->vmcs->flush)) {
 		vcpu->stats.tlb_flush++;
 		vmx_flush_tlb(vmx->vmcs);

@@ -224,7 +224,6 @@ void vmx_apic_enter(struct vmx_vcpu *vmx);
 void vmx_eoi_vectors_changed(struct vcpu *vcpu);
 void vmx_update_tpr(struct vcpu *vcpu, int tpr, int max_irr);
 int vmx_handle_tpr_below_threshold(struct vcpu *vcpu);
-void vmx_timer_enter(struct vmx_vcpu *vmx);
 int vmx_handle_preemption_timer(struct vcpu *vcpu);
 int vmx_handle_eoi_induced(struct vcpu *vcpu);
 
