@@ -68,10 +68,9 @@ static void collect_changes(struct nested_vmx *nested, u64 *changed)
 	}
 }
 
-static void collect_moment(struct vcpu *vcpu, bool resume, u64 *changed)
+static void collect_moment(struct vcpu *vcpu, bool resume, bool lma, u64 *changed)
 {
 	struct nested_vmx *nested = &to_vmx(vcpu)->nested;
-	bool lma = vcpu->regs.efer & EFER_LMA;
 
 	vcpu_fetch(vcpu, REGS_SHADOW);
 	set_value(nested, VF_mov_ss_blocking, !!(vcpu->regs.int_shadow & SHADOW_MOV_SS), changed);
@@ -86,7 +85,7 @@ static void collect_moment(struct vcpu *vcpu, bool resume, u64 *changed)
 }
 
 /* -EAGAIN, or 0 with the rule that is broken, or NULL. */
-static int check_entry(struct vcpu *vcpu, bool resume, const struct check_rule **rule)
+static int check_entry(struct vcpu *vcpu, bool resume, bool lma, const struct check_rule **rule)
 {
 	struct nested_vmx *nested = &to_vmx(vcpu)->nested;
 	u64 changed[CHECK_WORDS] = {};
@@ -94,14 +93,14 @@ static int check_entry(struct vcpu *vcpu, bool resume, const struct check_rule *
 	if (nested->caps_stale) {
 		check_init(nested->check, &check_vmx);
 		nested_vmx_caps_check(vcpu, nested->check->caps);
-		nested->check->caps[VCAP_host_lma] = !!(vcpu->regs.efer & EFER_LMA);
+		nested->check->caps[VCAP_host_lma] = lma;
 		bitmap_fill(nested->stale, V12_NR);
 		bitmap_fill(nested->dirty, V12_NR);
 	}
 	if (check_memory(vcpu, changed))
 		return -EAGAIN;
 	collect_changes(nested, changed);
-	collect_moment(vcpu, resume, changed);
+	collect_moment(vcpu, resume, lma, changed);
 	*rule = check_verdict_changed(nested->check, rules_by_field, changed);
 	/* What has failed is asked about again. */
 	nested->caps_stale = *rule;
@@ -315,7 +314,7 @@ static int handle_entry(struct vcpu *vcpu, bool resume)
 	if (nested->current_vmcs == NO_VMCS)
 		return nested_vmx_fail_invalid(vcpu);
 	nested_vmx_shadowing_read(vmx);
-	if (check_entry(vcpu, resume, &rule))
+	if (check_entry(vcpu, resume, vcpu->regs.efer & EFER_LMA, &rule))
 		return RUN_SLOW;
 	if (rule && rule->effect == CHECK_VMFAIL)
 		return nested_vmx_fail(vcpu, rule->code);
@@ -356,9 +355,9 @@ int nested_vmx_resume_l2(struct vcpu *vcpu)
 	struct shadow_root *root;
 	struct shadow_key key;
 
-	/* The entry was made from somewhere, and is not made again. */
+	/* The entry was made from a mode that was right, and is not made again. */
 	nested->caps_stale = true;
-	if (check_entry(vcpu, nested->vmcs12->launched, &rule))
+	if (check_entry(vcpu, nested->vmcs12->launched, nested->vmcs12->exit_controls & EXIT_HOST_64BIT, &rule))
 		return -EINVAL;
 	if (rule && !strncmp(rule->id, "link_", 5) && nested->vmcs12->link_pointer != NO_VMCS)
 		rule = NULL;
