@@ -207,7 +207,8 @@ int msr_set_tsc_aux(struct vcpu *vcpu, struct msr_access *a)
 
 /* User space may set what a guest with VMX would have: it describes a machine, not this one. */
 #define FEAT_CTL_HOST_BITS	(FEAT_CTL_LOCKED | FEAT_CTL_VMX_ENABLED_INSIDE_SMX |	\
-				 FEAT_CTL_VMX_ENABLED_OUTSIDE_SMX | FEAT_CTL_LMCE_ENABLED)
+				 FEAT_CTL_VMX_ENABLED_OUTSIDE_SMX | FEAT_CTL_SGX_LC_ENABLED |	\
+				 FEAT_CTL_SGX_ENABLED | FEAT_CTL_LMCE_ENABLED)
 
 int msr_set_feat_ctl(struct vcpu *vcpu, struct msr_access *a)
 {

@@ -248,6 +248,12 @@ bool nested_vmx_handle_exit(struct vmx_vcpu *vmx, int *next)
 		/* L0's own rules let it pass, and the CPU's did not. */
 		if (vmx->result != VMX_RUN_EXIT || vmx_basic_reason(vmx) == EXIT_REASON_MCE_DURING_VMENTRY)
 			return false;
+		/* L1 has seen its entry succeed: what user space has made of L2 since is no failure of it. As upstream. */
+		if (!vmx->nested.run_pending) {
+			nested_vmx_reflect(&vmx->vcpu, NESTED_SHUTDOWN);
+			*next = RUN_GUEST;
+			return true;
+		}
 		nested_vmx_entry_failure(vmx, vmx_basic_reason(vmx), vmx_exit_qualification(vmx));
 		*next = RUN_GUEST;
 		return true;
@@ -321,7 +327,7 @@ static void reflect_exception(struct vcpu *vcpu, struct nested_exit *e)
 	exc->pending = false;
 	e->reason = EXIT_REASON_EXCEPTION_NMI;
 	e->intr = INTR_VALID | FIELD_PREP(INTR_TYPE, type) | exc->vector | (exc->has_error ? INTR_HAS_ERROR : 0);
-	e->intr_error = exc->error;
+	e->intr_error = (u16)exc->error;	/* user space may have set more */
 	/* DR6 and CR2 stay as they are: the qualification tells. */
 	if (exc->has_payload)
 		e->qualification = exc->payload;
