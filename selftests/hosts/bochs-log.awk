@@ -4,7 +4,7 @@
 # Keep the first lines of each kind, and more of those about VM entries that the CPU refused, with
 # the check that failed: no other machine names it. Show these at once.
 {
-	entry = /VMFAIL|VMENTER FAIL|VMENTRY|VMABORT|PANIC/ && !/soft power off/
+	entry = /VMFAIL|VMENTER FAIL|VMENTRY|VMX LoadMSRs|VMABORT|PANIC/ && !/soft power off/
 	kind = $0
 	gsub(/0x[0-9a-fA-F]+|[0-9]+/, "N", kind)
 	if (++seen[kind] <= 20 || (entry && ++entries <= 5000)) {
