@@ -201,31 +201,38 @@ static int search(struct vcpu *vcpu, const struct iobus *b, int bus, u64 addr, i
 }
 
 /* A guest often goes on with the device that it used last: look there first. */
-static __always_inline int iobus_access(struct vcpu *vcpu, int bus, u64 addr, int len, void *val,
-					bool write)
+static __always_inline int find_and_access(struct vcpu *vcpu, int bus, u64 addr, int len, void *val, bool write)
 {
+	const struct iobus *b = iobus_of(vcpu->vm, bus);
 	u32 hint = vcpu->iobus_hint[bus];
 	const struct iobus_range *range;
-	struct vm *vm = vcpu->vm;
-	const struct iobus *b;
 	struct iodev *dev;
-	int idx = 0, r = -EOPNOTSUPP;
 
-	if (unlikely(!vcpu->in_burst))
-		idx = srcu_read_lock(&vm->srcu);
-	b = iobus_of(vm, bus);
-	if (b) {
-		/* The hint may be of another array. */
-		range = &b->range[hint < b->nr ? hint : 0];
-		dev = b->nr && range->alone && range_has(range, addr, len) ? READ_ONCE(range->dev) : NULL;
-		if (dev)
-			r = dev_access(vcpu, dev, addr, len, val, write);
-		else
-			r = search(vcpu, b, bus, addr, len, val, write);
-	}
-	if (unlikely(!vcpu->in_burst))
-		srcu_read_unlock(&vm->srcu, idx);
+	if (!b)
+		return -EOPNOTSUPP;
+	/* The hint may be of another array. */
+	range = &b->range[hint < b->nr ? hint : 0];
+	dev = b->nr && range->alone && range_has(range, addr, len) ? READ_ONCE(range->dev) : NULL;
+	if (dev)
+		return dev_access(vcpu, dev, addr, len, val, write);
+	return search(vcpu, b, bus, addr, len, val, write);
+}
+
+static noinline int access_outside_bursts(struct vcpu *vcpu, int bus, u64 addr, int len, void *val, bool write)
+{
+	int idx, r;
+
+	idx = srcu_read_lock(&vcpu->vm->srcu);
+	r = find_and_access(vcpu, bus, addr, len, val, write);
+	srcu_read_unlock(&vcpu->vm->srcu, idx);
 	return r;
+}
+
+static __always_inline int iobus_access(struct vcpu *vcpu, int bus, u64 addr, int len, void *val, bool write)
+{
+	if (likely(vcpu->in_burst))
+		return find_and_access(vcpu, bus, addr, len, val, write);
+	return access_outside_bursts(vcpu, bus, addr, len, val, write);
 }
 
 int iobus_read(struct vcpu *vcpu, int bus, u64 addr, int len, void *val)

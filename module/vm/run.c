@@ -322,7 +322,7 @@ static inline bool events_waiting(struct vcpu *vcpu)
 {
 	struct events *ev = &vcpu->events;
 	/* Nearly always nothing: one branch for all. */
-	bool some = ev->exception.pending | ev->exception.injected | !!ev->nmi.pending | ev->nmi.injected |
+	bool some = ev->exception.pending | ev->exception.injected | (ev->nmi.pending != 0) | ev->nmi.injected |
 		    ev->interrupt.injected | vcpu->nested.exception.pending | vcpu->request_interrupt_window;
 
 	return READ_ONCE(vcpu->requests) & ~BIT(REQ_UNHALT) || some;
