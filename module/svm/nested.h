@@ -23,6 +23,9 @@ static inline bool l1_masks_interrupts(const struct svm_vcpu *svm)
 	return svm->nested.vmcb12->control.int_ctl & INT_CTL_MASKING;
 }
 
+/* vmcb01 and vmcb02 have them as the host wants: what the guest sees is kept apart. */
+#define CR0_CACHE_BITS		(X86_CR0_CD | X86_CR0_NW)
+
 extern const struct nested_ops svm_nested_ops;
 
 /* nested.c: life */
@@ -46,6 +49,7 @@ int nested_svm_intercepts_insn(struct vcpu *vcpu, const struct emu_intercept *in
 int svm_handle_vmrun(struct vcpu *vcpu);
 void nested_svm_switch_to_l2(struct svm_vcpu *svm, struct shadow_root *root, u64 gpa1);
 void nested_svm_load_l2(struct svm_vcpu *svm);
+void nested_svm_registers_loaded(struct vcpu *vcpu, u64 old_cr0);
 void nested_svm_take_event(struct svm_vcpu *svm);
 void nested_svm_before_entry(struct svm_vcpu *svm);
 

@@ -8,7 +8,6 @@
 
 /* L1's control of virtual interrupts that hardware may have as it is. */
 #define INT_CTL_FROM_L1		(INT_CTL_TPR | INT_CTL_INJECTION)
-#define CR0_CACHE_BITS		(X86_CR0_CD | X86_CR0_NW)
 
 /* A CPU without paging for L1's tables uses the VM's: L1 then shadows L2's tables itself. */
 static void prepare_control(struct svm_vcpu *svm, const struct shadow_root *root)
@@ -112,6 +111,20 @@ void nested_svm_take_event(struct svm_vcpu *svm)
 	}
 }
 
+/* CR0, CR4, EFER and DR7 are those of another level, and all others in its VMCB. */
+void nested_svm_registers_loaded(struct vcpu *vcpu, u64 old_cr0)
+{
+	struct regs *r = &vcpu->regs;
+
+	r->valid = REGS_EFER | REGS_CR0 | REGS_CR4;
+	r->dirty = 0;
+	/* Whether CR0 is intercepted depends on these. */
+	if ((old_cr0 ^ r->cr0) & CR0_CACHE_BITS)
+		vcpu_dirty(vcpu, REGS_CR0);
+	cpu_update_dr7(vcpu);
+	cpu_cr4_changed(vcpu);
+}
+
 /* What of L2's is not in the VMCB only. */
 static void load_registers(struct svm_vcpu *svm)
 {
@@ -126,13 +139,7 @@ static void load_registers(struct svm_vcpu *svm)
 	r->cr0 = save12->cr0 | X86_CR0_ET;
 	r->cr4 = save12->cr4;
 	r->dr7 = (save12->dr7 & ~(u64)GENMASK(63, 32)) | BIT(10);
-	r->valid = REGS_EFER | REGS_CR0 | REGS_CR4;
-	r->dirty = 0;
-	/* Whether CR0 is intercepted depends on these. */
-	if ((old_cr0 ^ r->cr0) & CR0_CACHE_BITS)
-		vcpu_dirty(vcpu, REGS_CR0);
-	cpu_update_dr7(vcpu);
-	cpu_cr4_changed(vcpu);
+	nested_svm_registers_loaded(vcpu, old_cr0);
 }
 
 /* Put all of L1's state into vmcb01, where it stays until the next #VMEXIT. */

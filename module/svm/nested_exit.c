@@ -7,7 +7,6 @@
 #include "svm/nested.h"
 #include "trace/trace.h"
 
-#define CR0_CACHE_BITS		(X86_CR0_CD | X86_CR0_NW)
 #define DR7_RESET		0x400
 
 /* Of L1's virtual interrupt the CPU changes V_IRQ, when L2 takes it. */
@@ -161,12 +160,7 @@ static void switch_to_l1(struct svm_vcpu *svm)
 	r->cr0 = save->cr0 | svm->nested.cr0_cache_bits;
 	r->cr4 = save->cr4;
 	r->dr7 = DR7_RESET;
-	r->valid = REGS_EFER | REGS_CR0 | REGS_CR4;
-	r->dirty = 0;
-	if ((old_cr0 ^ r->cr0) & CR0_CACHE_BITS)
-		vcpu_dirty(vcpu, REGS_CR0);
-	cpu_update_dr7(vcpu);
-	cpu_cr4_changed(vcpu);
+	nested_svm_registers_loaded(vcpu, old_cr0);
 	if (vcpu->mp_state == KVM_MP_STATE_HALTED)
 		vcpu->mp_state = KVM_MP_STATE_RUNNABLE;
 	memset(&vcpu->nested.exception, 0, sizeof(vcpu->nested.exception));

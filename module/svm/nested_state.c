@@ -132,7 +132,7 @@ static void put_l1(struct svm_vcpu *svm, const struct vmcb_save *from)
 	to->gdtr = from->gdtr;
 	to->idtr = from->idtr;
 	to->efer = from->efer;
-	to->cr0 = (from->cr0 & ~(u64)(X86_CR0_CD | X86_CR0_NW)) | X86_CR0_ET;
+	to->cr0 = (from->cr0 & ~(u64)CR0_CACHE_BITS) | X86_CR0_ET;
 	to->cr3 = from->cr3;
 	to->cr4 = from->cr4;
 	to->rflags = from->rflags | X86_EFLAGS_FIXED;
@@ -140,7 +140,7 @@ static void put_l1(struct svm_vcpu *svm, const struct vmcb_save *from)
 	to->rsp = from->rsp;
 	to->rax = from->rax;
 	to->cpl = 0;
-	svm->nested.cr0_cache_bits = from->cr0 & (X86_CR0_CD | X86_CR0_NW);
+	svm->nested.cr0_cache_bits = from->cr0 & CR0_CACHE_BITS;
 }
 
 /* @l2: its controls, and its registers. Would VMRUN have accepted it? @save: L1's. */
@@ -189,7 +189,7 @@ static int set_guest_mode(struct svm_vcpu *svm, struct kvm_nested_state __user *
 	if (l2) {
 		move_l2(svm);
 		l2->save = svm->nested.vmcb02->save;
-		l2->save.cr0 |= svm->vcpu.regs.cr0 & (X86_CR0_CD | X86_CR0_NW);
+		l2->save.cr0 |= svm->vcpu.regs.cr0 & CR0_CACHE_BITS;
 		r = adopt(svm, l2, &from->save, head->hdr.svm.vmcb_pa);
 		if (!r)
 			svm->nested.gif = head->flags & KVM_STATE_NESTED_GIF_SET;

@@ -30,7 +30,7 @@ TRACE_EVENT(enter,
 );
 
 /* info1, info2: exit qualification and guest-physical address; or EXITINFO1 and EXITINFO2. */
-TRACE_EVENT(exit,
+DECLARE_EVENT_CLASS(exit_class,
 	TP_PROTO(u32 vcpu, u32 reason, u64 rip, u64 info1, u64 info2, u32 intr, u32 error),
 	TP_ARGS(vcpu, reason, rip, info1, info2, intr, error),
 	TP_STRUCT__entry(
@@ -57,6 +57,10 @@ TRACE_EVENT(exit,
 		  __entry->vcpu, __get_str(name), __entry->reason, __entry->rip,
 		  __entry->info1, __entry->info2, __entry->intr, __entry->error)
 );
+
+DEFINE_EVENT(exit_class, exit,
+	TP_PROTO(u32 vcpu, u32 reason, u64 rip, u64 info1, u64 info2, u32 intr, u32 error),
+	TP_ARGS(vcpu, reason, rip, info1, info2, intr, error));
 
 #define trace_fault_result(r)					\
 	__print_symbolic(r, { 0, "fixed" }, { 1, "mmio" }, { 2, "readonly" }, { 3, "slow" },	\
@@ -277,33 +281,9 @@ TRACE_EVENT(nested_enter,
 );
 
 /* As exit, of L2 to L1. */
-TRACE_EVENT(nested_exit,
+DEFINE_EVENT(exit_class, nested_exit,
 	TP_PROTO(u32 vcpu, u32 reason, u64 rip, u64 info1, u64 info2, u32 intr, u32 error),
-	TP_ARGS(vcpu, reason, rip, info1, info2, intr, error),
-	TP_STRUCT__entry(
-		__field(u32, vcpu)
-		__field(u32, reason)
-		__field(u64, rip)
-		__field(u64, info1)
-		__field(u64, info2)
-		__field(u32, intr)
-		__field(u32, error)
-		__string(name, trace_exit_name(reason))
-	),
-	TP_fast_assign(
-		__entry->vcpu = vcpu;
-		__entry->reason = reason;
-		__entry->rip = rip;
-		__entry->info1 = info1;
-		__entry->info2 = info2;
-		__entry->intr = intr;
-		__entry->error = error;
-		compat_assign_str(name, trace_exit_name(reason));
-	),
-	TP_printk("vcpu %u reason %s (0x%x) rip 0x%llx info1 0x%llx info2 0x%llx intr 0x%x error 0x%x",
-		  __entry->vcpu, __get_str(name), __entry->reason, __entry->rip,
-		  __entry->info1, __entry->info2, __entry->intr, __entry->error)
-);
+	TP_ARGS(vcpu, reason, rip, info1, info2, intr, error));
 
 /* rule: of check/, the first one that the entry of an L2 breaks; value: of its first field. */
 TRACE_EVENT(nested_refused,
