@@ -21,7 +21,6 @@
 #include "tap.h"
 #include "vm.h"
 
-
 static struct machine m;
 static int event;
 static atomic_bool stop;

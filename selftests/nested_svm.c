@@ -347,6 +347,14 @@ static unsigned int waiting(void)
 	return (events.smi.pending ? SMI_WAITS : 0) | (events.smi.latched_init ? INIT_WAITS : 0);
 }
 
+/* L2 runs up to its port, and goes on with @what waiting. */
+static void continue_with(unsigned int what)
+{
+	svm_run(&t);
+	set_waiting(what);
+	svm_continue(&t);
+}
+
 /* APM volume 2, VM_CR MSR: R_INIT; INIT Intercept. */
 static void test_init(void)
 {
@@ -361,17 +369,13 @@ static void test_init(void)
 
 	svm_prepare(&t, l2_cr4);
 	svm_intercept(&t, EXIT_EXCEPTION + 30);
-	svm_run(&t);
-	set_waiting(INIT_WAITS);
-	svm_continue(&t);
+	continue_with(INIT_WAITS);
 	tap_check(exited(EXIT_EXCEPTION + 30) && t.vmcb->exit_info_1 == 1, "which L1 takes from L2, with error code 1");
 
 	svm_set_msr(&t, MSR_VM_CR, 0);
 	svm_prepare(&t, l2_cr4);
 	svm_intercept(&t, EXIT_INIT);
-	svm_run(&t);
-	set_waiting(INIT_WAITS);
-	svm_continue(&t);
+	continue_with(INIT_WAITS);
 	tap_check(exited(EXIT_INIT) && waiting() == INIT_WAITS, "an INIT that L1 intercepts waits for its GIF");
 	svm_close(&t);
 	t = other;
@@ -384,9 +388,7 @@ static void test_smi(void)
 
 	svm_prepare(&t, l2_cr4);
 	svm_intercept(&t, EXIT_SMI);
-	svm_run(&t);
-	set_waiting(SMI_WAITS);
-	svm_continue(&t);
+	continue_with(SMI_WAITS);
 	tap_check(exited(EXIT_SMI) && waiting() == SMI_WAITS, "an SMI that L1 intercepts waits for its GIF");
 	set_waiting(0);
 

@@ -341,9 +341,9 @@ static void load_entry_state(struct vcpu *vcpu)
 static void smm_enter(struct vcpu *vcpu)
 {
 	struct events *ev = &vcpu->events;
-	bool svm_guest = cpu_caps.svm && vcpu->nested.guest_mode;
 	union smram smram = {};
-	u64 vmcb = 0;
+	u64 vmcb;
+	int kept;
 
 	vcpu_fetch(vcpu, REGS_ALL);
 	if (guest_has(vcpu, X86_FEATURE_LM))
@@ -353,11 +353,12 @@ static void smm_enter(struct vcpu *vcpu)
 	vcpu->cpu_state.smi_count++;
 	/* An instruction that was half emulated begins anew. */
 	vcpu->emu_continues = false;
-	if (vendor->nested && vendor->nested->smm_enter(vcpu, &vmcb)) {
+	kept = vendor->nested ? vendor->nested->smm_enter(vcpu, &vmcb) : 0;
+	if (kept < 0) {
 		vm_kill(vcpu->vm, "no memory at VM_HSAVE_PA");
 		return;
 	}
-	if (svm_guest) {
+	if (kept) {
 		smram.s64.svm_guest = 1;
 		smram.s64.svm_vmcb = vmcb;
 	}
@@ -377,7 +378,7 @@ static void smm_enter(struct vcpu *vcpu)
  * @vcpu: the vCPU, outside a burst
  *
  * It is taken between instructions: an event that is on its way comes first, and the entry that delivers it is
- * left at once. The older state-save area has no place for an L2.
+ * left at once.
  */
 void smm_serve(struct vcpu *vcpu)
 {
@@ -388,7 +389,6 @@ void smm_serve(struct vcpu *vcpu)
 		return;
 	ev->smi_deferred = ev->exception.pending || ev->exception.injected || ev->nmi.injected ||
 			   ev->interrupt.injected || (vendor->nested && vendor->nested->blocks_smi(vcpu)) ||
-			   (vcpu->nested.guest_mode && cpu_caps.svm && !guest_has(vcpu, X86_FEATURE_LM)) ||
 			   nested_takes(vcpu, NESTED_SMI);
 	if (ev->smi_deferred)
 		return;

@@ -109,7 +109,8 @@ static void arm_count(struct lapic *apic)
 /* The CPU counts the host's TSC. One that is scaled would need a division, and gets the hrtimer. */
 static bool leave_to_cpu(struct vcpu *vcpu, u64 deadline)
 {
-	if (!vcpu->in_burst || !vcpu->cpu_timer || vcpu->cpu_state.tsc_ratio != cpu_caps.tsc_ratio_default)
+	if (!vcpu->in_burst || !vcpu->cpu_timer || vcpu->cpu_state.tsc_ratio != cpu_caps.tsc_ratio_default ||
+	    deadline <= guest_tsc(vcpu))
 		return false;
 	vcpu->cpu_deadline = deadline - vcpu->cpu_state.tsc_offset;
 	return true;
@@ -125,7 +126,7 @@ static void arm_tscdeadline(struct lapic *apic)
 
 	if (!t->tscdeadline || !khz)
 		return;
-	if (t->tscdeadline > guest_tsc(apic->vcpu) && leave_to_cpu(apic->vcpu, t->tscdeadline))
+	if (leave_to_cpu(apic->vcpu, t->tscdeadline))
 		return;
 	/* Nothing comes between the readings of the two clocks. */
 	local_irq_save(flags);

@@ -107,7 +107,7 @@ enum nested_event {
  * @redirect_init: INIT is an exception for this guest, which is raised: true. NULL: for none
  * @blocks_smi: may an SMI not be taken now?
  * @smm_enter: SMM begins; the registers are in SMRAM already. From L2 back to L1, whose state the handler's replaces.
- *	@vmcb: what SMRAM keeps for @smm_leave, for L2 only. -EFAULT: L1 keeps no memory for it
+ *	1: SMRAM keeps @vmcb for @smm_leave; 0: nothing; -errno: L1's state cannot be kept
  * @smm_leave: SMM ends, the registers will come from SMRAM: back to what @smm_enter found. @vmcb: from SMRAM, NULL: of
  *	no L2. -errno: there is no such state
  * @sync: REQ_NESTED, outside of a burst. enum run_next or -errno

@@ -212,8 +212,7 @@ static int svm_handle_ac(struct vcpu *vcpu)
 
 /*
  * #GP. On CPUs without SVME_ADDR_CHK VMRUN, VMLOAD and VMSAVE look at their operand first, and fault on addresses that
- * firmware reserved, although they are intercepted: addresses of the host's, that mean nothing in a guest. And a #GP
- * while another exception is delivered is no #DF yet on every CPU when the intercept of #DF is looked at.
+ * firmware reserved, although they are intercepted: addresses of the host's, that mean nothing in a guest.
  */
 static int svm_handle_gp(struct vcpu *vcpu)
 {

@@ -61,7 +61,7 @@ void nested_svm_reflect(struct vcpu *vcpu, enum nested_event event);
 bool nested_svm_intercepts(struct vcpu *vcpu, enum nested_event event, u8 vector, u32 error);
 int nested_svm_sync(struct vcpu *vcpu);
 void nested_svm_leave(struct vcpu *vcpu);
-bool nested_svm_tells_next_rip(u64 code);
+bool nested_svm_tells_next_rip(struct svm_vcpu *svm, u64 code);
 u32 nested_svm_event_info(struct vcpu *vcpu, u32 *error);
 u32 nested_svm_int_ctl(struct svm_vcpu *svm);
 void nested_svm_restore_int_ctl(struct svm_vcpu *svm);
@@ -71,7 +71,8 @@ void nested_svm_save_int_ctl(struct svm_vcpu *svm);
 void nested_svm_use_vgif(struct svm_vcpu *svm, bool use);
 void nested_svm_set_gif(struct svm_vcpu *svm, bool gif);
 void nested_svm_watch_gif(struct svm_vcpu *svm);
-bool nested_svm_gif_blocks(struct vcpu *vcpu);
+bool nested_svm_blocks_init(struct vcpu *vcpu);
+bool nested_svm_blocks_smi(struct vcpu *vcpu);
 bool nested_svm_redirect_init(struct vcpu *vcpu);
 
 /* nested_insn.c */

@@ -70,9 +70,11 @@ static void forget_event(struct vcpu *vcpu)
 	ev->interrupt.injected = false;
 }
 
-/* Exits because of an instruction: the next one is told. */
-bool nested_svm_tells_next_rip(u64 code)
+/* Exits because of an instruction: L1 is told the next one, where it was offered that. */
+bool nested_svm_tells_next_rip(struct svm_vcpu *svm, u64 code)
 {
+	if (!guest_has(&svm->vcpu, X86_FEATURE_NRIPS))
+		return false;
 	switch (code) {
 	case SVM_EXIT_READ_CR0 ... SVM_EXIT_READ_CR0 + 63:
 	case SVM_EXIT_CR0_SEL_WRITE ... SVM_EXIT_MSR:
@@ -90,7 +92,7 @@ static void fill_control(struct svm_vcpu *svm, u64 code, u64 info1, u64 info2)
 	struct vcpu *vcpu = &svm->vcpu;
 	u32 info, error = 0;
 
-	if (!guest_has(vcpu, X86_FEATURE_NRIPS) || !nested_svm_tells_next_rip(code))
+	if (!nested_svm_tells_next_rip(svm, code))
 		ctl->next_rip = 0;
 	else if (!svm_features.nrips)
 		ctl->next_rip = svm_next_rip(svm);

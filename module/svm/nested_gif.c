@@ -38,7 +38,7 @@ void nested_svm_set_gif(struct svm_vcpu *svm, bool gif)
 		vcpu_request(&svm->vcpu, REQ_KICK);
 }
 
-bool nested_svm_gif_blocks(struct vcpu *vcpu)
+bool nested_svm_blocks_init(struct vcpu *vcpu)
 {
 	struct svm_vcpu *svm = to_svm(vcpu);
 
@@ -46,6 +46,12 @@ bool nested_svm_gif_blocks(struct vcpu *vcpu)
 		return false;
 	nested_svm_watch_gif(svm);
 	return true;
+}
+
+/* The state-save area of a guest without long mode has no place for an L2. */
+bool nested_svm_blocks_smi(struct vcpu *vcpu)
+{
+	return nested_svm_blocks_init(vcpu) || (vcpu->nested.guest_mode && !guest_has(vcpu, X86_FEATURE_LM));
 }
 
 /* APM volume 2, VM_CR MSR: #SX with error code 1 instead of INIT. */

@@ -20,7 +20,7 @@ static u64 saved_next_rip(struct svm_vcpu *svm)
 {
 	const struct vmcb_control *ctl = &svm->vmcb->control;
 
-	if (!guest_has(&svm->vcpu, X86_FEATURE_NRIPS) || !nested_svm_tells_next_rip(ctl->exit_code))
+	if (!nested_svm_tells_next_rip(svm, ctl->exit_code))
 		return 0;
 	if (svm_features.nrips)
 		return ctl->next_rip;
@@ -225,6 +225,8 @@ int nested_svm_set_state(struct vcpu *vcpu, struct kvm_nested_state __user *user
  * @vmcb: out: gpa1 of vmcb12, if L2 runs
  *
  * APM volume 2, SMM Support for SVM. The handler runs on vmcb01: what that holds for L1 goes where VMRUN may keep it.
+ *
+ * Return: 1 if L2 runs, 0, -ENOMEM, -EFAULT.
  */
 int nested_svm_smm_enter(struct vcpu *vcpu, u64 *vmcb)
 {
@@ -242,7 +244,7 @@ int nested_svm_smm_enter(struct vcpu *vcpu, u64 *vmcb)
 	l1->cr0 |= svm->nested.cr0_cache_bits;
 	r = vcpu_write_guest(vcpu, svm->nested.hsave_pa + HSAVE_L1, l1, sizeof(*l1));
 	kfree(l1);
-	return r;
+	return r ?: 1;
 }
 
 /**

@@ -51,7 +51,7 @@ void nested_vmx_vcpu_destroy(struct vmx_vcpu *vmx)
 	nested->vmcs12 = NULL;
 }
 
-/* RESET, and INIT outside of VMX operation: L1's VMCSs stay in its memory as they were written last. */
+/* As if L1 had never executed VMXON: its VMCSs stay in its memory as they were written last. */
 void nested_vmx_vcpu_reset(struct vmx_vcpu *vmx)
 {
 	struct nested_vmx *nested = &vmx->nested;
@@ -219,10 +219,7 @@ int nested_vmx_set_state(struct vcpu *vcpu, struct kvm_nested_state __user *user
 
 	if (!head_ok(vcpu, head))
 		return -EINVAL;
-	nested_vmx_leave(vcpu);
-	nested->vmxon = nested->smm_vmxon = nested->smm_guest_mode = false;
-	nested->vmxon_pointer = nested->current_vmcs = NO_VMCS;
-	nested_vmx_shadowing_update(vmx);
+	nested_vmx_vcpu_reset(vmx);
 	if (h->vmxon_pa == NO_VMCS)
 		return 0;
 	err = nested_vmx_alloc(vmx);

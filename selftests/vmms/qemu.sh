@@ -18,6 +18,16 @@ patience=600
 # nap SECONDS: without a process for it.
 nap() { read -r -t "$1" -u "$never"; return 0; }
 
+# soon COMMAND...: wait until it succeeds, or fail.
+soon()
+{
+	local end=$((SECONDS + patience))
+	until "$@"; do
+		[ $SECONDS -lt $end ] || return 1
+		nap 0.5
+	done
+}
+
 # guest_disk FILE: a disk of Debian's that remembers what was changed on it, and snapshots.
 guest_disk() { qemu-img create -q -f qcow2 -F raw -b /mnt/vmms/debian.img "$1"; }
 
