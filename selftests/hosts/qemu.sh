@@ -20,9 +20,10 @@ boot_qemu()
 		-machine pc -accel tcg,thread=single,tb-size=512
 		-cpu "${MODEL:-$AMD_MODEL}" -smp "$CPUS" -m "$MEMORY"
 		-kernel /run/host/vmlinuz -initrd /run/host/initrd
-		-append "$(kernel_args "nestor.trees=$TREES")"
+		-append "$(kernel_args unknown_nmi_panic "nestor.trees=$TREES")"
 		-chardev file,id=console,path=/run/host/console -serial chardev:console
 		-chardev stdio,id=out,signal=off -serial chardev:out
+		-chardev pipe,id=monitor,path=/run/host/monitor -mon chardev=monitor
 		-drive file=/run/host/root,format=raw,if=none,id=root,read-only=on,file.locking=off
 		-device virtio-blk-pci,drive=root,serial=nestor-root
 		-device virtio-rng-pci
@@ -41,6 +42,7 @@ boot_qemu()
 	fi
 	[ -z "$COUNT" ] || args+=(-icount shift=0,sleep=off)
 	touch "$RUN"/{vmlinuz,initrd,root}
+	mkfifo "$RUN"/monitor.{in,out}
 	exec_in_root "$TOOLS" "$RUN:/run/host" "$KERNEL/vmlinuz:/run/host/vmlinuz" \
 		"$INITRD:/run/host/initrd" "$HOSTROOT:/run/host/root" \
 		"$TREE:/run/host/nestor:ro" \
@@ -48,6 +50,25 @@ boot_qemu()
 		${VMMS:+"$VMMS:/run/host/build/vmms.squashfs:ro"} \
 		-- qemu-system-x86_64 "${args[@]}" 2>"$RUN/emulator.log" <"${TTY:-/dev/null}" &
 	EMULATOR=$!
+}
+
+# ask_qemu COMMAND: what the emulator's monitor answers within a second.
+ask_qemu()
+{
+	echo "$1" >"$RUN/monitor.in"
+	timeout 1 cat "$RUN/monitor.out" | tr -d '\r'
+}
+
+# where_it_hangs: where the CPUs are, a few times; then an NMI, at which the host's kernel
+# prints its stack and panics.
+where_it_hangs()
+{
+	[ -p "$RUN/monitor.in" ] || return 0
+	for _ in 1 2 3; do
+		ask_qemu "info registers -a" | grep -E '^(CPU#|RIP|EIP|CR0|CR3|CS )'
+	done
+	ask_qemu nmi >/dev/null
+	sleep 5
 }
 
 # kernel_args ARG...: what the host's kernel is booted with. A crash ends the run at once
