@@ -24,20 +24,24 @@ L2_CODE_BLOCK(
 	"i_invd: invd\n vmmcall\n"
 	"i_wbinvd: wbinvd\n vmmcall\n"
 	"i_hlt: hlt\n vmmcall\n"
-	"i_invlpg: invlpg 0\n vmmcall\n"
-	"i_invlpga: xor %eax, %eax\n mov $1, %ecx\n invlpga\n vmmcall\n"
+	"i_invlpg: mov $0x1230, %ebx\n invlpg 8(%rbx,%rbx,2)\n vmmcall\n"
+	"i_invlpga: mov $0x5000, %eax\n mov $1, %ecx\n invlpga\n vmmcall\n"
 	"i_in: in $0x71, %al\n vmmcall\n"
 	"i_rdmsr: mov $0x1b, %ecx\n rdmsr\n vmmcall\n"
 	"i_wrmsr: mov $0x174, %ecx\n xor %eax, %eax\n xor %edx, %edx\n wrmsr\n vmmcall\n"
-	"i_cr0r: mov %cr0, %rax\n vmmcall\n"
+	"i_cr0r: mov %cr0, %r9\n vmmcall\n"
 	"i_cr0w: mov %cr0, %rax\n mov %rax, %cr0\n vmmcall\n"
 	"i_cr3r: mov %cr3, %rax\n vmmcall\n"
-	"i_cr3w: mov %cr3, %rax\n mov %rax, %cr3\n vmmcall\n"
+	"i_cr3w: mov %cr3, %r12\n mov %r12, %cr3\n vmmcall\n"
 	"i_cr4r: mov %cr4, %rax\n vmmcall\n"
 	"i_cr4w: mov %cr4, %rax\n mov %rax, %cr4\n vmmcall\n"
 	"i_clts: clts\n vmmcall\n"
-	"i_dr0r: mov %dr0, %rax\n vmmcall\n"
-	"i_dr7w: mov %dr7, %rax\n mov %rax, %dr7\n vmmcall\n"
+	"i_smsw: smsw %eax\n vmmcall\n"
+	"i_lmsw: smsw %eax\n lmsw %ax\n vmmcall\n"
+	"i_dr0r: mov %dr0, %r10\n vmmcall\n"
+	"i_dr7w: mov %dr7, %rbx\n mov %rbx, %dr7\n vmmcall\n"
+	"i_cr0sel: mov %cr0, %rdx\n xor $0x40000, %rdx\n mov %rdx, %cr0\n vmmcall\n"
+	"i_intn: int $0x77\n"
 	"i_sidt: sidt -16(%rsp)\n vmmcall\n"
 	"i_sgdt: sgdt -16(%rsp)\n vmmcall\n"
 	"i_lidt: sidt -16(%rsp)\n lidt -16(%rsp)\n vmmcall\n"
@@ -73,7 +77,7 @@ extern const char l2_end[], l2_store[], l2_load_high[], l2_cr4[], l2_spin[], i_o
 #define X(n, code) extern const char i_##n[];
 ROWS(X)
 #undef X
-extern const char i_ud2[], i_de[], i_gp[], i_vmrun[], i_hlt[], i_in[];
+extern const char i_ud2[], i_de[], i_gp[], i_vmrun[], i_hlt[], i_in[], i_smsw[], i_lmsw[], i_cr0sel[], i_intn[], l2_svme[];
 
 static const struct row {
 	const char *name, *label;
@@ -161,6 +165,95 @@ static void test_maps(void)
 	svm_run(&t);
 	tap_check(exited(EXIT_IOIO) && t.vmcb->exit_info_1 >> 16 == 0x71 && t.vmcb->exit_info_1 & 1 &&
 		  t.vmcb->exit_info_2 == t.vmcb->rip + 2, "one that it has exits");
+}
+
+#define MOV_CR	(1ull << 63)
+
+/* APM volume 2, Decode Assists: EXITINFO1 names the operand. */
+static const struct assist {
+	const char *name, *label;
+	unsigned int code;
+	uint64_t info;
+} assists[] = {
+	{ "MOV from CR", i_cr0r, 0x00, MOV_CR | 9 }, { "MOV to CR", i_cr3w, 0x13, MOV_CR | 12 },
+	{ "a change of CR0", i_cr0sel, 0x65, MOV_CR | 2 }, { "SMSW", i_smsw, 0x00, 0 }, { "LMSW", i_lmsw, 0x10, 0 },
+	{ "CLTS", i_clts, 0x10, 0 }, { "MOV from DR", i_dr0r, 0x20, 10 }, { "MOV to DR", i_dr7w, 0x37, 3 },
+	{ "INT n", i_intn, 0x75, 0x77 }, { "INVLPG", i_invlpg, 0x79, 0x1230 * 3 + 8 },
+	{ "INVLPGA", i_invlpga, 0x7a, 0x5000 },
+};
+
+static bool has_bytes(const char *label)
+{
+	return t.vmcb->insn_len == 15 && !memcmp(t.vmcb->insn_bytes, t.memory + svm_l2_address(label), 15);
+}
+
+static void run_assist(const struct assist *a)
+{
+	svm_prepare(&t, a->label);
+	svm_intercept(&t, a->code);
+	svm_run(&t);
+}
+
+/* A guest that is not offered them gets nothing. */
+static void test_no_assists(void)
+{
+	struct svm_test other = t;
+
+	svm_open_with(&t, 0, SVM_NRIPS | SVM_DECODE_ASSISTS);
+	for (unsigned int i = 0; i < sizeof(assists) / sizeof(assists[0]); i++) {
+		run_assist(&assists[i]);
+		tap_check(exited(assists[i].code) && !t.vmcb->exit_info_1 && !t.vmcb->next_rip,
+			  "%s: nothing is told without decode assists and next RIP", assists[i].name);
+	}
+	svm_prepare(&t, i_pf);
+	svm_intercept(&t, EXIT_EXCEPTION + 14);
+	svm_run(&t);
+	tap_check(exited(EXIT_EXCEPTION + 14) && !t.vmcb->insn_len, "nor are the bytes at a page fault");
+	svm_close(&t);
+	t = other;
+}
+
+static void test_assists(void)
+{
+	uint64_t *pt = (uint64_t *)(t.memory + L1_NPT + 0x3000);
+
+	if (!(t.features & SVM_DECODE_ASSISTS)) {
+		tap_skip("decode assists are not offered");
+		return;
+	}
+	for (unsigned int i = 0; i < sizeof(assists) / sizeof(assists[0]); i++) {
+		run_assist(&assists[i]);
+		tap_check(exited(assists[i].code) && t.vmcb->exit_info_1 == assists[i].info,
+			  "%s: the operand is told", assists[i].name);
+	}
+	svm_prepare(&t, i_pf);
+	svm_intercept(&t, EXIT_EXCEPTION + 14);
+	svm_run(&t);
+	tap_check(exited(EXIT_EXCEPTION + 14) && has_bytes(i_pf), "the instruction's bytes come with a page fault");
+	svm_prepare(&t, l2_store);
+	svm_make_npt(&t, false);
+	t.vmcb->tlb_control = 1;
+	pt[L2_DATA >> 12] = 0;
+	svm_run(&t);
+	tap_check(exited(EXIT_NPF) && has_bytes(l2_store), "and with a nested page fault");
+	pt[L2_DATA >> 12] = L2_DATA | 7;
+	pt[L2_CODE >> 12] = 0;
+	t.vmcb->tlb_control = 1;
+	svm_continue(&t);
+	tap_check(exited(EXIT_NPF) && t.vmcb->exit_info_1 & 0x10 && !t.vmcb->insn_len, "but not with that of a fetch");
+	test_no_assists();
+}
+
+/* APM volume 2, VM_CR MSR: SVMDIS. CPUID goes on saying that there is SVM. */
+static void test_disabled(void)
+{
+	svm_prepare(&t, l2_svme);
+	svm_run(&t);
+	tap_check(exited(EXIT_VMMCALL), "EFER.SVME can be written");
+	svm_set_msr(&t, MSR_VM_CR, 0x10);
+	svm_prepare(&t, l2_svme);
+	tap_check(svm_run(&t) == SVM_HANDLER + 13, "but not where VM_CR disables SVM");
+	svm_set_msr(&t, MSR_VM_CR, 0);
 }
 
 struct broken {
@@ -309,7 +402,7 @@ static void save_and_restore(void)
 	union { struct kvm_nested_state head; char bytes[8192]; } state = { .head.size = sizeof(state) };
 	struct kvm_nested_state none = { .flags = KVM_STATE_NESTED_GIF_SET, .format = KVM_STATE_NESTED_FORMAT_SVM,
 					 .size = sizeof(none) };
-	struct kvm_vcpu_events events;
+	struct kvm_vcpu_events events = {};
 	struct kvm_sregs sregs;
 	struct kvm_regs regs;
 
@@ -330,7 +423,7 @@ static void save_and_restore(void)
 
 static void set_waiting(unsigned int what)
 {
-	struct kvm_vcpu_events events;
+	struct kvm_vcpu_events events = {};
 
 	KVM(t.vcpu, KVM_GET_VCPU_EVENTS, &events);
 	events.flags |= KVM_VCPUEVENT_VALID_SMM;
@@ -341,7 +434,7 @@ static void set_waiting(unsigned int what)
 
 static unsigned int waiting(void)
 {
-	struct kvm_vcpu_events events;
+	struct kvm_vcpu_events events = {};
 
 	KVM(t.vcpu, KVM_GET_VCPU_EVENTS, &events);
 	return (events.smi.pending ? SMI_WAITS : 0) | (events.smi.latched_init ? INIT_WAITS : 0);
@@ -360,7 +453,7 @@ static void test_init(void)
 {
 	struct svm_test other = t;
 
-	svm_open_with_apic(&t);
+	svm_open_with(&t, SVM_APIC, 0);
 	svm_prepare(&t, l2_end);
 	svm_set_msr(&t, MSR_VM_CR, 2);
 	set_waiting(INIT_WAITS);
@@ -546,6 +639,8 @@ int main(void)
 	test_matrix();
 	test_exceptions();
 	test_maps();
+	test_assists();
+	test_disabled();
 	test_checks();
 	test_walk();
 	test_npt();

@@ -271,6 +271,8 @@ int cpu_set_efer(struct vcpu *vcpu, u64 efer, bool host)
 	if (!host) {
 		if (!cpu_efer_valid(vcpu, efer))
 			return -EINVAL;
+		if (vendor->efer_valid && !vendor->efer_valid(vcpu, efer))
+			return -EINVAL;
 		if ((efer ^ r->efer) & EFER_LME && vcpu_is_paging(vcpu))
 			return -EINVAL;
 	}

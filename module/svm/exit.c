@@ -86,7 +86,8 @@ static int svm_handle_cr_write(struct vcpu *vcpu)
 	int cr = ctl->exit_code == SVM_EXIT_CR0_SEL_WRITE ? 0 : ctl->exit_code - SVM_EXIT_WRITE_CR0;
 
 	vcpu->stats.cr_accesses++;
-	if (!svm_features.decode_assists || !(ctl->exit_info_1 & CR_VALID))
+	/* The emulator asks whether L1 intercepts a change of CR0. */
+	if (!svm_features.decode_assists || !(ctl->exit_info_1 & CR_VALID) || vcpu->nested.guest_mode)
 		return vcpu_emulate(vcpu);
 	return vcpu_handle_cr_write(vcpu, cr, vcpu_gpr(vcpu, ctl->exit_info_1 & CR_GPR));
 }

@@ -53,6 +53,11 @@ void nested_svm_registers_loaded(struct vcpu *vcpu, u64 old_cr0);
 void nested_svm_take_event(struct svm_vcpu *svm);
 void nested_svm_before_entry(struct svm_vcpu *svm);
 
+/* nested_decode.c: decode assists */
+int nested_svm_assist(struct svm_vcpu *svm, u64 code, u64 *info1);
+u64 nested_svm_assist_cr0(struct vcpu *vcpu);
+void nested_svm_fill_bytes(struct svm_vcpu *svm, u64 code, u64 info1);
+
 /* nested_exit.c */
 void nested_svm_exit(struct svm_vcpu *svm, u64 code, u64 info1, u64 info2);
 int nested_svm_reflect_exit(struct svm_vcpu *svm);

@@ -102,6 +102,7 @@ static void fill_control(struct svm_vcpu *svm, u64 code, u64 info1, u64 info2)
 		ctl->exit_int_info = info;
 		ctl->exit_int_info_err = error;
 	}
+	nested_svm_fill_bytes(svm, code, info1);
 	ctl->exit_code = code;
 	ctl->exit_info_1 = info1;
 	ctl->exit_info_2 = info2;
@@ -243,10 +244,14 @@ int nested_svm_reflect_exit(struct svm_vcpu *svm)
 {
 	struct vmcb_control *ctl = &svm->vmcb->control;
 	int wants = nested_svm_wants_exit(svm);
+	u64 info1 = ctl->exit_info_1;
 
 	if (wants <= 0)
 		return wants == -EAGAIN ? RUN_SLOW : -ENOENT;
-	nested_svm_exit(svm, ctl->exit_code, ctl->exit_info_1, ctl->exit_info_2);
+	/* Outside a burst that is a lost race: L2 executes it again. */
+	if (nested_svm_assist(svm, ctl->exit_code, &info1))
+		return svm->vcpu.in_burst ? RUN_SLOW : RUN_GUEST;
+	nested_svm_exit(svm, ctl->exit_code, info1, ctl->exit_info_2);
 	return RUN_GUEST;
 }
 
@@ -257,7 +262,7 @@ void nested_svm_reflect_insn(struct vcpu *vcpu)
 
 	/* What the CPU itself would make an exit of comes again, with all there is to tell. */
 	if (code == SVM_EXIT_CR0_SEL_WRITE)
-		nested_svm_exit(svm, code, 0, 0);
+		nested_svm_exit(svm, code, nested_svm_assist_cr0(vcpu), 0);
 }
 
 bool nested_svm_intercepts(struct vcpu *vcpu, enum nested_event event, u8 vector, u32 error)

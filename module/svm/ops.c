@@ -26,6 +26,12 @@ static bool svm_cr4_valid(struct vcpu *vcpu, u64 cr4)
 	return true;
 }
 
+/* APM volume 2, VM_CR MSR: SVMDIS. */
+static bool svm_efer_valid(struct vcpu *vcpu, u64 efer)
+{
+	return !(efer & EFER_SVME && to_svm(vcpu)->nested.vm_cr & VM_CR_SVMDIS);
+}
+
 const struct vendor_ops svm_ops = {
 	.name = "SVM",
 	.vcpu_size = sizeof(struct svm_vcpu),
@@ -62,6 +68,7 @@ const struct vendor_ops svm_ops = {
 	.intercepts_changed = svm_intercepts_changed,
 	.msr_intercept = svm_msr_intercept,
 	.cr4_valid = svm_cr4_valid,
+	.efer_valid = svm_efer_valid,
 	.get_msr = svm_get_msr,
 	.set_msr = svm_set_msr,
 	.write_tsc_offset = svm_write_tsc_offset,

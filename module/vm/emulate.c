@@ -621,6 +621,27 @@ int vcpu_emulate_mmio(struct vcpu *vcpu, const struct fault *fault)
 }
 
 /*
+ * Decode the instruction at RIP without executing it: vcpu->emu.insn. -EAGAIN: not without sleeping, or its memory changes
+ * just now.
+ */
+int vcpu_decode(struct vcpu *vcpu)
+{
+	struct emu_ctx *ctx = &vcpu->emu;
+
+	vcpu->emu_continues = false;
+	load_registers(vcpu);
+	emu_start(ctx, NULL, 0);
+	switch (emu_decode(ctx)) {
+	case EMU_OK:
+		return 0;
+	case EMU_RETRY:
+		return -EAGAIN;
+	default:
+		return -EFAULT;
+	}
+}
+
+/*
  * Length of the instruction at RIP, for CPUs that do not save the next RIP. 1 to 15; -EFAULT when the bytes cannot be
  * read, -EINVAL when they are no instruction (another CPU changed them).
  */

@@ -48,17 +48,44 @@ static void make_idt(struct svm_test *t)
 	at(t, L1_GDT)[2] = 0x00cf93000000ffff;
 }
 
-static void give_cpuid(struct svm_test *t)
+typedef struct { struct kvm_cpuid2 list; struct kvm_cpuid_entry2 entries[256]; } cpuid_list;
+
+static void add_enlightenments(struct svm_test *t, cpuid_list *all)
 {
-	static struct { struct kvm_cpuid2 list; struct kvm_cpuid_entry2 entries[256]; } supported;
+	static cpuid_list hv;
+
+	hv.list.nent = 32;
+	KVM(t->vcpu, KVM_GET_SUPPORTED_HV_CPUID, &hv);
+	for (unsigned int i = 0; i < hv.list.nent; i++) {
+		if (hv.entries[i].function == 0x4000000a)
+			t->hv_nested = hv.entries[i].eax;
+		all->entries[all->list.nent++] = hv.entries[i];
+	}
+}
+
+static void give_cpuid(struct svm_test *t, uint32_t hidden, bool hyperv)
+{
+	static cpuid_list supported;
+	unsigned int n = 0;
 	bool svm = false;
 
-	supported.list.nent = 256;
+	supported.list.nent = 224;
 	KVM(t->sys, KVM_GET_SUPPORTED_CPUID, &supported);
-	for (unsigned int i = 0; i < supported.list.nent; i++)
-		svm |= supported.entries[i].function == 0x80000001 && supported.entries[i].ecx & 4;
+	for (unsigned int i = 0; i < supported.list.nent; i++) {
+		struct kvm_cpuid_entry2 *e = &supported.entries[i];
+
+		svm |= e->function == 0x80000001 && e->ecx & 4;
+		if (e->function == 0x8000000a)
+			t->features = e->edx &= ~hidden;
+		/* The place of KVM's own leaves is Hyper-V's. */
+		if (!hyperv || e->function >> 28 != 4)
+			supported.entries[n++] = *e;
+	}
+	supported.list.nent = n;
 	if (!svm)
 		tap_skip_all("%s offers no nested SVM", device_path());
+	if (hyperv)
+		add_enlightenments(t, &supported);
 	KVM(t->vcpu, KVM_SET_CPUID2, &supported);
 }
 
@@ -72,7 +99,7 @@ void svm_set_msr(struct svm_test *t, uint32_t index, uint64_t value)
 		tap_fail("MSR %#x cannot be set", index);
 }
 
-static void open_test(struct svm_test *t, bool apic)
+void svm_open_with(struct svm_test *t, unsigned int what, uint32_t hidden)
 {
 	struct kvm_enable_cap split = { .cap = KVM_CAP_SPLIT_IRQCHIP, .args = { 24 } };
 	struct kvm_userspace_memory_region region = { .memory_size = SVM_MEMORY };
@@ -88,13 +115,13 @@ static void open_test(struct svm_test *t, bool apic)
 	/* SMM sees the same memory. */
 	region.slot = 1 << 16;
 	KVM(t->vm, KVM_SET_USER_MEMORY_REGION, &region);
-	if (apic)
+	if (what & SVM_APIC)
 		KVM(t->vm, KVM_ENABLE_CAP, &split);
 	t->vcpu = KVM_VALUE(t->vm, KVM_CREATE_VCPU, 0);
 	t->run = mmap(NULL, KVM_VALUE(t->sys, KVM_GET_VCPU_MMAP_SIZE, 0), PROT_READ | PROT_WRITE, MAP_SHARED, t->vcpu, 0);
 	if (t->run == MAP_FAILED)
 		tap_fail("mmap of the vCPU: %s", strerror(errno));
-	give_cpuid(t);
+	give_cpuid(t, hidden, what & SVM_HYPERV);
 	t->vmcb = (struct test_vmcb *)(t->memory + L1_VMCB);
 	memcpy(t->memory + L1_CODE, l1_code, sizeof(l1_code));
 	memcpy(t->memory + L2_CODE, __start_l2_code, __stop_l2_code - __start_l2_code);
@@ -104,12 +131,7 @@ static void open_test(struct svm_test *t, bool apic)
 
 void svm_open(struct svm_test *t)
 {
-	open_test(t, false);
-}
-
-void svm_open_with_apic(struct svm_test *t)
-{
-	open_test(t, true);
+	svm_open_with(t, 0, 0);
 }
 
 void svm_close(struct svm_test *t)

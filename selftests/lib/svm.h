@@ -48,6 +48,10 @@
 #define EXIT_NPF	0x400
 #define EXIT_INVALID	(~0ull)
 
+/* CPUID 8000000A, EDX */
+#define SVM_NRIPS		(1u << 3)
+#define SVM_DECODE_ASSISTS	(1u << 7)
+
 #define MSR_EFER	0xc0000080
 #define MSR_VM_CR	0xc0010114
 #define MSR_VM_HSAVE_PA	0xc0010117
@@ -75,7 +79,9 @@ struct test_vmcb {
 	uint32_t clean, r0c4;
 	uint64_t next_rip;
 	uint8_t insn_len, insn_bytes[15];
-	uint8_t r0e0[0x400 - 0xe0];
+	uint8_t r0e0[0x3e0 - 0xe0];
+	uint32_t hv_control, hv_vp_id;
+	uint64_t hv_vm_id, hv_partition_assist, r3f8;
 	struct test_seg es, cs, ss, ds, fs, gs, gdtr, ldtr, idtr, tr;
 	uint8_t r4a0[0x4cb - 0x4a0];
 	uint8_t cpl;
@@ -96,13 +102,18 @@ struct svm_test {
 	uint8_t *memory;
 	struct kvm_run *run;
 	struct test_vmcb *vmcb;		/* at L1_VMCB */
+	uint32_t features;		/* CPUID 8000000A, EDX, as the guest has it */
+	uint32_t hv_nested;		/* CPUID 4000000A, EAX; 0 without enlightenments */
 };
 
 /* L2's code: in a section of its own, position-independent. */
 #define L2_CODE_BLOCK(text) asm(".pushsection l2_code, \"ax\"\n" text ".popsection\n")
 
 void svm_open(struct svm_test *t);		/* skips the program where there is no nested SVM */
-void svm_open_with_apic(struct svm_test *t);	/* with a local APIC, as INIT needs one */
+/* What else the VM has, and what of SVM its CPUID does not show. */
+#define SVM_APIC	1	/* a local APIC, as INIT needs one */
+#define SVM_HYPERV	2	/* enlightenments */
+void svm_open_with(struct svm_test *t, unsigned int what, uint32_t hidden);
 void svm_close(struct svm_test *t);
 void svm_set_msr(struct svm_test *t, uint32_t index, uint64_t value);
 /* A VMCB that runs L2 at @label, with nothing intercepted but VMRUN and VMMCALL; L1 in its initial state. */
