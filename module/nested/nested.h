@@ -199,6 +199,8 @@ struct shadow_root *shadow_root(struct vcpu *vcpu, const struct shadow_key *key)
 u64 shadow_root_pa(struct vcpu *vcpu, const struct shadow_root *root);
 /* L1 told the CPU to forget what it read of L1's tables: of one root; of those with @match; of all. */
 void shadow_flush(struct vcpu *vcpu, struct shadow_root *root);
+/* Guest-virtual translations of every L2 are stale: before the next entry by each root. */
+void shadow_flush_tlb(struct vcpu *vcpu);
 void shadow_flush_match(struct vcpu *vcpu, bool (*match)(const struct shadow_key *key, const void *arg), const void *arg);
 /* True when the root's translations must be flushed on this CPU, in the burst before entry; the caller does it. */
 bool shadow_needs_flush(struct vcpu *vcpu, struct shadow_root *root);

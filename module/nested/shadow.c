@@ -270,6 +270,16 @@ void shadow_flush_match(struct vcpu *vcpu, bool (*match)(const struct shadow_key
 			shadow_flush(vcpu, root);
 }
 
+void shadow_flush_tlb(struct vcpu *vcpu)
+{
+	struct shadow_root *root;
+
+	if (!vcpu->nested.shadow)
+		return;
+	list_for_each_entry(root, &vcpu->nested.shadow->roots, link)
+		root->flush = true;
+}
+
 bool shadow_needs_flush(struct vcpu *vcpu, struct shadow_root *root)
 {
 	u64 generation = atomic64_read(&vcpu->vm->mmu.tlb_generation);

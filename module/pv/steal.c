@@ -87,7 +87,7 @@ static void clear_preempted(struct vcpu *vcpu, u64 gpa, u8 old)
 		vcpu_write_pv(vcpu, gpa, &none, sizeof(none));
 	vcpu->cpu_state.steal_preempted = false;
 	if (flush && (old & KVM_VCPU_FLUSH_TLB || r))
-		vendor->tlb_flush(vcpu, TLB_GUEST);
+		vendor->tlb_flush(vcpu, TLB_LEVELS);
 }
 
 /**

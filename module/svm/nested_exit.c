@@ -141,6 +141,7 @@ static void switch_to_l1(struct svm_vcpu *svm)
 	struct regs *r = &vcpu->regs;
 	u64 old_cr0 = r->cr0;
 
+	svm_keep_flush(svm);
 	vcpu->nested.guest_mode = false;
 	vcpu->nested.walks = false;
 	vcpu->nested.own_tpr = false;

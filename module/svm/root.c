@@ -256,9 +256,9 @@ static void svm_assign_asid02(struct svm_vcpu *svm, struct svm_cpu *c)
 	c->nested = true;
 }
 
-static void svm_flush_asid(struct svm_vcpu *svm)
+static void svm_flush_by(struct svm_vcpu *svm, struct vmcb *vmcb)
 {
-	struct vmcb_control *ctl = &svm->vmcb->control;
+	struct vmcb_control *ctl = &vmcb->control;
 
 	if (ctl->tlb_control == TLB_CTL_FLUSH_ALL)
 		return;
@@ -267,10 +267,39 @@ static void svm_flush_asid(struct svm_vcpu *svm)
 	svm->vcpu.stats.tlb_flush++;
 }
 
-/* Any scope is the ASID's: it tags guest-virtual and guest-physical translations alike. */
+static void svm_flush_asid(struct svm_vcpu *svm)
+{
+	svm_flush_by(svm, svm->vmcb);
+}
+
+/* The scope of one level is the ASID's: it tags guest-virtual and guest-physical translations alike. */
 void svm_tlb_flush(struct vcpu *vcpu, enum tlb_scope scope)
 {
-	svm_flush_asid(to_svm(vcpu));
+	struct svm_vcpu *svm = to_svm(vcpu);
+
+	svm_flush_asid(svm);
+	if (scope == TLB_LEVELS && vcpu->nested.shadow) {
+		svm_flush_by(svm, svm->vmcb01);
+		shadow_flush_tlb(vcpu);
+	}
+}
+
+/**
+ * svm_keep_flush - the VMCB of an L2 is given up before it was entered with the flush that it had to make
+ * @svm: its L2 still runs
+ *
+ * What the flush was for is the root's, and of a flush of all ASIDs this CPU's, which may be numbering them anew.
+ */
+void svm_keep_flush(struct svm_vcpu *svm)
+{
+	struct vmcb_control *ctl = &svm->vmcb->control;
+
+	if (ctl->tlb_control == TLB_CTL_NOTHING)
+		return;
+	svm->vcpu.nested.root->flush = true;
+	if (ctl->tlb_control == TLB_CTL_FLUSH_ALL)
+		svm->vmcb01->control.tlb_control = TLB_CTL_FLUSH_ALL;
+	ctl->tlb_control = TLB_CTL_NOTHING;
 }
 
 void svm_tlb_flush_address(struct vcpu *vcpu, u64 gva)
@@ -344,6 +373,10 @@ int svm_burst_enter(struct vcpu *vcpu)
 	svm_prepare_translations(svm, c);
 	if (c->foreign)
 		svm_flush_asid(svm);
+	if (unlikely(c->flush_all)) {
+		c->flush_all = false;
+		svm->vmcb->control.tlb_control = TLB_CTL_FLUSH_ALL;
+	}
 	svm_switch_predictions(c, vcpu);
 	/* The block may have run on another CPU since, and that CPU keeps its own copies. */
 	svm->vmcb->control.clean = 0;
@@ -367,6 +400,9 @@ void svm_burst_leave(struct vcpu *vcpu)
 	struct svm_vcpu *svm = to_svm(vcpu);
 	struct svm_cpu *c = this_cpu_ptr(&svm_cpus);
 
+	/* Not entered: the ASIDs that were numbered anew are to be flushed by whoever comes next. */
+	if (unlikely(svm->vmcb->control.tlb_control == TLB_CTL_FLUSH_ALL))
+		c->flush_all = true;
 	if (c->foreign)
 		svm_flush_for_foreigner(svm, c);
 	if (svm_features.tsc_rate && c->saved_tsc_ratio != svm->tsc_ratio)

@@ -142,6 +142,7 @@ static inline bool svm_gif(const struct svm_vcpu *svm)
  * @flusher: a guest that exits at once, to flush an ASID at burst end
  * @foreign: somebody else had SVME set when this burst began
  * @nested: an L2 ran in this burst, so under more than one ASID
+ * @flush_all: the next entry flushes all ASIDs
  */
 struct svm_cpu {
 	void *hsave;
@@ -154,6 +155,7 @@ struct svm_cpu {
 	u64 saved_tsc_ratio;
 	bool foreign;
 	bool nested;
+	bool flush_all;
 	u64 asid_generation;
 	u32 next_asid;
 	struct vcpu *last_vcpu;
@@ -207,6 +209,7 @@ void svm_write_state(struct svm_vcpu *svm);
 void svm_enter_written(struct svm_vcpu *svm);
 void svm_vmcb_switched(struct svm_vcpu *svm);	/* in a burst or not: another VMCB will run */
 void svm_tlb_flush(struct vcpu *vcpu, enum tlb_scope scope);
+void svm_keep_flush(struct svm_vcpu *svm);
 void svm_tlb_flush_address(struct vcpu *vcpu, u64 gva);
 void *svm_alloc_pages(unsigned int order);
 void svm_free_pages(void *p, unsigned int order);

@@ -14,6 +14,7 @@
 enum tlb_scope {
 	TLB_GUEST,		/* all of this vCPU's, global ones included */
 	TLB_ALL,		/* TLB_GUEST and second-level translations of its root */
+	TLB_LEVELS,		/* TLB_GUEST of L1 and of every L2, whichever runs */
 };
 
 /* Exit numbers carry a vendor tag for counters and traces: see trace/stats.h. */

@@ -261,8 +261,9 @@ static int vcpu_serve_requests(struct vcpu *vcpu)
 		steal_time_update(vcpu);
 	if (vcpu_take_request(vcpu, REQ_APF_READY))
 		apf_deliver(vcpu);
+	/* Another vCPU does not know which level runs here. */
 	if (vcpu_take_request(vcpu, REQ_TLB_FLUSH))
-		vendor->tlb_flush(vcpu, TLB_GUEST);
+		vendor->tlb_flush(vcpu, TLB_LEVELS);
 	if (vcpu_take_request(vcpu, REQ_INTERCEPTS))
 		vendor->intercepts_changed(vcpu);
 	if (unlikely(vcpu_take_request(vcpu, REQ_NESTED))) {
@@ -662,7 +663,7 @@ void vcpu_reset(struct vcpu *vcpu, bool init_event)
 	vendor->vcpu_reset(vcpu, init_event);
 	cpu_vcpu_reset(vcpu, init_event);
 	vendor->intercepts_changed(vcpu);
-	vendor->tlb_flush(vcpu, TLB_GUEST);
+	vendor->tlb_flush(vcpu, TLB_LEVELS);
 	vcpu_request(vcpu, REQ_EVENT);
 }
 

@@ -268,7 +268,13 @@ void vmx_enter(struct vcpu *vcpu)
 
 void vmx_tlb_flush(struct vcpu *vcpu, enum tlb_scope scope)
 {
-	to_vmx(vcpu)->vmcs->flush |= scope == TLB_ALL ? FLUSH_VPID | FLUSH_EPT : FLUSH_VPID;
+	struct vmx_vcpu *vmx = to_vmx(vcpu);
+
+	vmx->vmcs->flush |= scope == TLB_ALL ? FLUSH_VPID | FLUSH_EPT : FLUSH_VPID;
+	if (scope == TLB_LEVELS) {
+		vmx->vmcs01.flush |= FLUSH_VPID;
+		vmx->vmcs02.flush |= FLUSH_VPID;
+	}
 }
 
 void vmx_tlb_flush_address(struct vcpu *vcpu, u64 gva)
