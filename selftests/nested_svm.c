@@ -63,8 +63,12 @@ L2_CODE_BLOCK(
 	"l2_load_high: mov 0x200008, %eax\n vmmcall\n"
 	"l2_cr4: mov $0x200, %dx\n out %al, %dx\n mov %cr4, %rax\n vmmcall\n"
 	"l2_spin: jmp l2_spin\n"
+	"l2_flush: mov $2, %ecx\n mov $0x3a000, %edx\n xor %r8d, %r8d\n l2_flushes: vmmcall\n"
+	"l2_flushed: xor %ecx, %ecx\n l2_calls: vmmcall\n"
+	"l2_svme: mov $0xc0000080, %ecx\n rdmsr\n wrmsr\n vmmcall\n"
 );
 
+extern const char l2_flush[], l2_flushes[], l2_flushed[], l2_calls[];
 extern const char l2_end[], l2_store[], l2_load_high[], l2_cr4[], l2_spin[], i_out[], i_pf[], i_rdmsr[], i_cpuid[];
 
 /* An instruction with the intercept that stops it. */
@@ -397,6 +401,52 @@ static void test_events(void)
 		  "one that cannot be delivered comes back in EXITINTINFO");
 }
 
+#define HV_ASSIST	0x3c000
+#define HV_PARTITION	0x3d000
+#define HV_DIRECT_FLUSH	(1u << 17)
+
+/* L2 flushes all TLBs by a hypercall (TLFS, Direct Virtual Flush), then makes one of L1's. */
+static void run_flush(bool allowed, bool told)
+{
+	uint64_t *input = (uint64_t *)(t.memory + L2_DATA);
+
+	svm_prepare(&t, l2_flush);
+	svm_make_npt(&t, false);
+	t.vmcb->rax = 0x55;
+	t.vmcb->hv_control = 1;
+	t.vmcb->hv_partition_assist = HV_PARTITION;
+	*(uint32_t *)(t.memory + HV_ASSIST + 32) = allowed;
+	*(uint32_t *)(t.memory + HV_PARTITION) = told;
+	input[0] = input[2] = 0;
+	input[1] = 1;
+	svm_run(&t);
+}
+
+static void test_direct_flush(void)
+{
+	struct svm_test other = t;
+
+	svm_open_with(&t, SVM_HYPERV, 0);
+	if (!(t.hv_nested & HV_DIRECT_FLUSH)) {
+		tap_skip("direct flush is not offered");
+		goto out;
+	}
+	svm_set_msr(&t, 0x40000000, 1ull << 48 | 1);
+	svm_prepare(&t, l2_flush);
+	svm_set_msr(&t, 0x40000073, HV_ASSIST | 1);
+	run_flush(false, false);
+	tap_check(exited(EXIT_VMMCALL) && t.vmcb->rip == svm_l2_address(l2_flushes), "a flush by L2 exits to L1");
+	run_flush(true, false);
+	tap_check(exited(EXIT_VMMCALL) && t.vmcb->rip == svm_l2_address(l2_calls) && !t.vmcb->rax,
+		  "but is done where L1 lets L2 flush directly");
+	run_flush(true, true);
+	tap_check(exited(0xf0000000) && t.vmcb->exit_info_1 == 1 && t.vmcb->rip == svm_l2_address(l2_flushed),
+		  "and L1 hears of it when it wants to");
+out:
+	svm_close(&t);
+	t = other;
+}
+
 static void save_and_restore(void)
 {
 	union { struct kvm_nested_state head; char bytes[8192]; } state = { .head.size = sizeof(state) };
@@ -645,6 +695,7 @@ int main(void)
 	test_walk();
 	test_npt();
 	test_events();
+	test_direct_flush();
 	test_init();
 	test_smi();
 	test_state();

@@ -29,11 +29,13 @@ struct pvclock_vcpu_time_info;
  * @edx: HV_HAS_*
  * @hints: EAX of HV_LEAF_HINTS
  * @spins: EBX of HV_LEAF_HINTS
+ * @nested: EAX of HV_LEAF_NESTED
  * @debug: HV_DEBUG_ALLOWED
  */
 struct hv_features {
 	u32 eax, ebx, edx;
 	u32 hints, spins;
+	u32 nested;
 	u32 debug;
 };
 
@@ -82,6 +84,8 @@ enum hv_exit { HV_EXIT_CRASH, HV_EXIT_RESET, HV_EXIT_DETAIL };
  * @enforce: KVM_CAP_HYPERV_ENFORCE_CPUID: only what CPUID offers
  * @vp_index: as hypercalls name it
  * @assist: HV_MSR_VP_ASSIST
+ * @direct_flush: the L2 that runs, or ran last, flushes TLBs by hypercalls to this hypervisor
+ * @partition_assist: gpa1 of its partition's assist page
  * @runtime_offset: what migration adds to the time that the thread has run, 100 ns
  * @exits: HV_EXIT_* under way
  * @detail: of HV_EXIT_DETAIL
@@ -94,6 +98,8 @@ struct vcpu_hv {
 	struct hv_features features;	/* [v] */
 	u32 vp_index;			/* [v] others read it */
 	u64 assist;			/* [v] */
+	bool direct_flush;		/* [v] */
+	u64 partition_assist;		/* [v] */
 	u64 runtime_offset;		/* [v] */
 	struct hv_synic synic;
 	unsigned long exits;		/* [v] */
@@ -230,6 +236,15 @@ int hv_hypercall(struct vcpu *vcpu);		/* VMCALL or VMMCALL: enum run_next */
 /* The next @n words of the input. False: there are not so many, or no memory is there. */
 bool hv_call_read(struct vm *vm, struct hv_call *call, u64 *words, unsigned int n);
 int hv_eventfd(struct vm *vm, const struct kvm_hyperv_eventfd *args);	/* KVM_HYPERV_EVENTFD */
+
+/*
+ * hyperv_nested.c. hv_enter_l2(): the guest enters L2; what it says of that: @direct flushes by L2, and the @partition assist
+ * page. 0; -EAGAIN; -EFAULT: no memory. hv_takes_call(): VMMCALL of L2's is no exit. hv_flushed(): L2 has flushed: HV_*, and
+ * whether L1 wants to be told, by nested_ops.after_flush().
+ */
+int hv_enter_l2(struct vcpu *vcpu, bool direct, u64 partition);
+bool hv_takes_call(struct vcpu *vcpu);
+u64 hv_flushed(struct vcpu *vcpu, bool *tell);
 
 /* hyperv_vp.c: hypercalls to other virtual processors; not in a burst, unless said. */
 u64 hv_call_flush(struct vcpu *vcpu, struct hv_call *call);

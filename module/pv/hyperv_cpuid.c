@@ -6,6 +6,7 @@
 #include <asm/cpufeature.h>
 
 #include "pv/hyperv.h"
+#include "vm/ops.h"
 
 /* Guests look for enlightenments of this version: those of Windows Server 2016. */
 #define BUILD			0x3839
@@ -92,8 +93,7 @@ void hv_cpuid_supported(struct kvm_cpuid_entry2 *entries, bool apic)
 			e->eax = HV_DEBUG_ALLOWED;
 			break;
 		case HV_LEAF_NESTED:
-			/* A guest hypervisor may say when its bitmap changes: it need not be believed. */
-			e->eax = HV_NESTED_MSR_BITMAP;
+			e->eax = HV_NESTED_MSR_BITMAP | (cpu_caps.nested && vendor->nested->after_flush ? HV_NESTED_DIRECT_FLUSH : 0);
 			break;
 		}
 	}
@@ -133,6 +133,9 @@ void hv_cpuid_changed(struct vcpu *vcpu)
 		hv->features.hints = e->eax;
 		hv->features.spins = e->ebx;
 	}
+	e = cpuid_find(vcpu, HV_LEAF_NESTED, 0);
+	if (e)
+		hv->features.nested = e->eax;
 	e = cpuid_find(vcpu, HV_LEAF_DEBUG_CAPS, 0);
 	if (e)
 		hv->features.debug = e->eax;

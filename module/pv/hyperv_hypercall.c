@@ -320,6 +320,31 @@ static bool may_stay_in_burst(struct vcpu *vcpu, const struct hv_call *call)
 	return call->code == HV_CALL_SIGNAL_EVENT;
 }
 
+/* What L2 takes for a physical address is a gpa2. False: L1 does not map it. */
+static bool translate_input(struct vcpu *vcpu, struct hv_call *call)
+{
+	if (call->fast || !vcpu->nested.walks)
+		return true;
+	return !nested_translate(vcpu, call->gpa, L1_READ, false, false, &call->gpa);
+}
+
+/* Of L2 there are flushes only, see hv_takes_call(). */
+static int finish_l2(struct vcpu *vcpu, u64 result)
+{
+	bool tell = false;
+	u64 status;
+	int r;
+
+	if ((u16)result == HV_SUCCESS) {
+		status = hv_flushed(vcpu, &tell);
+		result = status ?: result;
+	}
+	r = finish(vcpu, result);
+	if (tell && r == RUN_GUEST)
+		vendor->nested->after_flush(vcpu);
+	return r;
+}
+
 int hv_hypercall(struct vcpu *vcpu)
 {
 	struct vcpu_hv *hv = vcpu->hv;
@@ -344,6 +369,8 @@ int hv_hypercall(struct vcpu *vcpu)
 		}
 		read_xmm(vcpu, &call);
 	}
-	result = well_formed(&call) ? dispatch(vcpu, &call) : HV_INVALID_INPUT;
+	result = well_formed(&call) && translate_input(vcpu, &call) ? dispatch(vcpu, &call) : HV_INVALID_INPUT;
+	if (vcpu->nested.guest_mode)
+		return finish_l2(vcpu, result);
 	return result == TO_USER ? to_user(vcpu, &call) : finish(vcpu, result);
 }

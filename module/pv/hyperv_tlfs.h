@@ -64,6 +64,7 @@
 #define HV_HINT_NO_CORE_SHARING		BIT(18)
 
 /* HV_LEAF_NESTED: EAX */
+#define HV_NESTED_DIRECT_FLUSH		BIT(17)
 #define HV_NESTED_MSR_BITMAP		BIT(19)
 
 /* HV_LEAF_DEBUG_CAPS: EAX */
@@ -109,6 +110,10 @@
 /* Bit 0 of the MSRs that hold a page's address, and the address. */
 #define HV_PAGE_ENABLE			BIT_ULL(0)
 #define HV_PAGE_ADDRESS			GENMASK_ULL(63, 12)
+
+/* Virtual processor assist page: features that a guest hypervisor enables. */
+#define HV_ASSIST_NESTED		32
+#define HV_ASSIST_DIRECT_CALLS		BIT(0)
 
 #define HV_CRASH_NOTIFY			BIT_ULL(63)
 #define HV_TSC_INVARIANT_EXPOSE		BIT_ULL(0)

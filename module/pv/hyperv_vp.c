@@ -50,13 +50,19 @@ static bool set_from_input(struct vm *vm, struct hv_call *call, u64 format, u64 
 	       hv_call_read(vm, call, set->banks, call->var_header);
 }
 
+static bool enters_l2(struct vcpu *vcpu)
+{
+	return READ_ONCE(vcpu->nested.shadow);
+}
+
 /**
  * hv_call_flush - HvCallFlushVirtualAddress{Space,List}, and their Ex forms
  * @vcpu: the caller, not in a burst
  * @call: the input
  *
  * Flushes all translations of those meant, whatever the address space and the list say: more than asked is
- * allowed, and CR3 of a processor that runs is not known here. Returns when none of them runs with the old
+ * allowed, and CR3 of a processor that runs is not known here. An L2's processors are whichever enter it, and what they have
+ * of it stays in the TLB while they run another: all of them are meant. Returns when none of them runs with the old
  * ones any more.
  */
 u64 hv_call_flush(struct vcpu *vcpu, struct hv_call *call)
@@ -81,7 +87,7 @@ u64 hv_call_flush(struct vcpu *vcpu, struct hv_call *call)
 		set.all = head[2] != HV_SET_SPARSE;
 	}
 	vm_for_each_vcpu(i, v, vm)
-		if (set_has(&set, hv_vp_index(v)))
+		if (vcpu->nested.guest_mode ? enters_l2(v) : set_has(&set, hv_vp_index(v)))
 			vcpu_request(v, REQ_TLB_FLUSH);
 	vm_kick_requested_sync(vm, REQ_TLB_FLUSH);
 	return HV_SUCCESS | FIELD_PREP(HV_CALL_REPS, call->reps);

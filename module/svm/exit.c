@@ -5,6 +5,7 @@
 #include <asm/mce.h>
 
 #include "cpu/smm.h"
+#include "pv/hyperv.h"
 #include "svm/nested.h"
 #include "trace/trace.h"
 
@@ -256,6 +257,8 @@ static int svm_handle_vmmcall(struct vcpu *vcpu)
 {
 	if (likely(!vcpu->nested.guest_mode))
 		return vcpu_handle_hypercall(vcpu);
+	if (hv_takes_call(vcpu))
+		return hv_hypercall(vcpu);
 	vcpu_raise(vcpu, EXC_UD);
 	return RUN_GUEST;
 }

@@ -38,10 +38,11 @@ int nested_svm_read_vmcb12(struct svm_vcpu *svm, u64 gpa1);
 int nested_svm_write_vmcb12(struct svm_vcpu *svm);
 int nested_svm_write_invalid(struct svm_vcpu *svm, u64 gpa1);
 bool nested_svm_check(struct svm_vcpu *svm, const struct vmcb *vmcb12, u64 gpa1);
+int nested_svm_enlighten(struct svm_vcpu *svm);		/* what vmcb12 says to a Hyper-V. 0, -EFAULT, -EAGAIN */
 bool nested_svm_address_valid(struct svm_vcpu *svm, u64 gpa1);
 
 /* nested_intercept.c: who intercepts what */
-int nested_svm_merge_msrpm(struct svm_vcpu *svm);
+int nested_svm_merge_msrpm(struct svm_vcpu *svm, u64 gpa1);	/* @gpa1: of vmcb12 */
 int nested_svm_wants_exit(struct svm_vcpu *svm);	/* 1, 0, or -EAGAIN: only without sleeping */
 int nested_svm_intercepts_insn(struct vcpu *vcpu, const struct emu_intercept *info);
 
@@ -66,6 +67,7 @@ void nested_svm_reflect(struct vcpu *vcpu, enum nested_event event);
 bool nested_svm_intercepts(struct vcpu *vcpu, enum nested_event event, u8 vector, u32 error);
 int nested_svm_sync(struct vcpu *vcpu);
 void nested_svm_leave(struct vcpu *vcpu);
+void nested_svm_after_flush(struct vcpu *vcpu);
 bool nested_svm_tells_next_rip(struct svm_vcpu *svm, u64 code);
 u32 nested_svm_event_info(struct vcpu *vcpu, u32 *error);
 u32 nested_svm_int_ctl(struct svm_vcpu *svm);

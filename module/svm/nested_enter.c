@@ -241,7 +241,10 @@ static int run_l2(struct svm_vcpu *svm, u64 gpa1)
 	root = shadow_root(vcpu, &key);
 	if (!root)
 		return vcpu->in_burst ? RUN_SLOW : -ENOMEM;
-	r = nested_svm_merge_msrpm(svm);
+	r = nested_svm_enlighten(svm);
+	if (r)
+		return r == -EAGAIN ? RUN_SLOW : vmrun_gp(vcpu);
+	r = nested_svm_merge_msrpm(svm, gpa1);
 	if (r)
 		return r == -EAGAIN ? RUN_SLOW : refuse(svm, gpa1);
 	svm_advance_rip(vcpu);

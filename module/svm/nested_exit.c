@@ -220,7 +220,7 @@ int nested_svm_sync(struct vcpu *vcpu)
 	if (svm->nested.merge_pending && vcpu->nested.guest_mode) {
 		svm->nested.merge_pending = false;
 		/* As upstream: user space has restored an L2 without the memory that it needs. */
-		if (nested_svm_merge_msrpm(svm))
+		if (nested_svm_merge_msrpm(svm, svm->nested.vmcb12_gpa))
 			return vcpu_internal_error(vcpu, KVM_INTERNAL_ERROR_EMULATION, 0, NULL);
 	}
 	return RUN_GUEST;
@@ -238,6 +238,18 @@ void nested_svm_leave(struct vcpu *vcpu)
 	svm->stepping = false;
 	switch_to_l1(svm);
 	nested_svm_set_gif(svm, true);
+}
+
+/* An exit that only software makes (TLFS, Nested Virtualization). */
+#define HV_EXIT_CODE		0xf0000000ull
+#define HV_EXIT_AFTER_FLUSH	1
+
+void nested_svm_after_flush(struct vcpu *vcpu)
+{
+	struct svm_vcpu *svm = to_svm(vcpu);
+
+	svm->vmcb->control.exit_int_info = 0;
+	nested_svm_exit(svm, HV_EXIT_CODE, HV_EXIT_AFTER_FLUSH, 0);
 }
 
 /* RUN_GUEST: L1 has it. RUN_SLOW. -ENOENT: it is L0's to handle. */

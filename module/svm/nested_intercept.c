@@ -2,6 +2,7 @@
 /*
  * Whose exit is it? What L1 intercepts in L2, what L0 needs beside it, and the two permission maps.
  */
+#include "pv/hyperv.h"
 #include "svm/nested.h"
 
 /*
@@ -29,11 +30,21 @@ static const struct page_part msrpm_parts[] = {
 };
 static_assert(ARRAY_SIZE(msrpm_parts) == sizeof_field(struct svm_nested, msrpm12_merged) / 8);
 
+/* A Hyper-V says by the same VMCB that it has not touched its map. */
+static bool map12_unchanged(struct svm_vcpu *svm, u64 gpa1)
+{
+	const struct vmcb_control *ctl12 = &svm->nested.vmcb12->control;
+	const struct svm_nested *n = &svm->nested;
+
+	return svm->vcpu.hv && hv_hypercalls_enabled(&svm->vcpu) && ctl12->hv_control & HV_CTL_MSR_BITMAP &&
+	       ctl12->clean & CLEAN_HV && n->msrpm_generation == svm->msrpm_generation && n->msrpm_vmcb12 == gpa1;
+}
+
 /*
  * L2 accesses an MSR without an exit where neither L0 nor L1 wants one. Merged again only when one of the two maps has
  * changed. 0, -EFAULT or -EAGAIN.
  */
-int nested_svm_merge_msrpm(struct svm_vcpu *svm)
+int nested_svm_merge_msrpm(struct svm_vcpu *svm, u64 gpa1)
 {
 	struct svm_nested *n = &svm->nested;
 	u64 parts12[ARRAY_SIZE(msrpm_parts)] = {}, at;
@@ -43,13 +54,16 @@ int nested_svm_merge_msrpm(struct svm_vcpu *svm)
 		n->vmcb02->control.msrpm_base_pa = __sme_set(__pa(svm->msrpm));
 		return 0;
 	}
+	n->vmcb02->control.msrpm_base_pa = __sme_set(__pa(n->msrpm02));
+	if (map12_unchanged(svm, gpa1))
+		return 0;
 	for (i = 0; i < ARRAY_SIZE(msrpm_parts); i++) {
 		at = (n->vmcb12->control.msrpm_base_pa & PAGE_MASK) + msrpm_parts[i].offset;
 		r = vcpu_read_guest(&svm->vcpu, at, &parts12[i], sizeof(u64));
 		if (r)
 			return r;
 	}
-	n->vmcb02->control.msrpm_base_pa = __sme_set(__pa(n->msrpm02));
+	n->msrpm_vmcb12 = gpa1;
 	if (n->msrpm_generation == svm->msrpm_generation && !memcmp(parts12, n->msrpm12_merged, sizeof(parts12)))
 		return 0;
 	memset(n->msrpm02, 0xff, 2 * PAGE_SIZE);
@@ -109,6 +123,8 @@ static bool is_ours(struct svm_vcpu *svm, u64 code)
 		return svm->vcpu.guest_debug & KVM_GUESTDBG_USE_SW_BP;
 	case SVM_EXIT_IRET:
 		return !l1_intercepts(svm, ICPT_IRET);
+	case SVM_EXIT_VMMCALL:
+		return hv_takes_call(&svm->vcpu);
 	default:
 		return false;
 	}

@@ -153,6 +153,8 @@ static int adopt(struct svm_vcpu *svm, const struct vmcb *l2, const struct vmcb_
 	if (!l1_valid(vcpu, save) || !nested_svm_check(svm, l2, gpa1))
 		return -EINVAL;
 	*svm->nested.vmcb12 = *l2;
+	if (nested_svm_enlighten(svm))
+		return -EINVAL;
 	put_l1(svm, save);
 	nested_svm_key(svm, &key);
 	root = shadow_root(vcpu, &key);

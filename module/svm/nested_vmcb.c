@@ -3,6 +3,7 @@
  * vmcb12: copied once by VMRUN, checked by the rules of check/, written once by #VMEXIT.
  */
 #include "check/check.h"
+#include "pv/hyperv.h"
 #include "svm/nested.h"
 #include "trace/trace.h"
 
@@ -16,6 +17,7 @@
 static const struct page_part read_parts[] = {
 	CONTROL_PART(intercepts, avic_physical_id),
 	SAVE_PART(es, last_excp_to),
+	CONTROL_PART(hv_control, hv_partition_assist),
 };
 
 /* All that #VMEXIT writes (APM volume 2, VMRUN Instruction and #VMEXIT). */
@@ -42,7 +44,17 @@ static const struct page_part invalid_parts[] = {
 
 int nested_svm_read_vmcb12(struct svm_vcpu *svm, u64 gpa1)
 {
-	return vcpu_read_parts(&svm->vcpu, gpa1, read_parts, ARRAY_SIZE(read_parts), svm->nested.vmcb12);
+	/* The last part is Hyper-V's. */
+	return vcpu_read_parts(&svm->vcpu, gpa1, read_parts, ARRAY_SIZE(read_parts) - !svm->vcpu.hv, svm->nested.vmcb12);
+}
+
+int nested_svm_enlighten(struct svm_vcpu *svm)
+{
+	const struct vmcb_control *ctl12 = &svm->nested.vmcb12->control;
+
+	if (likely(!svm->vcpu.hv))
+		return 0;
+	return hv_enter_l2(&svm->vcpu, ctl12->hv_control & HV_CTL_DIRECT_FLUSH, ctl12->hv_partition_assist);
 }
 
 int nested_svm_write_vmcb12(struct svm_vcpu *svm)

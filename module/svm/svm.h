@@ -31,6 +31,7 @@ struct check_state;
  * @msrpm02: both permission maps, two pages
  * @msrpm12_merged: the parts of L1's map that @msrpm02 was made from
  * @msrpm_generation: and of ours: svm_vcpu.msrpm_generation
+ * @msrpm_vmcb12: gpa1 of the VMCB that it was merged for
  * @check: work space of the checks
  * @checked: the fields of the last VMCB that passed them
  * @vmcb12_gpa: of the L2 that runs, or, with @unwritten, whose exit L1 has yet to be told
@@ -52,6 +53,7 @@ struct svm_nested {
 	void *msrpm02;
 	u64 msrpm12_merged[3];
 	u64 msrpm_generation;
+	u64 msrpm_vmcb12;
 	struct check_state *check;
 	u64 checked[SVM_CHECKED_FIELDS];
 	u64 vmcb12_gpa;

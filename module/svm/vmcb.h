@@ -42,6 +42,11 @@ enum svm_intercept {
 #define CLEAN_CR2		BIT(9)
 #define CLEAN_LBR		BIT(10)	/* DEBUGCTL, last-branch MSRs */
 #define CLEAN_ALL		GENMASK(10, 0)
+#define CLEAN_HV		BIT(31)	/* of a guest hypervisor: what hv_control is about */
+
+/* hv_control */
+#define HV_CTL_DIRECT_FLUSH	BIT(0)
+#define HV_CTL_MSR_BITMAP	BIT(1)
 
 /* tlb_control */
 #define TLB_CTL_NOTHING		0
@@ -117,7 +122,12 @@ struct vmcb_control {
 	u8 reserved_0e8[8];
 	u64 avic_logical_id;
 	u64 avic_physical_id;
-	u8 reserved_100[0x400 - 0x100];
+	u8 reserved_100[0x3e0 - 0x100];
+	u32 hv_control;		/* software's, here Hyper-V's (TLFS, Nested Virtualization) */
+	u32 hv_vp_id;
+	u64 hv_vm_id;
+	u64 hv_partition_assist;
+	u64 reserved_3f8;
 } __packed;
 static_assert(offsetof(struct vmcb_control, pause_filter_thresh) == 0x3c);
 static_assert(offsetof(struct vmcb_control, asid) == 0x58);
@@ -125,6 +135,7 @@ static_assert(offsetof(struct vmcb_control, exit_code) == 0x70);
 static_assert(offsetof(struct vmcb_control, event_inj) == 0xa8);
 static_assert(offsetof(struct vmcb_control, clean) == 0xc0);
 static_assert(offsetof(struct vmcb_control, next_rip) == 0xc8);
+static_assert(offsetof(struct vmcb_control, hv_control) == 0x3e0);
 static_assert(sizeof(struct vmcb_control) == 0x400);
 
 struct vmcb_save {
