@@ -55,6 +55,7 @@ L2_CODE_BLOCK(
 	"i_clgi: clgi\n vmmcall\n"
 	"i_vmrun: mov $0x20000, %eax\n vmrun\n vmmcall\n"
 	"i_ud2: ud2\n"
+	"i_mmio: flds 0x400000\n"
 	"i_de: xor %ecx, %ecx\n div %ecx\n"
 	"i_pf: mov 0x40000000, %eax\n"
 	"i_gp: mov 0x1234, %ecx\n mov $0xc0012345, %ecx\n rdmsr\n"
@@ -81,7 +82,8 @@ extern const char l2_end[], l2_store[], l2_load_high[], l2_cr4[], l2_spin[], i_o
 #define X(n, code) extern const char i_##n[];
 ROWS(X)
 #undef X
-extern const char i_ud2[], i_de[], i_gp[], i_vmrun[], i_hlt[], i_in[], i_smsw[], i_lmsw[], i_cr0sel[], i_intn[], l2_svme[];
+extern const char i_ud2[], i_mmio[], i_de[], i_gp[], i_vmrun[], i_hlt[], i_in[], i_smsw[], i_lmsw[], i_cr0sel[], i_intn[],
+	l2_svme[];
 
 static const struct row {
 	const char *name, *label;
@@ -132,7 +134,7 @@ static void test_exceptions(void)
 {
 	static const struct { const char *name, *label; unsigned int vector; uint64_t error, address; } list[] = {
 		{ "#UD", i_ud2, 6, 0, 0 }, { "#DE", i_de, 0, 0, 0 }, { "#GP", i_gp, 13, 0, 0 },
-		{ "#PF", i_pf, 14, 0, 0x40000000 },
+		{ "#PF", i_pf, 14, 0, 0x40000000 }, { "#UD for what cannot be emulated", i_mmio, 6, 0, 0 },
 	};
 
 	for (unsigned int i = 0; i < sizeof(list) / sizeof(list[0]); i++) {

@@ -673,7 +673,7 @@ int vcpu_instruction_length(struct vcpu *vcpu)
 	return len > 0 ? len : -EINVAL;
 }
 
-/* KVM_CAP_EXIT_ON_EMULATION_FAILURE, or the guest's kernel: user space gets the instruction's bytes. */
+/* KVM_CAP_EXIT_ON_EMULATION_FAILURE, or the guest's own kernel: user space gets the instruction's bytes. */
 int vcpu_emulation_failed(struct vcpu *vcpu)
 {
 	struct emu_ctx *ctx = &vcpu->emu;
@@ -681,8 +681,8 @@ int vcpu_emulation_failed(struct vcpu *vcpu)
 
 	vcpu->stats.insn_emulation_fail++;
 	vcpu->emu_continues = false;
-	/* A guest's user program must not be able to stop its VM. */
-	if (vcpu_cpl(vcpu) && !vcpu->vm->caps.exit_on_emulation_error) {
+	/* Neither a guest's user program nor a guest's guest must be able to stop the VM. */
+	if ((vcpu->nested.guest_mode || vcpu_cpl(vcpu)) && !vcpu->vm->caps.exit_on_emulation_error) {
 		vcpu_raise(vcpu, EXC_UD);
 		return RUN_GUEST;
 	}
