@@ -612,6 +612,7 @@ static void test_irqs(void)
 	struct kvm_reinject_control reinject = {};
 
 	EXPECT(-ENXIO, bare.vm, KVM_IRQ_LINE, &line, "no irqchip");
+	EXPECT(-ENXIO, bare.vm, KVM_IRQ_LINE_STATUS, &line, "no irqchip");
 	EXPECT(-EINVAL, bare.vm, KVM_SIGNAL_MSI, &msi, "no irqchip");
 	EXPECT(-ENXIO, bare.vm, KVM_GET_IRQCHIP, &chip, "no irqchip");
 	EXPECT(-ENXIO, split.vm, KVM_GET_IRQCHIP, &chip, "split irqchip");
@@ -745,6 +746,7 @@ static void test_vcpu_state(void)
 	struct kvm_debugregs debugregs;
 	struct kvm_signal_mask *mask = calloc(1, sizeof(*mask) + 8);
 	struct kvm_xcrs xcrs = {};
+	struct kvm_sregs2 sregs2;
 	struct kvm_sregs sregs;
 	struct kvm_device_attr attr = {};
 	uint64_t mce;
@@ -770,6 +772,8 @@ static void test_vcpu_state(void)
 	EXPECT(-EINVAL, bare.vcpu, KVM_SET_VCPU_EVENTS, &events, "unknown flag");
 	events.flags = KVM_VCPUEVENT_VALID_PAYLOAD;
 	EXPECT(-EINVAL, bare.vcpu, KVM_SET_VCPU_EVENTS, &events, "payload that was not enabled");
+	events.flags = KVM_VCPUEVENT_VALID_TRIPLE_FAULT;
+	EXPECT(-EINVAL, bare.vcpu, KVM_SET_VCPU_EVENTS, &events, "triple fault that was not enabled");
 	events.flags = 0;
 	events.exception.injected = 1;
 	events.exception.nr = 32;
@@ -801,6 +805,19 @@ static void test_vcpu_state(void)
 	KVM(bare.vcpu, KVM_GET_SREGS, &sregs);
 	sregs.cr0 |= 1ul << 31;
 	EXPECT(-EINVAL, bare.vcpu, KVM_SET_SREGS, &sregs, "paging without protection");
+
+	KVM(bare.vcpu, KVM_GET_SREGS2, &sregs2);
+	sregs2.flags = 2;
+	EXPECT(-EINVAL, bare.vcpu, KVM_SET_SREGS2, &sregs2, "unknown flag");
+	sregs2.flags = KVM_SREGS2_FLAGS_PDPTRS_VALID;
+	EXPECT(-EINVAL, bare.vcpu, KVM_SET_SREGS2, &sregs2, "PDPTRs without PAE");
+
+	EXPECT(0, bare.vcpu, KVM_SET_GUEST_DEBUG,
+	       ARG(kvm_guest_debug, .control = KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_INJECT_BP), "inject #BP");
+	EXPECT(-EBUSY, bare.vcpu, KVM_SET_GUEST_DEBUG,
+	       ARG(kvm_guest_debug, .control = KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_INJECT_DB), "before it was taken");
+	EXPECT(0, bare.vcpu, KVM_SET_GUEST_DEBUG, ARG(kvm_guest_debug, .control = 0), "off");
+	EXPECT(0, bare.vcpu, KVM_SET_VCPU_EVENTS, ARG(kvm_vcpu_events, .flags = 0), "nothing pending");
 
 	mce = 0;
 	EXPECT(-EINVAL, bare.vcpu, KVM_X86_SETUP_MCE, &mce, "no bank");
@@ -910,6 +927,31 @@ static void test_mapping(void)
 		  "a VM cannot be mapped");
 }
 
+/* Registers that KVM_RUN takes from the mapping and leaves there. */
+static void test_sync_regs(void)
+{
+	struct kvm_run *run = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, bare.vcpu, 0);
+	int fields = kvm_cap(sys_fd, KVM_CAP_SYNC_REGS);
+
+	if (run == MAP_FAILED)
+		tap_fail("mmap of the vCPU");
+	run->immediate_exit = 1;
+	run->kvm_valid_regs = fields + 1;
+	EXPECT(-EINVAL, bare.vcpu, KVM_RUN, NULL, "to leave an unknown kind of registers");
+	run->kvm_valid_regs = fields;
+	EXPECT(-EINTR, bare.vcpu, KVM_RUN, NULL, "to leave all kinds");
+	run->kvm_dirty_regs = fields + 1;
+	EXPECT(-EINVAL, bare.vcpu, KVM_RUN, NULL, "to take an unknown kind of registers");
+	run->kvm_dirty_regs = KVM_SYNC_X86_SREGS;
+	run->s.regs.sregs.cr4 |= 1ul << 63;
+	EXPECT(-EINVAL, bare.vcpu, KVM_RUN, NULL, "to take a reserved CR4 bit");
+	run->kvm_dirty_regs = KVM_SYNC_X86_EVENTS;
+	run->s.regs.events.flags = 1u << 31;
+	EXPECT(-EINVAL, bare.vcpu, KVM_RUN, NULL, "to take an unknown kind of event");
+	memset(run, 0, sizeof(*run));
+	munmap(run, 4096);
+}
+
 /* A VM belongs to the process that made it. */
 static void test_foreign_process(void)
 {
@@ -979,6 +1021,7 @@ int main(void)
 	test_vm_state();
 	test_unaligned();
 	test_mapping();
+	test_sync_regs();
 	test_foreign_process();
 	test_stats();
 	return tap_done();

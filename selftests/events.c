@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Verify what user space is told of events that cannot be delivered, and of interrupts that it
- * delivers itself: KVM_INTERNAL_ERROR_DELIVERY_EV, shutdown, the interrupt window, task priority.
+ * Verify what user space is told of events that cannot be delivered, of interrupts that it delivers
+ * itself, and of instructions that nobody can run: KVM_INTERNAL_ERROR_DELIVERY_EV and _EMULATION, shutdown,
+ * the interrupt window, task priority.
  *
  * nestor-test: cpu=amd kernel=6.1,7.3 cpus=1
  * nestor-test: cpu=intel kernel=6.1 cpus=2 timeout=900
@@ -17,12 +18,14 @@ FLAT_CODE_BLOCK(
 	"do_push:	pushl %eax\n out %al, $0xff\n"
 	"do_sti:	sti\n nop\n sti_shadow_end: nop\n nop\n out %al, $0xff\n"
 	"do_nops:	nop\n nop\n out %al, $0xff\n"
+	"do_flds:	flds 0x100000\n do_flds_end: out %al, $0xff\n"
 	"do_wait:	out %al, $0x70\n sti\n nop\n out %al, $0x71\n cli\n out %al, $0xff\n"
 	".code64\n"
 	"do_cr8:	mov %rax, %cr8\n out %al, $0xff\n"
 	".code32\n"
 );
-extern const char do_ud2[], do_int[], do_push[], do_sti[], sti_shadow_end[], do_nops[], do_wait[], do_cr8[];
+extern const char do_ud2[], do_int[], do_push[], do_sti[], sti_shadow_end[], do_nops[], do_flds[], do_flds_end[], do_wait[],
+	do_cr8[];
 
 static struct flat f;
 
@@ -158,6 +161,60 @@ static void test_interrupt_window(void)
 	tap_check(kvm_raw(f.vcpu, KVM_INTERRUPT, &irq) == -22, "vector 256");
 }
 
+/* The guest's user mode; its handlers' segment lets them stay there. */
+static void enter_user_mode(void)
+{
+	const uint64_t conforming = 0x00cf9f000000ffff;
+	struct kvm_sregs s = {};
+
+	memcpy(f.memory + FLAT_GDT + FLAT_CS, &conforming, sizeof(conforming));
+	KVM(f.vcpu, KVM_GET_SREGS, &s);
+	s.cs.dpl = s.ss.dpl = 3;
+	s.cs.selector |= 3;
+	s.ss.selector |= 3;
+	KVM(f.vcpu, KVM_SET_SREGS, &s);
+}
+
+static bool told_of_instruction(void)
+{
+	const struct kvm_run *run = f.run;
+	unsigned int size = do_flds_end - do_flds;
+
+	if (run->exit_reason == KVM_EXIT_INTERNAL_ERROR &&
+	    run->emulation_failure.suberror == KVM_INTERNAL_ERROR_EMULATION &&
+	    run->emulation_failure.flags & KVM_INTERNAL_ERROR_EMULATION_FLAG_INSTRUCTION_BYTES &&
+	    run->emulation_failure.insn_size >= size && !memcmp(run->emulation_failure.insn_bytes, do_flds, size) &&
+	    flat_regs(&f).rip == flat_address(do_flds))
+		return true;
+	tap_note("exit %u, suberror %u", run->exit_reason, run->internal.suberror);
+	return false;
+}
+
+/* A load of the FPU's from where no memory is. */
+static void test_emulation_failure(void)
+{
+	struct kvm_enable_cap cap = { .cap = KVM_CAP_EXIT_ON_EMULATION_FAILURE, .args = { 1 } };
+	struct kvm_regs r;
+
+	flat_go(&f, do_flds, 0, NULL);
+	tap_check(told_of_instruction(), "what cannot be emulated ends KVM_RUN, with its bytes");
+	clear_events();
+	enter_user_mode();
+	flat_go(&f, do_flds, FL_IOPL, NULL);
+	tap_check(flat_at_port(&f, 6) && flat_frame(&f, 0) == flat_address(do_flds),
+		  "but a user program gets #UD for it");
+	KVM(f.vm, KVM_ENABLE_CAP, &cap);
+	enter_user_mode();
+	flat_go(&f, do_flds, FL_IOPL, NULL);
+	tap_check(told_of_instruction(), "unless user space has asked to be told");
+	r = flat_regs(&f);
+	r.rip = flat_address(do_flds_end);
+	KVM(f.vcpu, KVM_SET_REGS, &r);
+	flat_run(&f);
+	tap_check(flat_at_port(&f, FLAT_DONE), "and goes on when that has done its work");
+	flat_set_mode(f.vcpu);
+}
+
 /* CR8 exists in 64-bit mode only: identity page tables of 1 GiB would do, 2 MiB are everywhere. */
 static void enter_long_mode(void)
 {
@@ -197,6 +254,7 @@ int main(void)
 	test_delivery_into_mmio();
 	test_interrupt_window();
 	test_shutdown();
+	test_emulation_failure();
 	test_task_priority();
 	return tap_done();
 }

@@ -31,6 +31,7 @@
 #define FL_FIXED	0x2
 #define FL_TF		0x100
 #define FL_IF		0x200
+#define FL_IOPL		0x3000
 #define FL_RF		0x10000
 
 struct flat {
