@@ -41,7 +41,7 @@ refuses()
 	[ $status != 0 ] && [ $status != $RAN ] && [ $status != 124 ] && [ -s out ]
 }
 
-needed="0 3 4 7 14 21 25 30 31" later="32 41 50 51 55 77"
+needed="0 3 4 7 14 21 25 30 31" later="32 33 35 36 37 39 40 41 50 51 55 77 122"
 optional="9 10 15 16 23 26 56 61 66 72 76 81 82 117 118 121 128 136 153 162 164 168 188 189 195 200 203 208 209 218 231 234"
 version=$(qemu-system-x86_64 --version | sed -n 's/.* version \([0-9]*\).*/\1/p')
 [ "$version" -lt 8 ] || needed="$needed $later"
