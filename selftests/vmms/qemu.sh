@@ -12,8 +12,7 @@ exec {never}<>"$work/never"
 trap 'qemu_kill; rm -rf "$work"' EXIT
 
 # Everything here takes as long as it takes on a busy machine; what has not come by then never will.
-patience=600
-[ "${NESTOR_HOST_CPU:-amd}" = amd ] || patience=1200
+: "${patience:=600}"
 
 # nap SECONDS: without a process for it.
 nap() { read -r -t "$1" -u "$never"; return 0; }
@@ -116,6 +115,20 @@ monitor()
 {
 	qmp "{\"execute\": \"human-monitor-command\", \"arguments\": {\"command-line\": \"$1\"}}"
 	[ "$answer" = '{"return": ""}' ] || { echo "# $1: $answer"; return 1; }
+}
+
+# explain: what there is to know about a guest that did not do what it should: what was said last, and, twice, where
+# its CPUs are.
+explain()
+{
+	echo "# last: ${output:-} ${answer:-}"
+	note "$serial" | tail -n 40
+	note "$work/qemu.log"
+	for _ in 1 2; do
+		patience=60 qmp '{"execute": "human-monitor-command", "arguments": {"command-line": "info registers -a"}}'
+		echo "${answer//'\r\n'/$'\n'}" | sed -n 's/^\({"return": "\)\?\(CPU#\|RAX\|EAX\|RSP\|R12\|RIP\|EIP\|CS \|CR0\)/# \2/p'
+		nap 1
+	done
 }
 
 # wait_for PATTERN [SECONDS]: in what the guest wrote after the last thing that was waited for. Sets
