@@ -829,10 +829,19 @@ static void guest(void)
 
 static struct { struct kvm_nested_state head; uint8_t data[8192]; } saved;
 
+/* Fields of a saved VMCS, whose layout is upstream's. */
+enum { SAVED_ENTRY_INTR_INFO = 788, SAVED_INTERRUPTIBILITY = 912 };
+
+static void change_saved(typeof(saved) *state, unsigned int offset, uint32_t value)
+{
+	memcpy(state->data + offset, &value, sizeof(value));
+}
+
 /* While L2 runs: its state out and in again, and what is refused. */
 static void host_in_l2(void)
 {
 	static typeof(saved) other;
+	struct kvm_vcpu_events events = {};
 
 	tap_check(s.run->flags & KVM_RUN_X86_GUEST_MODE, "KVM_RUN_X86_GUEST_MODE");
 	saved.head.size = sizeof(saved.head);
@@ -852,6 +861,16 @@ static void host_in_l2(void)
 	other = saved;
 	other.data[0] ^= 1;
 	tap_check(kvm_raw(s.vcpu, KVM_SET_NESTED_STATE, &other) == -EINVAL, "another revision is refused");
+	/* What an entry checks and L2, which runs, can be: blocked by MOV SS, behind an event of its entry. */
+	events.flags = KVM_VCPUEVENT_VALID_SHADOW;
+	events.interrupt.shadow = KVM_X86_SHADOW_INT_MOV_SS;
+	KVM(s.vcpu, KVM_SET_VCPU_EVENTS, &events);
+	other = saved;
+	change_saved(&other, SAVED_ENTRY_INTR_INFO, 0x80000202);
+	change_saved(&other, SAVED_INTERRUPTIBILITY, 2);
+	tap_check(kvm_raw(s.vcpu, KVM_SET_NESTED_STATE, &other) == 0, "no entry is made again");
+	other.head.flags |= KVM_STATE_NESTED_RUN_PENDING;
+	tap_check(kvm_raw(s.vcpu, KVM_SET_NESTED_STATE, &other) == -EINVAL, "but one that has not happened yet");
 	KVM(s.vcpu, KVM_SET_NESTED_STATE, &saved);
 	other.head.size = sizeof(other);
 	KVM(s.vcpu, KVM_GET_NESTED_STATE, &other);

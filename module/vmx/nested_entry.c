@@ -30,6 +30,17 @@ void nested_vmx_check_cleanup(void)
 	rules_by_field = NULL;
 }
 
+/**
+ * struct moment - what an entry is checked for that its VMCS does not say
+ * @resume: the instruction is VMRESUME
+ * @lma: L1 is in IA-32e mode
+ * @mov_ss: L1 is blocked by MOV SS
+ * @entry: the instruction is executed now; else L2 has run since, and its event has been delivered
+ */
+struct moment {
+	bool resume, lma, mov_ss, entry;
+};
+
 /* Values that are no fields of the VMCS; those that stay the same break no rule that they did not break before. */
 static void set_value(struct nested_vmx *nested, unsigned int field, u64 value, u64 *changed)
 {
@@ -39,14 +50,17 @@ static void set_value(struct nested_vmx *nested, unsigned int field, u64 value, 
 	changed[field / 64] |= BIT_ULL(field % 64);
 }
 
-/* What lies in L1's memory and is checked: the VMCS that the link pointer points to. -EAGAIN or 0. */
-static int check_memory(struct vcpu *vcpu, u64 *changed)
+/*
+ * What lies in L1's memory and is checked: the VMCS that the link pointer points to. A restored L1 may have its memory
+ * later. -EAGAIN or 0.
+ */
+static int check_memory(struct vcpu *vcpu, const struct moment *moment, u64 *changed)
 {
 	struct nested_vmx *nested = &to_vmx(vcpu)->nested;
 	u64 link = nested->vmcs12->link_pointer;
 	u32 revision = ~0u;
 
-	if (likely(link == NO_VMCS))
+	if (likely(link == NO_VMCS) || !moment->entry)
 		return 0;
 	if (!(link & ~PAGE_MASK) && vcpu_read_guest(vcpu, link, &revision, sizeof(revision)) == -EAGAIN)
 		return -EAGAIN;
@@ -68,24 +82,23 @@ static void collect_changes(struct nested_vmx *nested, u64 *changed)
 	}
 }
 
-static void collect_moment(struct vcpu *vcpu, bool resume, bool lma, u64 *changed)
+static void collect_moment(struct nested_vmx *nested, const struct moment *moment, u64 *changed)
 {
-	struct nested_vmx *nested = &to_vmx(vcpu)->nested;
-
-	vcpu_fetch(vcpu, REGS_SHADOW);
-	set_value(nested, VF_mov_ss_blocking, !!(vcpu->regs.int_shadow & SHADOW_MOV_SS), changed);
+	set_value(nested, VF_mov_ss_blocking, moment->mov_ss, changed);
 	set_value(nested, VF_launched, nested->vmcs12->launched, changed);
-	set_value(nested, VF_vmresume, resume, changed);
+	set_value(nested, VF_vmresume, moment->resume, changed);
 	set_value(nested, VF_vmcs_pointer, nested->current_vmcs, changed);
-	if (nested->check->caps[VCAP_host_lma] == lma)
+	if (!moment->entry)
+		set_value(nested, VF_entry_intr_info, nested->vmcs12->entry_intr_info & ~INTR_VALID, changed);
+	if (nested->check->caps[VCAP_host_lma] == moment->lma)
 		return;
-	nested->check->caps[VCAP_host_lma] = lma;
+	nested->check->caps[VCAP_host_lma] = moment->lma;
 	changed[VF_exit_controls / 64] |= BIT_ULL(VF_exit_controls % 64);
 	changed[VF_entry_controls / 64] |= BIT_ULL(VF_entry_controls % 64);
 }
 
 /* -EAGAIN, or 0 with the rule that is broken, or NULL. */
-static int check_entry(struct vcpu *vcpu, bool resume, bool lma, const struct check_rule **rule)
+static int check_entry(struct vcpu *vcpu, const struct moment *moment, const struct check_rule **rule)
 {
 	struct nested_vmx *nested = &to_vmx(vcpu)->nested;
 	u64 changed[CHECK_WORDS] = {};
@@ -93,14 +106,14 @@ static int check_entry(struct vcpu *vcpu, bool resume, bool lma, const struct ch
 	if (nested->caps_stale) {
 		check_init(nested->check, &check_vmx);
 		nested_vmx_caps_check(vcpu, nested->check->caps);
-		nested->check->caps[VCAP_host_lma] = lma;
+		nested->check->caps[VCAP_host_lma] = moment->lma;
 		bitmap_fill(nested->stale, V12_NR);
 		bitmap_fill(nested->dirty, V12_NR);
 	}
-	if (check_memory(vcpu, changed))
+	if (check_memory(vcpu, moment, changed))
 		return -EAGAIN;
 	collect_changes(nested, changed);
-	collect_moment(vcpu, resume, lma, changed);
+	collect_moment(nested, moment, changed);
 	*rule = check_verdict_changed(nested->check, rules_by_field, changed);
 	/* What has failed is asked about again. */
 	nested->caps_stale = *rule;
@@ -303,6 +316,7 @@ static int handle_entry(struct vcpu *vcpu, bool resume)
 {
 	struct vmx_vcpu *vmx = to_vmx(vcpu);
 	struct nested_vmx *nested = &vmx->nested;
+	struct moment moment = { .resume = resume, .entry = true };
 	const struct check_rule *rule;
 	struct shadow_root *root;
 	u64 qualification;
@@ -314,7 +328,10 @@ static int handle_entry(struct vcpu *vcpu, bool resume)
 	if (nested->current_vmcs == NO_VMCS)
 		return nested_vmx_fail_invalid(vcpu);
 	nested_vmx_shadowing_read(vmx);
-	if (check_entry(vcpu, resume, vcpu->regs.efer & EFER_LMA, &rule))
+	vcpu_fetch(vcpu, REGS_SHADOW);
+	moment.lma = vcpu->regs.efer & EFER_LMA;
+	moment.mov_ss = vcpu->regs.int_shadow & SHADOW_MOV_SS;
+	if (check_entry(vcpu, &moment, &rule))
 		return RUN_SLOW;
 	if (rule && rule->effect == CHECK_VMFAIL)
 		return nested_vmx_fail(vcpu, rule->code);
@@ -351,17 +368,18 @@ int nested_vmx_resume_l2(struct vcpu *vcpu)
 {
 	struct vmx_vcpu *vmx = to_vmx(vcpu);
 	struct nested_vmx *nested = &vmx->nested;
+	const struct vmcs12 *v = nested->vmcs12;
 	const struct check_rule *rule;
+	struct moment moment = {};
 	struct shadow_root *root;
 	struct shadow_key key;
 
 	/* The entry was made from a mode that was right, and is not made again. */
+	moment.resume = v->launched;
+	moment.lma = v->exit_controls & EXIT_HOST_64BIT;
+	moment.entry = nested->run_pending;
 	nested->caps_stale = true;
-	if (check_entry(vcpu, nested->vmcs12->launched, nested->vmcs12->exit_controls & EXIT_HOST_64BIT, &rule))
-		return -EINVAL;
-	if (rule && !strncmp(rule->id, "link_", 5) && nested->vmcs12->link_pointer != NO_VMCS)
-		rule = NULL;
-	if (rule)
+	if (check_entry(vcpu, &moment, &rule) || rule)
 		return -EINVAL;
 	ept_key(nested, vcpu->cpu_state.maxphyaddr, &key);
 	root = shadow_root(vcpu, &key);
@@ -373,7 +391,7 @@ int nested_vmx_resume_l2(struct vcpu *vcpu)
 	load_registers(vcpu, nested->run_pending);
 	nested_vmx_update_tsc(vmx);
 	nested_vmx_update_controls(vmx);
-	nested->pending_debug = nested->vmcs12->guest_pending_debug;
+	nested->pending_debug = v->guest_pending_debug;
 	nested->pending_debug_stale = true;
 	memset(vmx->vmcs02.msr_bitmap, 0xff, PAGE_SIZE);
 	nested->merge_waits = true;
