@@ -68,13 +68,14 @@ static_assert(sizeof(struct nested_msr) == 16);
  * @vmxon_pointer: of its VMXON region
  * @current_vmcs: L1's current VMCS, of which @vmcs12 is our copy; NO_VMCS
  * @run_pending: L1 has entered L2, and L2 has not run since: its first event is vmcs12's
+ * @rsm_pending: RSM has gone back to L2, which has not run since
  * @check: the values that VM entry checks, as of the last entry
  * @stale: bits by enum vmcs12_index: fields that differ from @check
  * @dirty: those of them that L1 wrote
  * @caps_stale: @check says nothing
  * @nmi_blocked01: L1's blocking by NMI
  * @vpid12: whose translations VPID02 holds
- * @timer_deadline: the TSC of the host when L2's VMX-preemption timer expires, 0: it does not run
+ * @timer_runs: L2's VMX-preemption timer does; @timer_deadline: L1's TSC when it expires
  * @windows: of vmcs02's controls, what L0 waits for
  * @exit_at_once: something waits for L1 that L2's entry must not miss
  * @pending_debug: L2's pending debug exceptions, if @pending_debug_stale: vmcs02 lacks them
@@ -92,13 +93,14 @@ struct nested_vmx {
 	u64 vmxon_pointer;
 	u64 current_vmcs;
 	struct vmcs12 *vmcs12;
-	bool run_pending;
+	bool run_pending, rsm_pending;
 	struct check_state *check;
 	DECLARE_BITMAP(stale, V12_NR);
 	DECLARE_BITMAP(dirty, V12_NR);
 	bool caps_stale;
 	bool nmi_blocked01;
 	u16 vpid12;
+	bool timer_runs;
 	u64 timer_deadline;
 	u32 windows;
 	bool exit_at_once;
@@ -195,8 +197,6 @@ void nested_vmx_update_tsc(struct vmx_vcpu *vmx);
 int nested_vmx_merge_msr_bitmaps(struct vmx_vcpu *vmx);
 void nested_vmx_use_vmcs02(struct vmx_vcpu *vmx);
 void nested_vmx_start_timer(struct vmx_vcpu *vmx);
-u64 nested_vmx_guest_deadline(struct vmx_vcpu *vmx);
-void nested_vmx_set_deadline(struct vmx_vcpu *vmx, u64 guest_tsc);
 u32 nested_vmx_timer_left(struct vmx_vcpu *vmx);
 void nested_vmx_prepare_entry(struct vmx_vcpu *vmx);
 u64 nested_vmx_cr0_shadow(const struct vmx_vcpu *vmx, u64 cr0);

@@ -393,6 +393,7 @@ int nested_vmx_resume_l2(struct vcpu *vcpu)
 	nested_vmx_update_controls(vmx);
 	nested->pending_debug = v->guest_pending_debug;
 	nested->pending_debug_stale = true;
+	nested_vmx_start_timer(vmx);
 	memset(vmx->vmcs02.msr_bitmap, 0xff, PAGE_SIZE);
 	nested->merge_waits = true;
 	vcpu_request(vcpu, REQ_NESTED);

@@ -248,6 +248,12 @@ bool nested_vmx_handle_exit(struct vmx_vcpu *vmx, int *next)
 		/* L0's own rules let it pass, and the CPU's did not. */
 		if (vmx->result != VMX_RUN_EXIT || vmx_basic_reason(vmx) == EXIT_REASON_MCE_DURING_VMENTRY)
 			return false;
+		/* SDM, Returning from SMM: SMRAM holds what no RSM gets past. */
+		if (vmx->nested.rsm_pending) {
+			vmx->vcpu.run->exit_reason = KVM_EXIT_SHUTDOWN;
+			*next = RUN_USER;
+			return true;
+		}
 		/* L1 has seen its entry succeed: what user space has made of L2 since is no failure of it. As upstream. */
 		if (!vmx->nested.run_pending) {
 			nested_vmx_reflect(&vmx->vcpu, NESTED_SHUTDOWN);

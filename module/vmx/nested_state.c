@@ -100,11 +100,19 @@ int nested_vmx_smm_leave(struct vcpu *vcpu, const u64 *vmcb)
 	struct vmx_vcpu *vmx = to_vmx(vcpu);
 	struct nested_vmx *nested = &vmx->nested;
 	bool guest_mode = nested->smm_guest_mode;
+	u64 deadline;
+	int err;
 
 	nested->vmxon = nested->smm_vmxon;
 	nested->smm_vmxon = nested->smm_guest_mode = false;
 	nested_vmx_shadowing_update(vmx);
-	return guest_mode ? nested_vmx_resume_l2(vcpu) : 0;
+	if (!guest_mode)
+		return 0;
+	nested->rsm_pending = true;
+	deadline = nested->timer_deadline;
+	err = nested_vmx_resume_l2(vcpu);
+	nested->timer_deadline = deadline;
+	return err;
 }
 
 /**
@@ -143,10 +151,11 @@ long nested_vmx_get_state(struct vcpu *vcpu, struct kvm_nested_state __user *use
 		head.flags = KVM_STATE_NESTED_GUEST_MODE;
 		if (nested->run_pending)
 			head.flags |= KVM_STATE_NESTED_RUN_PENDING;
-		if (nested->timer_deadline) {
-			head.hdr.vmx.flags |= KVM_STATE_VMX_PREEMPTION_TIMER_DEADLINE;
-			head.hdr.vmx.preemption_timer_deadline = nested_vmx_guest_deadline(vmx);
-		}
+	}
+	/* It goes on counting in SMM. */
+	if ((vcpu->nested.guest_mode || nested->smm_guest_mode) && nested->vmcs12->pin_controls & PIN_PREEMPTION_TIMER) {
+		head.hdr.vmx.flags |= KVM_STATE_VMX_PREEMPTION_TIMER_DEADLINE;
+		head.hdr.vmx.preemption_timer_deadline = nested->timer_deadline;
 	}
 	if (size < head.size)
 		return head.size;
@@ -236,12 +245,12 @@ int nested_vmx_set_state(struct vcpu *vcpu, struct kvm_nested_state __user *user
 	if (nested->vmcs12->revision != VMCS12_REVISION)
 		return -EINVAL;
 	nested_vmx_set_vmcs12(vmx, h->vmcs12_pa);
-	if (!(head->flags & KVM_STATE_NESTED_GUEST_MODE))
-		return 0;
-	nested->run_pending = head->flags & KVM_STATE_NESTED_RUN_PENDING;
-	err = nested_vmx_resume_l2(vcpu);
+	if (head->flags & KVM_STATE_NESTED_GUEST_MODE) {
+		nested->run_pending = head->flags & KVM_STATE_NESTED_RUN_PENDING;
+		err = nested_vmx_resume_l2(vcpu);
+	}
 	if (!err && h->flags & KVM_STATE_VMX_PREEMPTION_TIMER_DEADLINE)
-		nested_vmx_set_deadline(vmx, h->preemption_timer_deadline);
+		nested->timer_deadline = h->preemption_timer_deadline;
 	return err;
 }
 

@@ -258,10 +258,10 @@ static void leave_l2(struct vmx_vcpu *vmx)
 	vcpu->nested.walks = false;
 	vcpu->nested.root = NULL;
 	vcpu->nested.exception.pending = false;
-	nested->run_pending = false;
+	nested->run_pending = nested->rsm_pending = false;
 	nested->exit_waits = nested->merge_waits = false;
 	nested->exit_at_once = false;
-	nested->timer_deadline = 0;
+	nested->timer_runs = false;
 	nested->windows = 0;
 	ev->exception.pending = ev->exception.injected = false;
 	ev->interrupt.injected = false;

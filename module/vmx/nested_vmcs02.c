@@ -184,16 +184,6 @@ void nested_vmx_use_vmcs02(struct vmx_vcpu *vmx)
 
 #define TIMER_MAX	((u64)U32_MAX << NESTED_TIMER_RATE)
 
-/* Ticks of L1's TSC as the host's. The division must not overflow, which a timer of 37 bits does not let it. */
-static u64 host_ticks(struct vmx_vcpu *vmx, u64 ticks)
-{
-	u64 ratio = max(vmx->vmcs01.lazy[LAZY_TSC_MULTIPLIER], BIT_ULL(22));
-
-	ticks = min(ticks, TIMER_MAX);
-	return ratio == cpu_caps.tsc_ratio_default ? ticks :
-	       mul_u64_u64_div_u64(ticks, cpu_caps.tsc_ratio_default, ratio);
-}
-
 /*
  * nested_vmx_start_timer - L2's VMX-preemption timer begins
  *
@@ -204,43 +194,33 @@ void nested_vmx_start_timer(struct vmx_vcpu *vmx)
 	struct nested_vmx *nested = &vmx->nested;
 	const struct vmcs12 *v = nested->vmcs12;
 
-	nested->timer_deadline = 0;
-	if (v->pin_controls & PIN_PREEMPTION_TIMER)
-		nested->timer_deadline = rdtsc() +
-					 host_ticks(vmx, (u64)v->preemption_timer << NESTED_TIMER_RATE);
+	nested->timer_runs = v->pin_controls & PIN_PREEMPTION_TIMER;
+	if (nested->timer_runs)
+		nested->timer_deadline = guest_tsc(&vmx->vcpu) + ((u64)v->preemption_timer << NESTED_TIMER_RATE);
 }
 
-/* The deadline in ticks of L1's TSC, which is what user space saves. */
-u64 nested_vmx_guest_deadline(struct vmx_vcpu *vmx)
+/* In ticks of L1's TSC. No more than a timer can hold: the TSC may have been set back. */
+static u64 ticks_left(struct vmx_vcpu *vmx)
 {
-	return guest_tsc_of(&vmx->vcpu, vmx->nested.timer_deadline);
-}
+	s64 left = vmx->nested.timer_deadline - guest_tsc(&vmx->vcpu);
 
-void nested_vmx_set_deadline(struct vmx_vcpu *vmx, u64 deadline)
-{
-	u64 now = guest_tsc(&vmx->vcpu);
-
-	vmx->nested.timer_deadline = rdtsc() + (deadline > now ? host_ticks(vmx, deadline - now) : 0);
+	return clamp_t(s64, left, 0, TIMER_MAX);
 }
 
 /* What is left, in ticks of L1's timer. */
 u32 nested_vmx_timer_left(struct vmx_vcpu *vmx)
 {
-	u64 now = rdtsc(), left, ratio = vmx->vmcs01.lazy[LAZY_TSC_MULTIPLIER];
-
-	if (now >= vmx->nested.timer_deadline)
-		return 0;
-	left = vmx->nested.timer_deadline - now;
-	return min(mul_u64_u64_shr(left, ratio, 48), TIMER_MAX) >> NESTED_TIMER_RATE;
+	return ticks_left(vmx) >> NESTED_TIMER_RATE;
 }
 
 static void write_timer(struct vmx_vcpu *vmx)
 {
-	u64 now = rdtsc(), left = 0;
+	u64 left = ticks_left(vmx), ratio = vmx->vmcs01.lazy[LAZY_TSC_MULTIPLIER];
 
-	if (vmx->nested.timer_deadline > now)
-		left = (vmx->nested.timer_deadline - now) >> vmx_caps.timer_rate;
-	vmwrite32(VMCS_PREEMPTION_TIMER, min_t(u64, left, U32_MAX));
+	/* 37 bits of ticks: the division does not overflow. */
+	if (ratio != cpu_caps.tsc_ratio_default)
+		left = mul_u64_u64_div_u64(left, cpu_caps.tsc_ratio_default, max(ratio, BIT_ULL(22)));
+	vmwrite32(VMCS_PREEMPTION_TIMER, min_t(u64, left >> vmx_caps.timer_rate, U32_MAX));
 }
 
 /*
@@ -261,7 +241,7 @@ void nested_vmx_prepare_entry(struct vmx_vcpu *vmx)
 		vmwriten(VMCS_GUEST_PENDING_DEBUG, nested->pending_debug);
 		nested->pending_debug_stale = false;
 	}
-	if (nested->timer_deadline)
+	if (nested->timer_runs)
 		write_timer(vmx);
 	if (root->table && shadow_needs_flush(&vmx->vcpu, root))
 		vmx->vmcs02.flush |= FLUSH_EPT | FLUSH_VPID;

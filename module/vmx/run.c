@@ -262,7 +262,7 @@ void vmx_enter(struct vcpu *vcpu)
 	vmx->vmcs->launched = true;
 	if (vmx->accel & VMX_ACCEL_DELIVERY)
 		lapic_hw_left(vcpu);
-	vmx->nested.run_pending = false;
+	vmx->nested.run_pending = vmx->nested.rsm_pending = false;
 	vmx_complete_events(vmx);
 }
 
