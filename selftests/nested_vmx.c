@@ -344,6 +344,9 @@ L2(l2_xsetbv, "xsetbv");
 L2(l2_vmxon, "vmxon (%rdi)");
 L2(l2_invept, "invept (%rdi), %rax");
 
+L2(l2_vmread, "vmread %rcx, %rax");
+L2(l2_vmwrite, "vmwrite %rax, %rcx");
+
 L2(l2_say, "out %eax, $0x80");
 
 static void test_run(uint32_t cpu2, const char *what)
@@ -765,6 +768,66 @@ static void test_mtf(void)
 	CHECK_IS(field(GUEST_RIP), (uint64_t)l2_nop + 2, "steps on");
 }
 
+/* VMREAD or VMWRITE of @encoding by L2, with the shadow VMCS linked and bitmaps of zeros but for @bit. */
+static uint64_t access_shadow(void (*code)(void), uint64_t encoding, uint32_t bit)
+{
+	static uint8_t *bitmap;
+
+	if (!bitmap)
+		bitmap = self_page();
+	bitmap[bit / 8] |= 1 << (bit & 7);
+	l2_regs.rcx = encoding;
+	start(code, 0, CPU2_EPT | CPU2_SHADOWING);
+	vmwrite(VMREAD_BITMAP, (uint64_t)bitmap);
+	vmwrite(VMWRITE_BITMAP, (uint64_t)bitmap);
+	vmwrite(LINK_POINTER, (uint64_t)l1.other_vmcs);
+	enter(true);
+	bitmap[bit / 8] = 0;
+	return field(EXIT_REASON);
+}
+
+static void test_shadowing(void)
+{
+	uint64_t shadow = (uint64_t)l1.other_vmcs;
+
+	if (!(self_rdmsr(MSR_VMX_CPU2) >> 32 & CPU2_SHADOWING))
+		return;
+	vmclear(shadow);
+	*(volatile uint32_t *)shadow = l1.revision | 1u << 31;
+	CHECK_IS(vmptrld(shadow), VM_SUCCEED, "VMPTRLD of a shadow VMCS");
+	CHECK_IS(vmwrite(GUEST_RIP, 0xc0ffee), VM_SUCCEED, "VMWRITE to it");
+	CHECK_IS(vmlaunch(), VMFAIL_INVALID, "it cannot be entered");
+	vmclear(shadow);
+
+	CHECK_IS(access_shadow(l2_vmread, GUEST_RIP, 0), EXIT_VMCALL, "L2 reads it without an exit");
+	CHECK_IS(l2_regs.rax, 0xc0ffee, "what L1 wrote");
+	l2_regs.rax = 0x7e57;
+	CHECK_IS(access_shadow(l2_vmwrite, GUEST_RIP, 0), EXIT_VMCALL, "L2 writes it");
+	CHECK_IS(access_shadow(l2_vmread, 0x5fe, 0), EXIT_VMCALL, "a field that is none");
+	CHECK_IS(field(GUEST_RFLAGS) & 0x41, 0x40, "fails");
+	CHECK_IS(field(INSN_ERROR), 12, "with the error");
+	CHECK_IS(access_shadow(l2_vmread, GUEST_RIP, GUEST_RIP), EXIT_VMREAD, "a field whose bit is set");
+	CHECK_IS(access_shadow(l2_vmwrite, GUEST_RIP, GUEST_RIP), EXIT_VMWRITE, "VMWRITE to it");
+	CHECK_IS(access_shadow(l2_vmread, 1 << 15, 0), EXIT_VMREAD, "a field beyond the bitmap");
+	vmwrite(LINK_POINTER, ~0ull);
+	vmwrite(GUEST_RIP, (uint64_t)l2_vmread);
+	l2_regs.rcx = GUEST_RIP;
+	CHECK_IS(enter(false), EXIT_VMCALL, "without a shadow VMCS");
+	CHECK_IS(field(GUEST_RFLAGS) & 0x41, 1, "it fails");
+	vmwrite(CPU2_CONTROLS, adjust(MSR_VMX_CPU2, CPU2_EPT));
+	vmwrite(GUEST_RIP, (uint64_t)l2_vmread);
+	CHECK_IS(enter(false), EXIT_VMREAD, "without the control it exits");
+	vmwrite(LINK_POINTER, shadow);
+	CHECK_IS(enter(false), 0x80000021, "a shadow VMCS without the control is refused");
+
+	vmptrld(shadow);
+	CHECK_IS(field(GUEST_RIP), 0x7e57, "L1 reads what L2 wrote");
+	vmclear(shadow);
+	*(volatile uint32_t *)shadow = l1.revision;
+	CHECK_IS(access_shadow(l2_vmread, GUEST_RIP, 0), 0x80000021, "an ordinary VMCS is no shadow VMCS");
+	CHECK_IS(field(EXIT_QUALIFICATION), 4, "with its qualification");
+}
+
 static void test_timer(void)
 {
 	if (!(self_rdmsr(MSR_VMX_TRUE_PIN) >> 38 & 1))
@@ -823,6 +886,7 @@ static void guest(void)
 	test_state();
 	test_mtf();
 	test_timer();
+	test_shadowing();
 	CHECK_IS(SELF_TRY("vmxoff", "m" (l1.vmcs)), -1, "VMXOFF");
 	self_exit(0);
 }

@@ -177,6 +177,8 @@ int nested_vmx_handle_vmread(struct vcpu *vcpu);
 int nested_vmx_handle_vmwrite(struct vcpu *vcpu);
 int nested_vmx_handle_invept(struct vcpu *vcpu);
 int nested_vmx_handle_invvpid(struct vcpu *vcpu);
+bool nested_vmx_revision_ok(const struct nested_vmx *nested, u32 revision);
+u64 nested_vmx_operand(struct vcpu *vcpu, int gpr);
 int nested_vmx_succeed(struct vcpu *vcpu);
 int nested_vmx_fail(struct vcpu *vcpu, enum vmx_error error);
 int nested_vmx_fail_invalid(struct vcpu *vcpu);

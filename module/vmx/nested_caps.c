@@ -42,8 +42,11 @@ static const struct {
 		.known = CPU2_EPT | CPU2_DESCRIPTOR_EXITING | CPU2_RDTSCP | CPU2_VPID | CPU2_WBINVD_EXITING |
 			 CPU2_UNRESTRICTED_GUEST | CPU2_RDRAND_EXITING | CPU2_INVPCID | CPU2_RDSEED_EXITING |
 			 CPU2_XSAVES | CPU2_TSC_SCALING | CPU2_USER_WAIT,
-		/* Guests have no Processor Trace that there would be something to conceal from. */
-		.always = CPU2_CONCEAL_FROM_PT,
+		/*
+		 * Guests have no Processor Trace that there would be something to conceal from. VMREAD and VMWRITE of L2's
+		 * exit in any case, and we look at L1's bitmaps and at its shadow VMCS.
+		 */
+		.always = CPU2_CONCEAL_FROM_PT | CPU2_VMCS_SHADOWING,
 	},
 	[NESTED_EXIT] = {
 		.true_msr = MSR_IA32_VMX_TRUE_EXIT_CTLS,

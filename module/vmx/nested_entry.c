@@ -325,7 +325,7 @@ static int handle_entry(struct vcpu *vcpu, bool resume)
 
 	if (!nested_vmx_permitted(vcpu))
 		return RUN_GUEST;
-	if (nested->current_vmcs == NO_VMCS)
+	if (nested->current_vmcs == NO_VMCS || nested->vmcs12->revision & VMCS12_SHADOW)
 		return nested_vmx_fail_invalid(vcpu);
 	nested_vmx_shadowing_read(vmx);
 	vcpu_fetch(vcpu, REGS_SHADOW);

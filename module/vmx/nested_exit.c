@@ -16,8 +16,7 @@
 			 BIT_ULL(EXIT_REASON_CPUID) | BIT_ULL(EXIT_REASON_INVD) | BIT_ULL(EXIT_REASON_VMCALL) |	\
 			 BIT_ULL(EXIT_REASON_VMCLEAR) | BIT_ULL(EXIT_REASON_VMLAUNCH) |			\
 			 BIT_ULL(EXIT_REASON_VMPTRLD) | BIT_ULL(EXIT_REASON_VMPTRST) |				\
-			 BIT_ULL(EXIT_REASON_VMREAD) | BIT_ULL(EXIT_REASON_VMRESUME) |				\
-			 BIT_ULL(EXIT_REASON_VMWRITE) | BIT_ULL(EXIT_REASON_VMOFF) | BIT_ULL(EXIT_REASON_VMON) |	\
+			 BIT_ULL(EXIT_REASON_VMRESUME) | BIT_ULL(EXIT_REASON_VMOFF) | BIT_ULL(EXIT_REASON_VMON) | \
 			 BIT_ULL(EXIT_REASON_INVEPT) | BIT_ULL(EXIT_REASON_INVVPID) |				\
 			 BIT_ULL(EXIT_REASON_XSETBV) | BIT_ULL(EXIT_REASON_MONITOR_TRAP_FLAG) |			\
 			 BIT_ULL(EXIT_REASON_PREEMPTION_TIMER) | BIT_ULL(EXIT_REASON_XSAVES))
@@ -173,6 +172,19 @@ static enum verdict wants_msr(struct vmx_vcpu *vmx, const struct vmcs12 *v, u32 
 	return byte & BIT(bit & 7) ? L1_WANTS : L0_HANDLES;
 }
 
+/* SDM, VMREAD-Bitmap Address and VMWRITE-Bitmap Address. */
+static enum verdict wants_vmcs_access(struct vmx_vcpu *vmx, const struct vmcs12 *v, u64 bitmap)
+{
+	u64 encoding = nested_vmx_operand(&vmx->vcpu, FIELD_GET(INSN_REG2, vmx_exit_insn_info(vmx)));
+	u8 byte;
+
+	if (!nested_vmx_uses(v, CPU2_VMCS_SHADOWING) || encoding >> 15)
+		return L1_WANTS;
+	if (!read_bitmap(&vmx->vcpu, bitmap + encoding / 8, &byte))
+		return ASK_OUTSIDE;
+	return byte & BIT(encoding & 7) ? L1_WANTS : L0_HANDLES;
+}
+
 static enum verdict wants_by_control(const struct vmcs12 *v, u16 reason)
 {
 	if (reason < 64 && ALWAYS_L1 & BIT_ULL(reason))
@@ -200,6 +212,10 @@ static enum verdict whose(struct vmx_vcpu *vmx)
 	case EXIT_REASON_MSR_READ:
 	case EXIT_REASON_MSR_WRITE:
 		return wants_msr(vmx, v, vmx->vcpu.regs.gpr[GPR_RCX], reason == EXIT_REASON_MSR_WRITE);
+	case EXIT_REASON_VMREAD:
+		return wants_vmcs_access(vmx, v, v->vmread_bitmap);
+	case EXIT_REASON_VMWRITE:
+		return wants_vmcs_access(vmx, v, v->vmwrite_bitmap);
 	}
 	return wants_by_control(v, reason);
 }

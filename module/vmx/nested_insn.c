@@ -172,8 +172,11 @@ void nested_vmx_set_vmcs12(struct vmx_vcpu *vmx, u64 address)
 	nested_vmx_shadowing_update(vmx);
 }
 
-static bool revision_ok(const struct nested_vmx *nested, u32 revision)
+/* L1 can make a shadow VMCS the current one, and read and write it, but not enter with it. */
+bool nested_vmx_revision_ok(const struct nested_vmx *nested, u32 revision)
 {
+	if (nested_vmx_offers(nested, NESTED_CPU2, CPU2_VMCS_SHADOWING))
+		revision &= ~VMCS12_SHADOW;
 	return revision == VMCS12_REVISION;
 }
 
@@ -187,7 +190,7 @@ static int load_vmcs12(struct vcpu *vcpu, u64 address)
 	err = vcpu_read_guest(vcpu, address, &revision, sizeof(revision));
 	if (err == -EAGAIN)
 		return RUN_SLOW;
-	if (err || !revision_ok(nested, revision))
+	if (err || !nested_vmx_revision_ok(nested, revision))
 		return nested_vmx_fail(vcpu, VMX_ERROR_VMPTRLD_REVISION);
 	if (release_vmcs12(vcpu))
 		return RUN_SLOW;
@@ -233,13 +236,56 @@ int nested_vmx_handle_vmptrst(struct vcpu *vcpu)
 	return nested_vmx_succeed(vcpu);
 }
 
+/*
+ * VMREAD and VMWRITE by L1 find its current VMCS; by L2, where L1 lets it, the one that is linked, in L1's memory. SDM,
+ * VMCS Shadowing.
+ */
+static u64 accessed_vmcs(struct vcpu *vcpu)
+{
+	const struct nested_vmx *nested = &to_vmx(vcpu)->nested;
+
+	return vcpu->nested.guest_mode ? nested->vmcs12->link_pointer : nested->current_vmcs;
+}
+
+/* 0 or -EAGAIN. Memory that is not there reads as ones and takes no writes. */
+static int read_field(struct vcpu *vcpu, enum vmcs12_index index, u64 encoding, u64 *value)
+{
+	unsigned int offset, bytes;
+	int err;
+
+	if (likely(!vcpu->nested.guest_mode)) {
+		*value = vmcs12_get(to_vmx(vcpu)->nested.vmcs12, index, encoding);
+		return 0;
+	}
+	offset = vmcs12_place(index, encoding, &bytes);
+	*value = 0;
+	err = vcpu_read_guest(vcpu, accessed_vmcs(vcpu) + offset, value, bytes);
+	if (err && err != -EAGAIN)
+		memset(value, 0xff, bytes);
+	return err == -EAGAIN ? err : 0;
+}
+
+static int write_field(struct vcpu *vcpu, enum vmcs12_index index, u64 encoding, u64 value)
+{
+	struct nested_vmx *nested = &to_vmx(vcpu)->nested;
+	unsigned int offset, bytes;
+
+	if (likely(!vcpu->nested.guest_mode)) {
+		nested_vmx_write_field(nested, index, encoding, value);
+		nested->shadow_stale = nested->shadow_linked;
+		return 0;
+	}
+	offset = vmcs12_place(index, encoding, &bytes);
+	return vcpu_write_guest(vcpu, accessed_vmcs(vcpu) + offset, &value, bytes) == -EAGAIN ? -EAGAIN : 0;
+}
+
 static unsigned int operand_size(struct vcpu *vcpu)
 {
 	return vcpu_is_64bit(vcpu) ? 8 : 4;
 }
 
 /* Outside of 64-bit mode the upper half of a register is not looked at. */
-static u64 operand_register(struct vcpu *vcpu, int gpr)
+u64 nested_vmx_operand(struct vcpu *vcpu, int gpr)
 {
 	u64 value = vcpu_gpr(vcpu, gpr);
 
@@ -249,7 +295,6 @@ static u64 operand_register(struct vcpu *vcpu, int gpr)
 int nested_vmx_handle_vmread(struct vcpu *vcpu)
 {
 	struct vmx_vcpu *vmx = to_vmx(vcpu);
-	struct nested_vmx *nested = &vmx->nested;
 	u32 info = vmx_exit_insn_info(vmx);
 	enum vmcs12_index index;
 	u64 encoding, value;
@@ -257,13 +302,14 @@ int nested_vmx_handle_vmread(struct vcpu *vcpu)
 
 	if (!nested_vmx_permitted(vcpu))
 		return RUN_GUEST;
-	if (nested->current_vmcs == NO_VMCS)
+	if (accessed_vmcs(vcpu) == NO_VMCS)
 		return nested_vmx_fail_invalid(vcpu);
-	encoding = operand_register(vcpu, FIELD_GET(INSN_REG2, info));
+	encoding = nested_vmx_operand(vcpu, FIELD_GET(INSN_REG2, info));
 	index = vmcs12_find(encoding);
 	if (index == V12_none)
 		return nested_vmx_fail(vcpu, VMX_ERROR_NO_FIELD);
-	value = vmcs12_get(nested->vmcs12, index, encoding);
+	if (read_field(vcpu, index, encoding, &value))
+		return RUN_SLOW;
 	if (info & INSN_IS_REG)
 		vcpu_set_gpr(vcpu, FIELD_GET(INSN_REG1, info), operand_size(vcpu) == 8 ? value : (u32)value);
 	else if (!nested_vmx_write_operand(vcpu, &value, operand_size(vcpu), &r))
@@ -282,27 +328,27 @@ int nested_vmx_handle_vmwrite(struct vcpu *vcpu)
 
 	if (!nested_vmx_permitted(vcpu))
 		return RUN_GUEST;
-	if (nested->current_vmcs == NO_VMCS)
+	if (accessed_vmcs(vcpu) == NO_VMCS)
 		return nested_vmx_fail_invalid(vcpu);
 	if (info & INSN_IS_REG)
-		value = operand_register(vcpu, FIELD_GET(INSN_REG1, info));
+		value = nested_vmx_operand(vcpu, FIELD_GET(INSN_REG1, info));
 	else if (!nested_vmx_read_operand(vcpu, &value, operand_size(vcpu), &r))
 		return r;
-	encoding = operand_register(vcpu, FIELD_GET(INSN_REG2, info));
+	encoding = nested_vmx_operand(vcpu, FIELD_GET(INSN_REG2, info));
 	index = vmcs12_find(encoding);
 	if (index == V12_none)
 		return nested_vmx_fail(vcpu, VMX_ERROR_NO_FIELD);
 	if (vmcs12_type(encoding) == VMCS12_READ_ONLY && !(nested->caps.misc & VMX_MISC_VMWRITE_ALL))
 		return nested_vmx_fail(vcpu, VMX_ERROR_READ_ONLY_FIELD);
-	nested_vmx_write_field(nested, index, encoding, value);
-	nested->shadow_stale = nested->shadow_linked;
+	if (write_field(vcpu, index, encoding, value))
+		return RUN_SLOW;
 	return nested_vmx_succeed(vcpu);
 }
 
 /* Reads the type and the descriptor. True: done. */
 static bool read_invalidation(struct vcpu *vcpu, u64 types, u64 *type, u64 descriptor[2], int *next)
 {
-	*type = operand_register(vcpu, FIELD_GET(INSN_REG2, vmx_exit_insn_info(to_vmx(vcpu))));
+	*type = nested_vmx_operand(vcpu, FIELD_GET(INSN_REG2, vmx_exit_insn_info(to_vmx(vcpu))));
 	if (*type >= 4 || !(types & BIT(*type))) {
 		*next = nested_vmx_fail(vcpu, VMX_ERROR_INVALIDATION);
 		return false;

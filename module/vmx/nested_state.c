@@ -115,6 +115,37 @@ int nested_vmx_smm_leave(struct vcpu *vcpu, const u64 *vmcb)
 	return err;
 }
 
+/*
+ * Upstream keeps a copy of L1's shadow VMCS while L2 runs, and has it in the state. Ours is always in L1's memory, from
+ * where the state gets it and to where it goes.
+ */
+static bool has_shadow_vmcs(const struct vmcs12 *v)
+{
+	return nested_vmx_uses(v, CPU2_VMCS_SHADOWING) && v->link_pointer != NO_VMCS;
+}
+
+static int copy_shadow_vmcs(struct vcpu *vcpu, struct kvm_nested_state __user *user, bool save)
+{
+	u64 gpa = to_vmx(vcpu)->nested.vmcs12->link_pointer;
+	void __user *state = (void __user *)&user->data + VMCS12_SIZE;
+	struct vmcs12 *page = (void *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
+	int err = 0;
+
+	if (!page)
+		return -ENOMEM;
+	/* Where no memory is nothing was lost. */
+	if (save)
+		vcpu_read_guest(vcpu, gpa, page, VMCS12_SIZE);
+	if (save ? copy_to_user(state, page, VMCS12_SIZE) : copy_from_user(page, state, VMCS12_SIZE))
+		err = -EFAULT;
+	else if (!save && page->revision != (VMCS12_REVISION | VMCS12_SHADOW))
+		err = -EINVAL;
+	else if (!save)
+		vcpu_write_guest(vcpu, gpa, page, VMCS12_SIZE);
+	free_page((unsigned long)page);
+	return err;
+}
+
 /**
  * nested_vmx_get_state - KVM_GET_NESTED_STATE
  * @vcpu: the vCPU; NULL: any
@@ -127,6 +158,8 @@ long nested_vmx_get_state(struct vcpu *vcpu, struct kvm_nested_state __user *use
 {
 	struct vmx_vcpu *vmx;
 	struct nested_vmx *nested;
+	bool shadow;
+	int err;
 	struct kvm_nested_state head = {
 		.format = KVM_STATE_NESTED_FORMAT_VMX,
 		.size = sizeof(head),
@@ -157,6 +190,9 @@ long nested_vmx_get_state(struct vcpu *vcpu, struct kvm_nested_state __user *use
 		head.hdr.vmx.flags |= KVM_STATE_VMX_PREEMPTION_TIMER_DEADLINE;
 		head.hdr.vmx.preemption_timer_deadline = nested->timer_deadline;
 	}
+	shadow = vcpu->nested.guest_mode && has_shadow_vmcs(nested->vmcs12);
+	if (shadow)
+		head.size += sizeof(user->data.vmx->shadow_vmcs12);
 	if (size < head.size)
 		return head.size;
 	if (copy_to_user(user, &head, sizeof(head)))
@@ -169,12 +205,36 @@ long nested_vmx_get_state(struct vcpu *vcpu, struct kvm_nested_state __user *use
 		nested_vmx_save_guest(vmx);
 	if (copy_to_user(&user->data, nested->vmcs12, PAGE_SIZE))
 		return -EFAULT;
+	if (shadow) {
+		err = copy_shadow_vmcs(vcpu, user, true);
+		if (err)
+			return err;
+	}
 	return head.size;
 }
 
 static bool page_ok(struct vcpu *vcpu, u64 address)
 {
 	return PAGE_ALIGNED(address) && !(address >> vcpu->cpu_state.maxphyaddr);
+}
+
+/* L2 runs, says user space. 0 or -errno */
+static int restore_l2(struct vcpu *vcpu, struct kvm_nested_state __user *user, const struct kvm_nested_state *head)
+{
+	struct nested_vmx *nested = &to_vmx(vcpu)->nested;
+	int err;
+
+	if (nested->vmcs12->revision & VMCS12_SHADOW)
+		return -EINVAL;
+	if (has_shadow_vmcs(nested->vmcs12)) {
+		if (head->size < sizeof(*head) + 2 * VMCS12_SIZE || !page_ok(vcpu, nested->vmcs12->link_pointer))
+			return -EINVAL;
+		err = copy_shadow_vmcs(vcpu, user, false);
+		if (err)
+			return err;
+	}
+	nested->run_pending = head->flags & KVM_STATE_NESTED_RUN_PENDING;
+	return nested_vmx_resume_l2(vcpu);
 }
 
 /* SMM is no VMX operation: what RSM goes back to is all that there can be. */
@@ -242,13 +302,11 @@ int nested_vmx_set_state(struct vcpu *vcpu, struct kvm_nested_state __user *user
 		return 0;
 	if (copy_from_user(nested->vmcs12, &user->data, PAGE_SIZE))
 		return -EFAULT;
-	if (nested->vmcs12->revision != VMCS12_REVISION)
+	if (!nested_vmx_revision_ok(nested, nested->vmcs12->revision))
 		return -EINVAL;
 	nested_vmx_set_vmcs12(vmx, h->vmcs12_pa);
-	if (head->flags & KVM_STATE_NESTED_GUEST_MODE) {
-		nested->run_pending = head->flags & KVM_STATE_NESTED_RUN_PENDING;
-		err = nested_vmx_resume_l2(vcpu);
-	}
+	if (head->flags & KVM_STATE_NESTED_GUEST_MODE)
+		err = restore_l2(vcpu, user, head);
 	if (!err && h->flags & KVM_STATE_VMX_PREEMPTION_TIMER_DEADLINE)
 		nested->timer_deadline = h->preemption_timer_deadline;
 	return err;

@@ -66,6 +66,22 @@ enum vmcs12_index vmcs12_find(u64 encoding)
 }
 
 /**
+ * vmcs12_place() - where in a VMCS's region a field is
+ * @index: vmcs12_find() of the encoding
+ * @encoding: for the upper half of a field
+ * @bytes: out: how many of it
+ *
+ * Return: the offset of the first.
+ */
+unsigned int vmcs12_place(enum vmcs12_index index, u64 encoding, unsigned int *bytes)
+{
+	const struct vmcs12_field *f = &vmcs12_fields[index];
+
+	*bytes = encoding & VMCS12_HIGH ? 4 : f->bytes;
+	return f->offset + (encoding & VMCS12_HIGH ? 4 : 0);
+}
+
+/**
  * vmcs12_get() - VMREAD
  * @vmcs12: of what
  * @index: vmcs12_find() of the encoding
@@ -75,11 +91,11 @@ enum vmcs12_index vmcs12_find(u64 encoding)
  */
 u64 vmcs12_get(const struct vmcs12 *vmcs12, enum vmcs12_index index, u64 encoding)
 {
-	const struct vmcs12_field *f = &vmcs12_fields[index];
+	unsigned int bytes, offset = vmcs12_place(index, encoding, &bytes);
 	u64 value = 0;
 
-	memcpy(&value, (const u8 *)vmcs12 + f->offset, f->bytes);
-	return encoding & VMCS12_HIGH ? value >> 32 : value;
+	memcpy(&value, (const u8 *)vmcs12 + offset, bytes);
+	return value;
 }
 
 /**
@@ -91,13 +107,9 @@ u64 vmcs12_get(const struct vmcs12 *vmcs12, enum vmcs12_index index, u64 encodin
  */
 void vmcs12_set(struct vmcs12 *vmcs12, enum vmcs12_index index, u64 encoding, u64 value)
 {
-	const struct vmcs12_field *f = &vmcs12_fields[index];
-	u8 *p = (u8 *)vmcs12 + f->offset;
+	unsigned int bytes, offset = vmcs12_place(index, encoding, &bytes);
 
-	if (encoding & VMCS12_HIGH)
-		memcpy(p + 4, &value, 4);
-	else
-		memcpy(p, &value, f->bytes);
+	memcpy((u8 *)vmcs12 + offset, &value, bytes);
 }
 
 /**

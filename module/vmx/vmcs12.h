@@ -66,6 +66,7 @@ static inline enum vmcs12_type vmcs12_type(u32 encoding)
 }
 
 void vmcs12_setup(void);
+unsigned int vmcs12_place(enum vmcs12_index index, u64 encoding, unsigned int *bytes);
 enum vmcs12_index vmcs12_find(u64 encoding);
 u64 vmcs12_get(const struct vmcs12 *vmcs12, enum vmcs12_index index, u64 encoding);
 void vmcs12_set(struct vmcs12 *vmcs12, enum vmcs12_index index, u64 encoding, u64 value);
