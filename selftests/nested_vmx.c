@@ -325,6 +325,7 @@ L2(l2_clts, "clts");
 L2(l2_lmsw, "lmsw %di");
 L2(l2_read_dr, "mov %dr0, %rax");
 L2(l2_out, "out %al, %dx");
+L2(l2_ins, "insb");
 L2(l2_rdmsr, "rdmsr");
 L2(l2_wrmsr, "wrmsr");
 L2(l2_pause, "pause");
@@ -757,6 +758,46 @@ static void test_accessed_dirty(void)
 	CHECK_IS(*pte & 0x300, 0x300, "sets dirty");
 }
 
+#define IN_TEST		0x2ff000ull
+#define PIC_MASK	0x21
+
+static uint64_t *next_table(uint64_t entry, unsigned int shift)
+{
+	return &((uint64_t *)(entry & ~0xfffull))[IN_TEST >> shift & 511];
+}
+
+/*
+ * L2 may read its page table and not write to it. Without accessed and dirty flags in EPT that matters where bits are to be
+ * set in it: by INS, whose data the host stores.
+ */
+static void test_table_writes(void)
+{
+	uint64_t *ept = split_ept(), *pde = next_table(*next_table(*next_table(read_cr3(), 39), 30), 21), old = *pde, i;
+	volatile uint64_t *table = (void *)EPT_TEST, *pte = &table[IN_TEST >> 12 & 511];
+
+	for (i = 0; i < 512; i++)
+		table[i] = ((uint64_t *)(old & ~0xfffull))[i];
+	*pde = EPT_TEST | 0x67;
+	ept[(EPT_TEST - 0x200000) >> 12] = EPT_TEST | 0x35;
+	flush_ept();
+	l2_regs.rdi = IN_TEST;
+	l2_regs.rdx = PIC_MASK;
+	start(l2_ins, 0, CPU2_EPT);
+	*pte = IN_TEST | 0x67;
+	CHECK_IS(enter(true), EXIT_VMCALL, "INS through a page table that is read-only for L2");
+	*pte = IN_TEST | 0x27;
+	l2_regs.rdi = IN_TEST;
+	vmwrite(GUEST_RIP, (uint64_t)l2_ins);
+	CHECK_IS(enter(false), EXIT_EPT_VIOLATION, "whose dirty bit has to be set");
+	CHECK_IS(field(GUEST_PHYSICAL), (uint64_t)pte, "a violation at the entry");
+	CHECK_IS(field(EXIT_QUALIFICATION) & 0x1bb, 0xab, "by a write to a page table");
+	CHECK_IS(*pte, IN_TEST | 0x27, "that was not made");
+	ept[(EPT_TEST - 0x200000) >> 12] = EPT_TEST | 0x37;
+	CHECK_IS(enter(false), EXIT_VMCALL, "L1 allows it");
+	CHECK_IS(*pte, IN_TEST | 0x67, "and it is made");
+	*pde = old;
+}
+
 static void test_mtf(void)
 {
 	if (!(self_rdmsr(MSR_VMX_TRUE_CPU) >> 59 & 1))
@@ -882,6 +923,7 @@ static void guest(void)
 	test_msr_areas();
 	test_ept();
 	test_accessed_dirty();
+	test_table_writes();
 	self_exit(8);
 	test_state();
 	test_mtf();

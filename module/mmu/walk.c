@@ -45,6 +45,7 @@ enum walk_result {
  * @leaf: level where it ended
  * @entry: entries by level
  * @entry_gfn: frames that they are in
+ * @entry_gpa2: where L2 has them
  * @user: where they are for the VMM, 0 when the slot is read-only
  */
 struct walk {
@@ -60,6 +61,7 @@ struct walk {
 	int top, leaf;
 	u64 entry[PAGING_MAX_LEVELS + 1];
 	u64 entry_gfn[PAGING_MAX_LEVELS + 1];
+	u64 entry_gpa2[PAGING_MAX_LEVELS + 1];
 	unsigned long user[PAGING_MAX_LEVELS + 1];
 };
 
@@ -135,6 +137,7 @@ static enum walk_result read_entry(struct walk *w, u64 table, int level)
 	int err;
 
 	if (unlikely(w->vcpu->nested.walks)) {
+		w->entry_gpa2[level] = gpa;
 		r = to_gpa1(w, &gpa, w->vcpu->nested.table_access, true);
 		if (r != WALK_DONE)
 			return r;
@@ -174,11 +177,27 @@ static int cmpxchg_entry(struct walk *w, int level, u64 old, u64 new)
 }
 
 /*
+ * Does L1 let an entry be written that it lets be read? SDM, Accessed and Dirty Flags for EPT: without those, reading a
+ * table of L2's needs no right to write, setting bits in it does.
+ */
+static enum walk_result l1_lets_write(struct walk *w, int level)
+{
+	u64 gpa = w->entry_gpa2[level];
+	enum walk_result r;
+
+	if (likely(!w->vcpu->nested.walks) || w->vcpu->nested.table_access & L1_WRITE)
+		return WALK_DONE;
+	r = to_gpa1(w, &gpa, L1_READ | L1_WRITE, true);
+	return r == WALK_DONE && gpa >> PAGE_SHIFT != w->entry_gfn[level] ? WALK_RACED : r;
+}
+
+/*
  * Set accessed bits on the path and the dirty bit in the leaf. In a read-only slot they stay as
  * they are, as upstream does: tables in ROM have them set.
  */
 static enum walk_result set_accessed_dirty(struct walk *w)
 {
+	enum walk_result allowed;
 	u64 want, gfn;
 	int level, r;
 
@@ -188,6 +207,9 @@ static enum walk_result set_accessed_dirty(struct walk *w)
 			want |= PAGING_D;
 		if ((w->entry[level] & want) == want || !w->user[level])
 			continue;
+		allowed = l1_lets_write(w, level);
+		if (allowed != WALK_DONE)
+			return allowed;
 		r = cmpxchg_entry(w, level, w->entry[level], w->entry[level] | want);
 		if (r < 0)
 			return walk_no_page(w, w->user[level], true);
