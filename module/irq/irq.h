@@ -227,7 +227,9 @@ void lapic_hw_set_delivery(struct vcpu *vcpu, bool on, bool posting);
 bool lapic_hw_enter(struct vcpu *vcpu, u16 *status);
 void lapic_hw_left(struct vcpu *vcpu);		/* behind the exit */
 void lapic_hw_eoi(struct vcpu *vcpu, u8 vector);	/* the guest has ended this interrupt, and the CPU noted it */
-void lapic_hw_eoi_vectors(struct vcpu *vcpu, u64 vectors[4]);	/* those that it shall tell of */
+/* When that was true: the four words of vectors whose EOI the CPU shall tell of; NULL: it knows. Zeros at first. */
+const u64 *lapic_hw_eoi_vectors(struct vcpu *vcpu);
+void lapic_hw_renew_eoi_vectors(struct vcpu *vcpu);	/* REQ_EOI_VECTORS */
 void lapic_hw_eoi_vectors_changed(struct vm *vm);	/* any context */
 
 /* KVM_HC_SEND_IPI: number of targets hit, or -KVM_EINVAL. KVM_HC_KICK_CPU uses lapic_find(). */

@@ -43,7 +43,7 @@ struct lapic_timer {
 /**
  * struct lapic_posted - requests by others, where the CPU itself takes interrupts out of the registers' page
  * @requests: like IRR
- * @control: POSTED_OUTSTANDING
+ * @control: POSTED_*; all bits but the first are software's
  *
  * The CPU owns IRR while the guest runs and changes it without the bus lock, so nobody else may. In the layout of
  * the SDM's posted-interrupt descriptor.
@@ -55,7 +55,9 @@ struct lapic_posted {
 };
 static_assert(sizeof(struct lapic_posted) == 64);
 
-#define POSTED_OUTSTANDING	0	/* bit: there are requests, and whoever set it tells the vCPU */
+/* Bits: there are requests, or ones in lapic.kept; whoever sets one tells the vCPU. */
+#define POSTED_OUTSTANDING	0
+#define POSTED_KEPT		1
 
 /**
  * struct lapic - a local APIC
@@ -65,6 +67,9 @@ static_assert(sizeof(struct lapic_posted) == 64);
  * @isr_highest: highest vector in service, -1: none; lapic_in_service() unless it is known to be right
  * @isr_stale: the CPU may have changed ISR since
  * @posted: where others put requests; NULL: into IRR
+ * @kept: ... those whose EOI somebody waits for: not for the CPU to take, as it may not know yet that it has to tell
+ * @eoi_told: vectors whose EOI it knows that it has to tell
+ * @eoi_stale: and they may have changed; never without @status_stale
  * @delivery: the CPU delivers requests and ends interrupts by itself
  * @posting: ... and takes requests out of @posted when POSTED_INTR_VECTOR reaches it
  * @status_stale: ... and does not know what has changed in IRR and ISR
@@ -86,6 +91,9 @@ struct lapic {
 	bool posting;				/* [v] others read it */
 	bool status_stale;			/* [v] */
 	struct lapic_posted *posted;		/* [c] its requests [a] */
+	unsigned long kept[256 / BITS_PER_LONG];	/* [a] */
+	u64 eoi_told[4];			/* [v] */
+	bool eoi_stale;				/* [v] */
 	int external;				/* [v] */
 	u8 ioapic_eoi;				/* [v] */
 	u8 sipi_vector;				/* [a] valid while LAPIC_SIPI is set */
@@ -147,7 +155,7 @@ void lapic_take_posted(struct lapic *apic);
 /* Before IRR is looked at. */
 static inline void lapic_sync(struct lapic *apic)
 {
-	if (apic->posted && test_bit(POSTED_OUTSTANDING, &apic->posted->control))
+	if (apic->posted && READ_ONCE(apic->posted->control))
 		lapic_take_posted(apic);
 }
 

@@ -9,25 +9,34 @@
 #include "irq/chips.h"
 #include "irq/lapic.h"
 
-void lapic_take_posted(struct lapic *apic)
+static void take_requests(struct lapic *apic, unsigned long *from)
 {
-	struct lapic_posted *posted = apic->posted;
 	unsigned long requests;
 	int word, half;
 
-	/* The mark before the requests: one that comes now is seen here, or marked again. */
-	clear_bit(POSTED_OUTSTANDING, &posted->control);
-	smp_mb__after_atomic();
-	for (word = 0; word < ARRAY_SIZE(posted->requests); word++) {
-		if (!READ_ONCE(posted->requests[word]))
+	for (word = 0; word < 256 / BITS_PER_LONG; word++) {
+		if (!READ_ONCE(from[word]))
 			continue;
-		requests = xchg(&posted->requests[word], 0);
+		requests = xchg(&from[word], 0);
 		for (half = 0; half < 2; half++, requests >>= 32) {
 			u32 reg = APIC_IRR + (2 * word + half) * 0x10;
 
 			if ((u32)requests)
 				lapic_set_reg(apic, reg, lapic_reg(apic, reg) | (u32)requests);
 		}
+	}
+}
+
+void lapic_take_posted(struct lapic *apic)
+{
+	struct lapic_posted *posted = apic->posted;
+
+	/* The mark before the requests: one that comes now is seen here, or marked again. */
+	if (test_and_clear_bit(POSTED_OUTSTANDING, &posted->control))
+		take_requests(apic, posted->requests);
+	if (test_and_clear_bit(POSTED_KEPT, &posted->control)) {
+		take_requests(apic, apic->kept);
+		apic->eoi_stale = true;
 	}
 	apic->status_stale = true;
 	WRITE_ONCE(apic->irr_pending, true);
@@ -59,6 +68,7 @@ void lapic_hw_set_delivery(struct vcpu *vcpu, bool on, bool posting)
 	WRITE_ONCE(apic->posting, posting);
 	smp_mb();
 	apic->status_stale = true;
+	apic->eoi_stale = true;
 	WRITE_ONCE(apic->irr_pending, true);
 	vcpu_request(vcpu, REQ_EVENT);
 }
@@ -91,19 +101,35 @@ void lapic_hw_eoi(struct vcpu *vcpu, u8 vector)
 	lapic_send_eoi(vcpu->lapic, vector);
 }
 
-void lapic_hw_eoi_vectors(struct vcpu *vcpu, u64 vectors[4])
+/*
+ * Read behind the requests that this entry takes along: vectors are published before they are sent.
+ */
+const u64 *lapic_hw_eoi_vectors(struct vcpu *vcpu)
 {
+	struct lapic *apic = vcpu->lapic;
+	bool changed = false;
+	u64 vectors;
 	int i;
 
-	BUILD_BUG_ON(sizeof(vcpu->vm->irq->eoi_vectors) != 4 * sizeof(*vectors));
-	for (i = 0; i < 4; i++)
-		vectors[i] = READ_ONCE(vcpu->vm->irq->eoi_vectors[i]);
+	BUILD_BUG_ON(sizeof(vcpu->vm->irq->eoi_vectors) != sizeof(apic->eoi_told));
+	if (likely(!apic->eoi_stale))
+		return NULL;
+	apic->eoi_stale = false;
+	for (i = 0; i < ARRAY_SIZE(apic->eoi_told); i++) {
+		vectors = READ_ONCE(vcpu->vm->irq->eoi_vectors[i]);
+		changed |= vectors != apic->eoi_told[i];
+		apic->eoi_told[i] = vectors;
+	}
+	return changed ? apic->eoi_told : NULL;
 }
 
-/*
- * A vCPU that is in the guest leaves it before it can take an interrupt whose EOI it would keep to itself: requests are
- * seen by the CPU at an entry only, and this one then as well.
- */
+void lapic_hw_renew_eoi_vectors(struct vcpu *vcpu)
+{
+	vcpu->lapic->eoi_stale = true;
+	vcpu->lapic->status_stale = true;
+}
+
+/* For what the vCPU may have in service or requested: what is requested from now on brings them along. */
 void lapic_hw_eoi_vectors_changed(struct vm *vm)
 {
 	struct vcpu *vcpu;

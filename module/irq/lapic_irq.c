@@ -38,13 +38,16 @@ static void lapic_set_trigger(struct lapic *apic, u8 vector, bool level)
 		clear_bit(vector % 32, lapic_bits(apic, APIC_TMR, vector));
 }
 
-/* As above for requests that the vCPU moves to IRR: true when it has to be told. */
-static bool lapic_post(struct lapic *apic, u8 vector)
+/*
+ * As above for requests that the vCPU moves to IRR, or the CPU by itself unless they are to be kept from it: true when the
+ * vCPU has to be told.
+ */
+static bool lapic_post(struct lapic *apic, u8 vector, bool keep)
 {
-	if (test_and_set_bit(vector, apic->posted->requests))
+	if (test_and_set_bit(vector, keep ? apic->kept : apic->posted->requests))
 		return false;
 	/* The request before the mark; pairs with lapic_take_posted(). */
-	return !test_and_set_bit(POSTED_OUTSTANDING, &apic->posted->control);
+	return !test_and_set_bit(keep ? POSTED_KEPT : POSTED_OUTSTANDING, &apic->posted->control);
 }
 
 /* @source itself is in an exit handler and looks at its requests before it enters the guest. */
@@ -56,13 +59,16 @@ static void lapic_notify(struct lapic *apic, struct vcpu *source, enum vcpu_req 
 }
 
 /*
- * The CPU need not leave the guest for a request that it finds by itself, unless its EOI has to leave it: such a one
- * goes in by an entry, which brings the EOIs of interest along.
+ * The CPU need not leave the guest for a request that it finds by itself. One whose EOI has to leave the guest goes in by
+ * an entry, which brings the EOIs of interest along.
  */
-static void notify_request(struct lapic *apic, const struct irq_msg *msg, struct vcpu *source)
+static void post_request(struct lapic *apic, u8 vector, struct vcpu *source)
 {
-	if (!READ_ONCE(apic->posting) || apic->vcpu == source || msg->level ||
-	    test_bit(msg->vector, apic->vcpu->vm->irq->eoi_vectors))
+	bool keep = test_bit(vector, apic->vcpu->vm->irq->eoi_vectors);
+
+	if (!lapic_post(apic, vector, keep))
+		return;
+	if (keep || !READ_ONCE(apic->posting) || apic->vcpu == source)
 		lapic_notify(apic, source, REQ_EVENT);
 	else
 		vcpu_wake_posted(apic->vcpu);
@@ -76,8 +82,10 @@ static bool accept_fixed(struct lapic *apic, const struct irq_msg *msg, struct v
 		return false;
 	lapic_set_trigger(apic, msg->vector, msg->level);
 	/* Whoever set a bit that was set already has told the vCPU, or is about to. */
-	if (apic->posted ? lapic_post(apic, msg->vector) : lapic_set_irr(apic, msg->vector))
-		notify_request(apic, msg, source);
+	if (apic->posted)
+		post_request(apic, msg->vector, source);
+	else if (lapic_set_irr(apic, msg->vector))
+		lapic_notify(apic, source, REQ_EVENT);
 	return true;
 }
 

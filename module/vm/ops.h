@@ -60,7 +60,6 @@ struct vendor_ops {
 	void (*set_nmi_masked)(struct vcpu *vcpu, bool masked);
 	void (*clear_halt)(struct vcpu *vcpu);		/* a HLT that did not exit is over */
 	void (*update_tpr)(struct vcpu *vcpu, int tpr, int max_irr);	/* CR8 intercepts or TPR threshold */
-	void (*eoi_vectors_changed)(struct vcpu *vcpu);	/* NULL without virtual-interrupt delivery */
 	void (*host_interrupt)(struct vcpu *vcpu);	/* behind the burst: take vcpu->host_vector; NULL: never set */
 
 	/* Instructions and translations. */

@@ -273,7 +273,7 @@ static int vcpu_serve_requests(struct vcpu *vcpu)
 			return r;
 	}
 	if (vcpu_take_request(vcpu, REQ_EOI_VECTORS))
-		vendor->eoi_vectors_changed(vcpu);
+		lapic_hw_renew_eoi_vectors(vcpu);
 	if (vcpu_take_request(vcpu, REQ_IOAPIC_EOI_EXIT)) {
 		vcpu->run->exit_reason = KVM_EXIT_IOAPIC_EOI;
 		vcpu->run->eoi.vector = lapic_pending_ioapic_eoi(vcpu);

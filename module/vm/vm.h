@@ -83,7 +83,7 @@ enum vcpu_req {
 	REQ_UNHALT,		/* a wake-up that is no interrupt */
 	REQ_VM_DEAD,		/* the VM was killed: KVM_RUN returns -EIO */
 	REQ_SMI,		/* system-management interrupt: events.smi_pending */
-	REQ_EOI_VECTORS,	/* vendor: which EOIs the CPU has to tell of */
+	REQ_EOI_VECTORS,	/* which EOIs the CPU has to tell of */
 	REQ_SYSTEM_EVENT,	/* KVM_EXIT_SYSTEM_EVENT; vcpu->run is filled at exit */
 	REQ_DIRTY_RING_FULL,	/* KVM_EXIT_DIRTY_RING_FULL, while the ring is that full */
 	REQ_HYPERV,		/* enlightenments: an exit to user space, or a timer */

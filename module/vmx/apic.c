@@ -124,7 +124,6 @@ void vmx_apic_changed(struct vmx_vcpu *vmx)
 	/* It stops in deep sleep, which a guest that may execute MWAIT can ask for. */
 	vcpu->cpu_timer = vmx->accel & VMX_ACCEL_TIMER && !(vcpu->vm->caps.disabled_exits & KVM_X86_DISABLE_EXITS_MWAIT);
 	lapic_hw_set_delivery(vcpu, vmx->accel & VMX_ACCEL_DELIVERY, vmx->accel & VMX_ACCEL_POSTED);
-	vmx->eoi_stale = true;
 	vcpu_request(vcpu, REQ_EVENT);
 }
 
@@ -172,10 +171,24 @@ void vmx_apic_msrs(struct vmx_vcpu *vmx)
 	vmx_msr_intercept(vcpu, msr_of(APIC_SELF_IPI), true, false);
 }
 
+#define EOI_EXIT_WORDS	4
+
+static noinline void write_eoi_vectors(const u64 *vectors)
+{
+	int i;
+
+	for (i = 0; i < EOI_EXIT_WORDS; i++)
+		__vmwrite(VMCS_EOI_EXIT_BITMAP(i), vectors[i]);
+}
+
 void vmx_apic_write_constants(struct vmx_vcpu *vmx)
 {
+	static const u64 no_vectors[EOI_EXIT_WORDS];
+
 	if (vmx_caps.accel & VMX_ACCEL_TPR && vmx->vcpu.lapic)
 		vmwrite64(VMCS_VIRTUAL_APIC_ADDRESS, __pa(lapic_page(&vmx->vcpu)));
+	if (vmx_caps.accel & VMX_ACCEL_DELIVERY)
+		write_eoi_vectors(no_vectors);
 	if (vmx_caps.accel & VMX_ACCEL_POSTED && vmx->vcpu.lapic) {
 		vmwrite64(VMCS_POSTED_ADDRESS, __pa(lapic_posted_page(&vmx->vcpu)));
 		vmwrite16(VMCS_POSTED_VECTOR, POSTED_INTR_VECTOR);
@@ -198,22 +211,6 @@ void vmx_host_interrupt(struct vcpu *vcpu)
 	vcpu->host_vector = 0;
 	store_idt(&idt);
 	vmx_call_interrupt(gate_offset((gate_desc *)idt.address + vector));
-}
-
-void vmx_eoi_vectors_changed(struct vcpu *vcpu)
-{
-	to_vmx(vcpu)->eoi_stale = true;
-}
-
-static noinline void write_eoi_vectors(struct vmx_vcpu *vmx)
-{
-	u64 vectors[4];
-	int i;
-
-	vmx->eoi_stale = false;
-	lapic_hw_eoi_vectors(&vmx->vcpu, vectors);
-	for (i = 0; i < ARRAY_SIZE(vectors); i++)
-		__vmwrite(VMCS_EOI_EXIT_BITMAP(i), vectors[i]);
 }
 
 /*
@@ -240,16 +237,19 @@ static void write_timer(struct vmx_vcpu *vmx)
  */
 void vmx_apic_enter(struct vmx_vcpu *vmx)
 {
+	const u64 *vectors;
 	u16 status;
 
 	if (vmx->accel & VMX_ACCEL_TIMER)
 		write_timer(vmx);
 	if (!(vmx->accel & VMX_ACCEL_DELIVERY))
 		return;
-	if (unlikely(vmx->eoi_stale))
-		write_eoi_vectors(vmx);
-	if (lapic_hw_enter(&vmx->vcpu, &status))
-		vmwrite16(VMCS_GUEST_INTR_STATUS, status);
+	if (!lapic_hw_enter(&vmx->vcpu, &status))
+		return;
+	vmwrite16(VMCS_GUEST_INTR_STATUS, status);
+	vectors = lapic_hw_eoi_vectors(&vmx->vcpu);
+	if (unlikely(vectors))
+		write_eoi_vectors(vectors);
 }
 
 int vmx_handle_preemption_timer(struct vcpu *vcpu)

@@ -56,7 +56,6 @@ const struct vendor_ops vmx_ops = {
 	.set_nmi_masked = vmx_set_nmi_masked,
 	.clear_halt = vmx_clear_halt,
 	.update_tpr = vmx_update_tpr,
-	.eoi_vectors_changed = vmx_eoi_vectors_changed,
 	.host_interrupt = vmx_host_interrupt,
 	.skip_instruction = vmx_skip_instruction,
 	.tlb_flush = vmx_tlb_flush,

@@ -161,7 +161,6 @@ struct vmx_vcpu {
 
 	u32 accel;			/* VMX_ACCEL_* that are in use now */
 	u32 timer_value;		/* in vmcs01's preemption timer */
-	bool eoi_stale;			/* the EOI-exit bitmap is to be written */
 
 	bool flush_l1d;			/* [i] the host may have secrets in L1D */
 
@@ -221,7 +220,6 @@ void vmx_host_interrupt(struct vcpu *vcpu);
 void vmx_apic_msrs(struct vmx_vcpu *vmx);
 void vmx_apic_write_constants(struct vmx_vcpu *vmx);
 void vmx_apic_enter(struct vmx_vcpu *vmx);
-void vmx_eoi_vectors_changed(struct vcpu *vcpu);
 void vmx_update_tpr(struct vcpu *vcpu, int tpr, int max_irr);
 int vmx_handle_tpr_below_threshold(struct vcpu *vcpu);
 int vmx_handle_preemption_timer(struct vcpu *vcpu);
