@@ -46,6 +46,12 @@ static long get_xcrs(struct vm *vm)
 	return boot_cpu_has(X86_FEATURE_XSAVE);
 }
 
+/* Where the CPU handles accesses to the task priority, user space has nothing to patch, and is told of none. */
+static long get_vapic(struct vm *vm)
+{
+	return !cpu_caps.apic_page;
+}
+
 static long get_tsc_control(struct vm *vm)
 {
 	return cpu_caps.tsc_scaling;
@@ -439,7 +445,7 @@ static const struct capability capabilities[] = {
 	VALUE(IRQ_ROUTING, NESTOR_MAX_ROUTES),
 	ON(IRQ_INJECT_STATUS),
 	ON(IOAPIC_POLARITY_IGNORED),
-	ON(VAPIC),
+	GET(VAPIC, get_vapic),
 	ON(SIGNAL_MSI),
 	ON(IRQFD),
 	ON(IRQFD_RESAMPLE),

@@ -314,6 +314,7 @@ int cpuid_set(struct vcpu *vcpu, struct kvm_cpuid_entry2 *entries, u32 nent)
 		if (!err) {
 			derive(vcpu);
 			vendor->cpuid_changed(vcpu);
+			lapic_version_changed(vcpu);
 			vcpu_request(vcpu, REQ_INTERCEPTS);
 		}
 	}

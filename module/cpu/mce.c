@@ -8,6 +8,7 @@
 #include <asm/mce.h>
 
 #include "cpu/msr.h"
+#include "irq/irq.h"
 #include "vm/ops.h"
 
 /* Registers of a bank: MCi_CTL, MCi_STATUS, MCi_ADDR, MCi_MISC. */
@@ -46,6 +47,7 @@ int cpu_setup_mce(struct vcpu *vcpu, u64 mcg_cap)
 	if (mcg_cap & ~(cpu_mce_cap_supported() | MCG_CAP_BANKS | MCG_CAP_EXTENDED))
 		return -EINVAL;
 	c->mcg_cap = mcg_cap;
+	lapic_version_changed(vcpu);
 	if (mcg_cap & MCG_CTL_P)
 		c->mcg_ctl = ~0ull;
 	for (i = 0; i < banks; i++)

@@ -200,6 +200,9 @@ u8 lapic_pending_ioapic_eoi(struct vcpu *vcpu);
 int lapic_mmio_read(struct vcpu *vcpu, u64 gpa, int len, void *val);
 int lapic_mmio_write(struct vcpu *vcpu, u64 gpa, int len, const void *val);
 
+/* What the version register shows has changed. */
+void lapic_version_changed(struct vcpu *vcpu);
+
 /* The APIC is on, by hardware and by software. */
 bool lapic_takes_interrupts(const struct vcpu *vcpu);
 
@@ -221,8 +224,14 @@ int lapic_set_vapic(struct vcpu *vcpu, u64 gpa);
 struct vm_irq;
 void *lapic_page(struct vcpu *vcpu);		/* the registers as the CPU reads and writes them */
 bool lapic_x2apic_mode(const struct vcpu *vcpu);
+bool lapic_at_default(const struct vcpu *vcpu);	/* its page is where it is after a reset */
 void *lapic_posted_page(struct vcpu *vcpu);	/* the posted-interrupt descriptor */
 void lapic_hw_set_delivery(struct vcpu *vcpu, bool on, bool posting);
+/* The CPU handles accesses to the APIC's page, which is mmu.apic_page then (cpu_caps.apic_page). */
+void lapic_hw_set_page(struct vcpu *vcpu, bool on);
+bool lapic_hw_has_page(const struct vcpu *vcpu);
+/* It has stored a value in the page, and leaves what follows from that to us. */
+void lapic_hw_written(struct vcpu *vcpu, u32 offset);
 /* Before an entry. True: *@status is what the guest interrupt status has to be, else it is as the last exit left it. */
 bool lapic_hw_enter(struct vcpu *vcpu, u16 *status);
 void lapic_hw_left(struct vcpu *vcpu);		/* behind the exit */

@@ -56,6 +56,13 @@ u32 lapic_version(const struct lapic *apic)
 	return version;
 }
 
+/* The CPU shows guests what is in the page. */
+void lapic_version_changed(struct vcpu *vcpu)
+{
+	if (vcpu->lapic)
+		lapic_set_reg(vcpu->lapic, APIC_LVR, lapic_version(vcpu->lapic));
+}
+
 void lapic_update_ppr(struct lapic *apic)
 {
 	lapic_set_reg(apic, APIC_PROCPRI, apic_ppr(lapic_reg(apic, APIC_TASKPRI), lapic_in_service(apic)));
@@ -118,6 +125,8 @@ int lapic_create(struct vcpu *vcpu)
 	apic->external = -1;
 	lapic_timer_init(apic);
 	vcpu->lapic = apic;
+	if (cpu_caps.apic_page)
+		mmu_forbid_apic_page(vcpu->vm);
 	return 0;
 no_memory:
 	free_page((unsigned long)apic->regs);
@@ -132,6 +141,9 @@ void lapic_destroy(struct vcpu *vcpu)
 	if (!apic)
 		return;
 	lapic_timer_cancel(apic);
+	/* Others need not do without because of this one. */
+	if (cpu_caps.apic_page)
+		lapic_hw_set_page(vcpu, true);
 	vcpu->lapic = NULL;
 	free_page((unsigned long)apic->regs);
 	free_page((unsigned long)apic->posted);
@@ -158,16 +170,18 @@ static void set_base(struct vcpu *vcpu, u64 base)
 	WRITE_ONCE(vcpu->apic_base, base);
 	if (changed & MSR_IA32_APICBASE_ENABLE)
 		cpuid_update_runtime(vcpu);
-	if (!vcpu->lapic || !(changed & APIC_BASE_MODE))
+	if (!vcpu->lapic)
+		return;
+	/* What the CPU does for the APIC depends on its mode and place. */
+	if (vcpu->lapic->posted)
+		vcpu_request(vcpu, REQ_INTERCEPTS);
+	if (!(changed & APIC_BASE_MODE))
 		return;
 	if (base & MSR_IA32_APICBASE_ENABLE)
 		lapic_set_id(vcpu->lapic);
 	else
 		apic_map_changed(vcpu->vm);
 	lapic_recheck(vcpu->lapic);
-	/* What the CPU does for the APIC depends on its mode. */
-	if (vcpu->lapic->posted)
-		vcpu_request(vcpu, REQ_INTERCEPTS);
 }
 
 u64 lapic_get_base(struct vcpu *vcpu)

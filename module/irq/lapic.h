@@ -73,6 +73,7 @@ static_assert(sizeof(struct lapic_posted) == 64);
  * @delivery: the CPU delivers requests and ends interrupts by itself
  * @posting: ... and takes requests out of @posted when POSTED_INTR_VECTOR reaches it
  * @status_stale: ... and does not know what has changed in IRR and ISR
+ * @page: the CPU handles accesses to the registers' page
  * @sw_enabled: SPIV bit 8
  * @lvt0_nmi: LVT0 is unmasked with delivery mode NMI: PIT ticks are NMIs (the NMI watchdog)
  * @events: LAPIC_INIT, LAPIC_SIPI
@@ -90,6 +91,7 @@ struct lapic {
 	bool delivery;				/* [v] */
 	bool posting;				/* [v] others read it */
 	bool status_stale;			/* [v] */
+	bool page;				/* [v] */
 	struct lapic_posted *posted;		/* [c] its requests [a] */
 	unsigned long kept[256 / BITS_PER_LONG];	/* [a] */
 	u64 eoi_told[4];			/* [v] */

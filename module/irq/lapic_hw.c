@@ -52,6 +52,11 @@ bool lapic_x2apic_mode(const struct vcpu *vcpu)
 	return lapic_in_x2apic(vcpu->lapic);
 }
 
+bool lapic_at_default(const struct vcpu *vcpu)
+{
+	return PHYS_PFN(vcpu->apic_base) == PHYS_PFN(APIC_DEFAULT_PHYS_BASE);
+}
+
 void *lapic_posted_page(struct vcpu *vcpu)
 {
 	return vcpu->lapic->posted;
@@ -71,6 +76,24 @@ void lapic_hw_set_delivery(struct vcpu *vcpu, bool on, bool posting)
 	apic->eoi_stale = true;
 	WRITE_ONCE(apic->irr_pending, true);
 	vcpu_request(vcpu, REQ_EVENT);
+}
+
+void lapic_hw_set_page(struct vcpu *vcpu, bool on)
+{
+	struct lapic *apic = vcpu->lapic;
+
+	if (apic->page == on)
+		return;
+	apic->page = on;
+	if (on)
+		mmu_allow_apic_page(vcpu->vm);
+	else
+		mmu_forbid_apic_page(vcpu->vm);
+}
+
+bool lapic_hw_has_page(const struct vcpu *vcpu)
+{
+	return vcpu->lapic && vcpu->lapic->page;
 }
 
 bool lapic_hw_enter(struct vcpu *vcpu, u16 *status)

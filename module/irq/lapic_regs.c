@@ -127,8 +127,10 @@ static int write_lvt(struct lapic *apic, u32 reg, u32 value)
 
 static void write_tmict(struct lapic *apic, u32 value)
 {
-	if (apic->timer.mode == APIC_LVT_TIMER_TSCDEADLINE)
+	if (apic->timer.mode == APIC_LVT_TIMER_TSCDEADLINE) {
+		lapic_set_reg(apic, APIC_TMICT, 0);
 		return;
+	}
 	lapic_timer_cancel(apic);
 	lapic_set_reg(apic, APIC_TMICT, value);
 	lapic_timer_start(apic, APIC_TMICT);
@@ -178,8 +180,11 @@ static int reg_write(struct lapic *apic, u32 reg, u32 value)
 		write_spiv(apic, value);
 		return 0;
 	case APIC_ESR:
+		if (lapic_in_x2apic(apic) && value)
+			return -EINVAL;
 		/* No error is ever recorded, so there is none to show. */
-		return lapic_in_x2apic(apic) && value ? -EINVAL : 0;
+		lapic_set_reg(apic, reg, 0);
+		return 0;
 	case APIC_ICR:
 		/* Sent at once: never busy. */
 		value &= ~APIC_ICR_BUSY;
@@ -206,6 +211,16 @@ static int reg_write(struct lapic *apic, u32 reg, u32 value)
 	default:
 		return -EINVAL;
 	}
+}
+
+/* SDM, APIC-Write Emulation. What is no register shows 0. */
+void lapic_hw_written(struct vcpu *vcpu, u32 offset)
+{
+	struct lapic *apic = vcpu->lapic;
+	u32 reg = offset & GENMASK(11, 4);
+
+	if (reg_write(apic, reg, lapic_reg(apic, reg)))
+		lapic_set_reg(apic, reg, 0);
 }
 
 /* The 64-bit ICR is kept in ICR and ICR2, where user space expects its halves. */

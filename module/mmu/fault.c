@@ -11,7 +11,9 @@
 #include <linux/kvm.h>
 #include <linux/mm.h>
 #include <linux/sched/signal.h>
+#include <asm/apicdef.h>
 
+#include "irq/irq.h"
 #include "mmu/notifier.h"
 #include "mmu/tdp.h"
 #include "nested/shadow.h"
@@ -296,6 +298,35 @@ static enum fault_result fault_locked(struct vcpu *vcpu, struct mapping *m)
 	return map_locked(vcpu, m);
 }
 
+/*
+ * The local APIC's page, where the CPU handles accesses to it. Fetches from there stay what they are without that. A slot in
+ * its place comes first.
+ */
+static bool is_apic_page(const struct vcpu *vcpu, const struct mapping *m)
+{
+	return m->gfn == PHYS_PFN(APIC_DEFAULT_PHYS_BASE) && !m->fault->exec && !m->fault->walk && lapic_hw_has_page(vcpu);
+}
+
+/* Under mmu.lock. */
+static enum fault_result map_apic_page(struct vcpu *vcpu, struct mapping *m)
+{
+	const struct tdp_format *f = &tdp_format;
+	struct vm_mmu *mmu = &vcpu->vm->mmu;
+	u64 leaf = __pa(mmu->apic_page) | f->read | f->write | f->accessed | f->dirty | f->memtype_wb;
+
+	if (mmu->apic_page_forbidden)
+		return FAULT_MMIO;
+	m->level = 1;
+	switch (tdp_map(vcpu, m->gfn, 1, leaf, m->fault)) {
+	case TDP_DONE:
+		return FAULT_FIXED;
+	case TDP_RACED:
+		return FAULT_RETRY;
+	default:
+		return FAULT_SLOW;
+	}
+}
+
 /* Under SRCU, without sleeping. FAULT_SLOW: sleeping would help. */
 static enum fault_result fault_fast(struct vcpu *vcpu, struct mapping *m)
 {
@@ -304,13 +335,16 @@ static enum fault_result fault_fast(struct vcpu *vcpu, struct mapping *m)
 	enum fault_result r;
 
 	m->slot = slots_find(slots, m->gfn);
-	if (!m->slot)
-		return FAULT_MMIO;
-	m->generation = slots->generation;
-	m->slot_writable = !(m->slot->flags & KVM_MEM_READONLY);
-	if (m->fault->write && !m->slot_writable)
-		return FAULT_READONLY;
-	m->hva = slot_hva(m->slot, m->gfn);
+	if (unlikely(!m->slot)) {
+		if (!is_apic_page(vcpu, m))
+			return FAULT_MMIO;
+	} else {
+		m->generation = slots->generation;
+		m->slot_writable = !(m->slot->flags & KVM_MEM_READONLY);
+		if (m->fault->write && !m->slot_writable)
+			return FAULT_READONLY;
+		m->hva = slot_hva(m->slot, m->gfn);
+	}
 
 	/* A burst does not wait. */
 	if (!read_trylock(&mmu->lock)) {
@@ -318,7 +352,7 @@ static enum fault_result fault_fast(struct vcpu *vcpu, struct mapping *m)
 			return FAULT_SLOW;
 		read_lock(&mmu->lock);
 	}
-	r = fault_locked(vcpu, m);
+	r = m->slot ? fault_locked(vcpu, m) : map_apic_page(vcpu, m);
 	read_unlock(&mmu->lock);
 	return r;
 }

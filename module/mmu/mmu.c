@@ -6,10 +6,12 @@
 #include <linux/module.h>
 #include <linux/percpu.h>
 #include <linux/sched/mm.h>
+#include <asm/apicdef.h>
 
 #include "mmu/notifier.h"
 #include "mmu/tdp.h"
 #include "nested/shadow.h"
+#include "vm/slots.h"
 #include "vm/vm.h"
 
 static bool nx_huge_pages = true;
@@ -85,6 +87,12 @@ int mmu_vm_init(struct vm *vm)
 			goto fail;
 	}
 	atomic64_set(&vm->stats.table_pages, NESTOR_ADDRESS_SPACES);
+	r = -ENOMEM;
+	if (cpu_caps.apic_page) {
+		mmu->apic_page = (void *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
+		if (!mmu->apic_page)
+			goto fail;
+	}
 
 	r = mmu_notifier_start(vm);
 	if (!r)
@@ -92,6 +100,8 @@ int mmu_vm_init(struct vm *vm)
 fail:
 	for (space = 0; space < NESTOR_ADDRESS_SPACES; space++)
 		root_destroy(&mmu->roots[space]);
+	free_page((unsigned long)mmu->apic_page);
+	mmu->apic_page = NULL;
 	return r;
 }
 
@@ -113,6 +123,38 @@ void mmu_vm_destroy(struct vm *vm)
 		tdp_free_all(vm, space);
 		root_destroy(&vm->mmu.roots[space]);
 	}
+	free_page((unsigned long)vm->mmu.apic_page);
+	vm->mmu.apic_page = NULL;
+}
+
+static void zap_apic_page(struct vm *vm)
+{
+	int space;
+
+	for (space = 0; space < NESTOR_ADDRESS_SPACES; space++)
+		mmu_zap_gfns(vm, space, PHYS_PFN(APIC_DEFAULT_PHYS_BASE), PHYS_PFN(APIC_DEFAULT_PHYS_BASE) + 1);
+}
+
+/* Zapped by whoever forbids, also when others have: their zap may not be over. */
+void mmu_forbid_apic_page(struct vm *vm)
+{
+	write_lock(&vm->mmu.lock);
+	vm->mmu.apic_page_forbidden++;
+	write_unlock(&vm->mmu.lock);
+	zap_apic_page(vm);
+}
+
+void mmu_allow_apic_page(struct vm *vm)
+{
+	write_lock(&vm->mmu.lock);
+	vm->mmu.apic_page_forbidden--;
+	write_unlock(&vm->mmu.lock);
+}
+
+void mmu_slot_added(struct vm *vm, const struct slot *slot)
+{
+	if (vm->mmu.apic_page && PHYS_PFN(APIC_DEFAULT_PHYS_BASE) - slot->base_gfn < slot->npages)
+		zap_apic_page(vm);
 }
 
 void mmu_vcpu_init(struct vcpu *vcpu)

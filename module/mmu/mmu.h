@@ -108,6 +108,8 @@ struct vm_mmu {
 	atomic64_t tlb_generation;	/* raised under [m] by every change that takes rights away */
 	atomic64_t tlb_synced;		/* [a] no vCPU is in a burst begun before this generation */
 	unsigned int nr_shadows;	/* [m] vCPUs that have shadow tables for an L2 */
+	void *apic_page;		/* [c] NULL without cpu_caps.apic_page */
+	unsigned int apic_page_forbidden;	/* [m] vCPUs that do not bear it in the tables */
 };
 
 #define MMU_CACHED_TABLES	8
@@ -142,6 +144,16 @@ void mmu_write_protect(struct vm *vm, int space, u64 start, u64 end);
  * unlocking.
  */
 void mmu_write_protect_mask(struct vm *vm, const struct slot *slot, u64 gfn, unsigned long mask);
+
+/*
+ * The page by whose frame the CPU knows accesses to the local APIC, where it handles them (lapic_hw.c). Faults map it at
+ * the APIC's address while no vCPU forbids that: one for which the CPU does not handle them would find memory there. No TLB
+ * has it when mmu_forbid_apic_page() returns; like other changes of the tables it is not for bursts.
+ */
+void mmu_forbid_apic_page(struct vm *vm);
+void mmu_allow_apic_page(struct vm *vm);
+/* A slot comes, and takes the place. */
+void mmu_slot_added(struct vm *vm, const struct slot *slot);
 
 /* Frames below this can be mapped. */
 u64 mmu_max_gfn(void);

@@ -361,6 +361,12 @@ static int delivery_failed(struct vcpu *vcpu, const struct fault *fault)
 				   (u64[]){ info2, reason, info1, fault->gpa, vcpu_entry_cpu(vcpu) });
 }
 
+/* @fault: of what is no memory, whatever the second-level tables say. */
+int vcpu_handle_mmio(struct vcpu *vcpu, const struct fault *fault)
+{
+	return fault->vectoring ? delivery_failed(vcpu, fault) : vcpu_emulate_mmio(vcpu, fault);
+}
+
 int vcpu_handle_fault(struct vcpu *vcpu, struct fault *fault)
 {
 	enum fault_result result;
@@ -380,9 +386,7 @@ int vcpu_handle_fault(struct vcpu *vcpu, struct fault *fault)
 		return RUN_SLOW;
 	case FAULT_MMIO:
 	case FAULT_READONLY:
-		if (fault->vectoring)
-			return delivery_failed(vcpu, fault);
-		return vcpu_emulate_mmio(vcpu, fault);
+		return vcpu_handle_mmio(vcpu, fault);
 	case FAULT_NESTED:
 		vendor->nested->reflect_walk(vcpu);
 		return RUN_GUEST;

@@ -238,6 +238,8 @@ static void slots_replace(struct vm *vm, struct slot *old, struct slot *new)
 
 	if (old)
 		apply_change(vm, old, new);
+	if (new)
+		mmu_slot_added(vm, new);
 	if (old && !same_place(old, new))
 		forget_hva(space, next, old);
 }

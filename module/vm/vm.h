@@ -406,6 +406,7 @@ int vcpu_handle_cr_write(struct vcpu *vcpu, int cr, u64 value);	/* skips the ins
 int vcpu_task_priority_set(struct vcpu *vcpu, u64 old, int r);	/* behind a write to CR8 */
 int vcpu_handle_hlt(struct vcpu *vcpu);
 int vcpu_handle_fault(struct vcpu *vcpu, struct fault *fault);	/* second-level fault: map, or emulate MMIO */
+int vcpu_handle_mmio(struct vcpu *vcpu, const struct fault *fault);
 int vcpu_handle_dr(struct vcpu *vcpu, int dr, bool write, int gpr);
 int vcpu_handle_task_switch(struct vcpu *vcpu, u16 selector, int reason, bool has_error, u32 error);
 int vcpu_handle_rdtsc(struct vcpu *vcpu, bool rdtscp);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What VMX takes off the local APIC: CR8, delivery and EOI of interrupts, x2APIC registers, the TSC deadline.
+ * What VMX takes off the local APIC: CR8, delivery and EOI of interrupts, registers, the TSC deadline.
  *
  * SDM, APIC Virtualization and Virtual Interrupts. Each is used where the CPU has it and apic_accel= names it, and can be
  * given up by a vCPU at any time: the software's APIC works on the same page of registers.
@@ -16,7 +16,7 @@
 
 static char *apic_accel = "none";
 module_param(apic_accel, charp, 0444);
-MODULE_PARM_DESC(apic_accel, "What the CPU does for guests' local APICs, where it can: tpr, delivery, x2apic, posted, timer, with commas, or none (default)");
+MODULE_PARM_DESC(apic_accel, "What the CPU does for guests' local APICs, where it can: tpr, delivery, x2apic, xapic, posted, timer, with commas, or none (default)");
 
 #define VMX_ACCEL_NEVER		BIT(31)
 
@@ -29,6 +29,7 @@ static const struct {
 	{ "tpr", VMX_ACCEL_TPR, 0, .cpu = CPU_TPR_SHADOW },
 	{ "delivery", VMX_ACCEL_DELIVERY, VMX_ACCEL_TPR, .cpu2 = CPU2_VIRTUAL_DELIVERY },
 	{ "x2apic", VMX_ACCEL_X2APIC, VMX_ACCEL_DELIVERY, .cpu2 = CPU2_X2APIC_MODE | CPU2_APIC_REGISTERS },
+	{ "xapic", VMX_ACCEL_XAPIC, VMX_ACCEL_DELIVERY, .cpu2 = CPU2_APIC_ACCESSES | CPU2_APIC_REGISTERS },
 #if IS_ENABLED(CONFIG_KVM)
 	/* The host's handler of the vector is there where its own KVM is. */
 	{ "posted", VMX_ACCEL_POSTED, VMX_ACCEL_DELIVERY, .pin = PIN_POSTED, .exit = EXIT_ACK_INTR },
@@ -92,6 +93,7 @@ int vmx_apic_setup(void)
 		if (wanted & accels[i].bit && possible(i))
 			vmx_caps.accel |= accels[i].bit;
 	cpu_caps.virtual_delivery = vmx_caps.accel & VMX_ACCEL_DELIVERY;
+	cpu_caps.apic_page = vmx_caps.accel & VMX_ACCEL_XAPIC;
 	return 0;
 }
 
@@ -108,7 +110,11 @@ static u32 usable(struct vcpu *vcpu)
 	if (vcpu->hv || vcpu->guest_debug & KVM_GUESTDBG_BLOCKIRQ ||
 	    !(lapic_get_base(vcpu) & MSR_IA32_APICBASE_ENABLE))
 		return accel & (VMX_ACCEL_TPR | VMX_ACCEL_TIMER);
-	return lapic_x2apic_mode(vcpu) ? accel : accel & ~(u32)VMX_ACCEL_X2APIC;
+	/* The two exclude each other: SDM, Checks on VM-Execution Control Fields. */
+	if (lapic_x2apic_mode(vcpu))
+		return accel & ~(u32)VMX_ACCEL_XAPIC;
+	accel &= ~(u32)VMX_ACCEL_X2APIC;
+	return lapic_at_default(vcpu) ? accel : accel & ~(u32)VMX_ACCEL_XAPIC;
 }
 
 /*
@@ -124,6 +130,8 @@ void vmx_apic_changed(struct vmx_vcpu *vmx)
 	/* It stops in deep sleep, which a guest that may execute MWAIT can ask for. */
 	vcpu->cpu_timer = vmx->accel & VMX_ACCEL_TIMER && !(vcpu->vm->caps.disabled_exits & KVM_X86_DISABLE_EXITS_MWAIT);
 	lapic_hw_set_delivery(vcpu, vmx->accel & VMX_ACCEL_DELIVERY, vmx->accel & VMX_ACCEL_POSTED);
+	if (cpu_caps.apic_page)
+		lapic_hw_set_page(vcpu, vmx->accel & VMX_ACCEL_XAPIC);
 	vcpu_request(vcpu, REQ_EVENT);
 }
 
@@ -187,6 +195,8 @@ void vmx_apic_write_constants(struct vmx_vcpu *vmx)
 
 	if (vmx_caps.accel & VMX_ACCEL_TPR && vmx->vcpu.lapic)
 		vmwrite64(VMCS_VIRTUAL_APIC_ADDRESS, __pa(lapic_page(&vmx->vcpu)));
+	if (vmx_caps.accel & VMX_ACCEL_XAPIC)
+		vmwrite64(VMCS_APIC_ACCESS_ADDRESS, __pa(vmx->vcpu.vm->mmu.apic_page));
 	if (vmx_caps.accel & VMX_ACCEL_DELIVERY)
 		write_eoi_vectors(no_vectors);
 	if (vmx_caps.accel & VMX_ACCEL_POSTED && vmx->vcpu.lapic) {
@@ -282,5 +292,32 @@ int vmx_handle_tpr_below_threshold(struct vcpu *vcpu)
 int vmx_handle_eoi_induced(struct vcpu *vcpu)
 {
 	lapic_hw_eoi(vcpu, vmx_exit_qualification(to_vmx(vcpu)));
+	return RUN_GUEST;
+}
+
+/* SDM, Exit Qualification for APIC-Access VM Exits: what the CPU does not do by itself is an access to a device. */
+int vmx_handle_apic_access(struct vcpu *vcpu)
+{
+	struct vmx_vcpu *vmx = to_vmx(vcpu);
+	u64 qualification = vmx_exit_qualification(vmx);
+	u32 type = FIELD_GET(APIC_ACCESS_TYPE, qualification);
+	const struct fault fault = {
+		.gpa = APIC_DEFAULT_PHYS_BASE + FIELD_GET(APIC_ACCESS_OFFSET, qualification),
+		.write = type == APIC_ACCESS_WRITE,
+		.exec = type == APIC_ACCESS_FETCH,
+		.vectoring = vmx->exit.vectoring & INTR_VALID,
+	};
+
+	vmx->flush_l1d = true;
+	return vcpu_handle_mmio(vcpu, &fault);
+}
+
+/* A trap: the instruction is retired. In x2APIC mode it is a SELF IPI of a vector that no APIC sends. */
+int vmx_handle_apic_write(struct vcpu *vcpu)
+{
+	struct vmx_vcpu *vmx = to_vmx(vcpu);
+
+	if (vmx->accel & VMX_ACCEL_XAPIC)
+		lapic_hw_written(vcpu, FIELD_GET(APIC_ACCESS_OFFSET, vmx_exit_qualification(vmx)));
 	return RUN_GUEST;
 }

@@ -400,6 +400,7 @@ static int (*const vmx_handlers[])(struct vcpu *vcpu) = {
 	[EXIT_REASON_PAUSE_INSTRUCTION]		= vcpu_handle_pause,
 	[EXIT_REASON_MCE_DURING_VMENTRY]	= vmx_handle_nothing,
 	[EXIT_REASON_TPR_BELOW_THRESHOLD]	= vmx_handle_tpr_below_threshold,
+	[EXIT_REASON_APIC_ACCESS]		= vmx_handle_apic_access,
 	[EXIT_REASON_PREEMPTION_TIMER]		= vmx_handle_preemption_timer,
 	[EXIT_REASON_EOI_INDUCED]		= vmx_handle_eoi_induced,
 	[EXIT_REASON_EPT_VIOLATION]		= vmx_handle_ept_violation,
@@ -410,8 +411,7 @@ static int (*const vmx_handlers[])(struct vcpu *vcpu) = {
 	[EXIT_REASON_WBINVD]			= vcpu_handle_wbinvd,
 	[EXIT_REASON_XSETBV]			= vcpu_handle_xsetbv,
 	[EXIT_REASON_RDRAND]			= vmx_handle_ud,
-	/* A SELF IPI of a vector that no APIC sends. */
-	[EXIT_REASON_APIC_WRITE]		= vmx_handle_nothing,
+	[EXIT_REASON_APIC_WRITE]		= vmx_handle_apic_write,
 	[EXIT_REASON_INVPCID]			= vmx_handle_ud,
 	[EXIT_REASON_VMFUNC]			= vmx_handle_ud,
 	[EXIT_REASON_ENCLS]			= vmx_handle_ud,

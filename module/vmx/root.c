@@ -169,7 +169,7 @@ int vmx_setup(void)
 	      nested_vmx_shadowing_setup();
 	if (err)
 		goto fail;
-	pr_info("VMX: EPT %d levels, leaves 4K%s%s, A/D bits %s, VPID %s, TSC scaling %s, APIC acceleration%s%s%s%s%s%s\n",
+	pr_info("VMX: EPT %d levels, leaves 4K%s%s, A/D bits %s, VPID %s, TSC scaling %s, APIC acceleration%s%s%s%s%s%s%s\n",
 		tdp_format.levels, tdp_format.leaf_levels & BIT(1) ? " 2M" : "",
 		tdp_format.leaf_levels & BIT(2) ? " 1G" : "", tdp_format.accessed ? "yes" : "no",
 		vmx_caps.cpu2 & CPU2_VPID ? "yes" : "no", cpu_caps.tsc_scaling ? "yes" : "no",
@@ -177,6 +177,7 @@ int vmx_setup(void)
 		vmx_caps.accel & VMX_ACCEL_TPR ? " tpr" : "",
 		vmx_caps.accel & VMX_ACCEL_DELIVERY ? " delivery" : "",
 		vmx_caps.accel & VMX_ACCEL_X2APIC ? " x2apic" : "",
+		vmx_caps.accel & VMX_ACCEL_XAPIC ? " xapic" : "",
 		vmx_caps.accel & VMX_ACCEL_POSTED ? " posted" : "",
 		vmx_caps.accel & VMX_ACCEL_TIMER ? " timer" : "");
 	return 0;

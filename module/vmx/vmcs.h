@@ -61,6 +61,7 @@ enum vmcs_width { VMCS_W16, VMCS_W64, VMCS_W32, VMCS_NATURAL };
 #define VMCS_ENTRY_MSR_LOAD_ADDRESS	VMCS_FIELD(0x200a)
 #define VMCS_TSC_OFFSET			VMCS_FIELD(0x2010)
 #define VMCS_VIRTUAL_APIC_ADDRESS	VMCS_FIELD(0x2012)
+#define VMCS_APIC_ACCESS_ADDRESS	VMCS_FIELD(0x2014)
 #define VMCS_POSTED_ADDRESS		VMCS_FIELD(0x2016)
 #define VMCS_EPT_POINTER		VMCS_FIELD(0x201a)
 #define VMCS_EOI_EXIT_BITMAP(n)		VMCS_FIELD(0x201c + 2 * (n))	/* 0 to 3 */
@@ -221,6 +222,7 @@ enum vmcs_width { VMCS_W16, VMCS_W64, VMCS_W32, VMCS_NATURAL };
 #define CPU_SECONDARY			BIT(31)
 
 /* Secondary processor-based controls */
+#define CPU2_APIC_ACCESSES		BIT(0)
 #define CPU2_EPT			BIT(1)
 #define CPU2_DESCRIPTOR_EXITING		BIT(2)
 #define CPU2_RDTSCP			BIT(3)
@@ -322,6 +324,10 @@ enum { CR_MOV_TO, CR_MOV_FROM, CR_CLTS, CR_LMSW };
 
 /* Task switches */
 #define TASK_SELECTOR			GENMASK(15, 0)
+#define APIC_ACCESS_OFFSET		GENMASK(11, 0)
+#define APIC_ACCESS_TYPE		GENMASK(15, 12)
+#define APIC_ACCESS_WRITE		1
+#define APIC_ACCESS_FETCH		2
 #define TASK_SOURCE			GENMASK(31, 30)
 
 /* EPT violations: exit qualification */

@@ -213,6 +213,7 @@ static inline void vmx_set_bits(struct vmx_vcpu *vmx, enum vmx_lazy field, u64 b
 #define VMX_ACCEL_X2APIC	BIT(2)	/* x2APIC registers are read, TPR, EOI and SELF IPI written without one */
 #define VMX_ACCEL_POSTED	BIT(3)	/* requests by other CPUs reach the guest without an exit */
 #define VMX_ACCEL_TIMER		BIT(4)	/* a TSC deadline that comes while the guest runs exits by itself */
+#define VMX_ACCEL_XAPIC		BIT(5)	/* the same as X2APIC by the page of registers, in xAPIC mode */
 int vmx_apic_setup(void);
 void vmx_apic_changed(struct vmx_vcpu *vmx);
 void vmx_apic_controls(struct vmx_vcpu *vmx, u32 *cpu, u32 *cpu2);
@@ -224,6 +225,8 @@ void vmx_update_tpr(struct vcpu *vcpu, int tpr, int max_irr);
 int vmx_handle_tpr_below_threshold(struct vcpu *vcpu);
 int vmx_handle_preemption_timer(struct vcpu *vcpu);
 int vmx_handle_eoi_induced(struct vcpu *vcpu);
+int vmx_handle_apic_access(struct vcpu *vcpu);
+int vmx_handle_apic_write(struct vcpu *vcpu);
 
 /* root.c: probing, root mode, bursts, entering the guest */
 int vmx_probe(void);
@@ -362,7 +365,8 @@ static inline u32 vmx_valid_after_exit(const struct vmx_vcpu *vmx)
 
 /* Exits that can come while an event is delivered; all others leave IDT-vectoring information invalid. */
 #define DELIVERY_EXITS	(BIT_ULL(EXIT_REASON_EXCEPTION_NMI) | BIT_ULL(EXIT_REASON_TASK_SWITCH) | \
-			 BIT_ULL(EXIT_REASON_EPT_VIOLATION) | BIT_ULL(EXIT_REASON_EPT_MISCONFIG))
+			 BIT_ULL(EXIT_REASON_EPT_VIOLATION) | BIT_ULL(EXIT_REASON_EPT_MISCONFIG) | \
+			 BIT_ULL(EXIT_REASON_APIC_ACCESS))
 
 /*
  * vmx_complete_events - after an exit: what was injected has been delivered, or comes back
