@@ -39,6 +39,7 @@
 #define MSR_PAT			0x277
 #define MSR_MTRRDEF		0x2ff
 #define MSR_MCG_CTL		0x17b
+#define MSR_MC0_CTL2		0x280
 #define MSR_MC0_STATUS		0x401
 #define MSR_EFER		0xc0000080
 #define MSR_STAR		0xc0000081
@@ -46,6 +47,7 @@
 #define MSR_FS_BASE		0xc0000100
 #define MSR_KERNEL_GS_BASE	0xc0000102
 
+#define MCG_CMCI	0x400
 #define CR0_PE		0x1
 #define CR0_PG		0x80000000
 #define CR4_PAE		0x20
@@ -753,6 +755,19 @@ static void test_mce(void)
 	tap_check(run->exit_reason == KVM_EXIT_IO && run->io.port == PORT_FAULT && (r.rax & 0xff) == 18,
 		  "an uncorrected error: #MC");
 	tap_check(get_msr(MSR_MC0_STATUS) == mce.status && get_msr(0x402) == 0x1000, "the bank has it");
+	tap_check(guest_wrmsr(MSR_MC0_CTL2, 0) == 13 && set_msr(MSR_MC0_CTL2, 0) && !set_msr(MSR_MC0_CTL2, 1),
+		  "thresholds of corrected errors are user space's zeros");
+	cap = 0;
+	KVM(sys_fd, KVM_X86_GET_MCE_CAP_SUPPORTED, &cap);
+	if (!(cap & MCG_CMCI)) {
+		tap_skip("no interrupts for corrected errors");
+		return;
+	}
+	cap = MCG_CMCI | 10;
+	KVM(vcpu_fd, KVM_X86_SETUP_MCE, &cap);
+	tap_check(guest_wrmsr(MSR_MC0_CTL2, 1 << 29) == 13 && guest_wrmsr(MSR_MC0_CTL2 + 10, 0) == 13,
+		  "CMCI: a reserved bit, the 11th bank");
+	tap_check(!guest_wrmsr(MSR_MC0_CTL2, 1 << 30 | 5) && get_msr(MSR_MC0_CTL2) == (1 << 30 | 5), "CMCI: a threshold");
 }
 
 int main(void)

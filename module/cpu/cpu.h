@@ -83,7 +83,7 @@ struct cpu_state {
 	u64 smi_count, smbase, power_ctl, mmio_conf_base;
 	u64 mtrr_def, mtrr_fixed[11], mtrr_var[16];
 	u64 mcg_cap, mcg_status, mcg_ctl, mcg_ext_ctl;
-	u64 mce_banks[MCE_BANKS * 4];
+	u64 mce_banks[MCE_BANKS * 4], mce_ctl2[MCE_BANKS];
 
 	/* Time. */
 	u64 tsc_offset;			/* guest TSC = host TSC * ratio + offset */

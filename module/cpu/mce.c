@@ -28,7 +28,7 @@ u64 cpu_mce_cap_supported(void)
 	u64 cap = MCG_CTL_P | MCG_SER_P;
 
 	if (cpu_caps.vmx)
-		cap |= MCG_LMCE_P;
+		cap |= MCG_LMCE_P | MCG_CMCI_P;
 	return cap;
 }
 
@@ -50,8 +50,10 @@ int cpu_setup_mce(struct vcpu *vcpu, u64 mcg_cap)
 	lapic_version_changed(vcpu);
 	if (mcg_cap & MCG_CTL_P)
 		c->mcg_ctl = ~0ull;
-	for (i = 0; i < banks; i++)
+	for (i = 0; i < banks; i++) {
 		c->mce_banks[i * BANK_REGS + BANK_CTL] = ~0ull;
+		c->mce_ctl2[i] = 0;
+	}
 	return 0;
 }
 
@@ -60,6 +62,17 @@ static bool no_action_needed(const struct kvm_x86_mce *mce)
 {
 	return !mce->mcg_status && mce->status & MCI_STATUS_UC &&
 	       !(mce->status & (MCI_STATUS_PCC | MCI_STATUS_S | MCI_STATUS_AR));
+}
+
+/* Signalled as a corrected error is, where the guest asked for that: SDM, Corrected Machine Check Interrupt. */
+static void record_no_action(struct vcpu *vcpu, u64 *bank, u64 ctl2, const struct kvm_x86_mce *mce)
+{
+	bank[BANK_STATUS] = mce->status;
+	bank[BANK_ADDR] = mce->addr;
+	bank[BANK_MISC] = mce->misc;
+	vcpu->cpu_state.mcg_status = 0;
+	if (vcpu->cpu_state.mcg_cap & MCG_CMCI_P && ctl2 & MCI_CTL2_CMCI_EN)
+		lapic_send_cmci(vcpu);
 }
 
 static void record(struct cpu_state *c, u64 *bank, const struct kvm_x86_mce *mce)
@@ -98,16 +111,15 @@ int cpu_set_mce(struct vcpu *vcpu, const struct kvm_x86_mce *mce)
 	struct cpu_state *c = &vcpu->cpu_state;
 	bool uncorrected = mce->status & MCI_STATUS_UC;
 	u64 *bank;
+	u32 i;
 
 	if (mce->bank >= nr_banks(c) || !(mce->status & MCI_STATUS_VAL))
 		return -EINVAL;
-	bank = &c->mce_banks[array_index_nospec(mce->bank, MCE_BANKS) * BANK_REGS];
+	i = array_index_nospec(mce->bank, MCE_BANKS);
+	bank = &c->mce_banks[i * BANK_REGS];
 
 	if (no_action_needed(mce)) {
-		bank[BANK_STATUS] = mce->status;
-		bank[BANK_ADDR] = mce->addr;
-		bank[BANK_MISC] = mce->misc;
-		c->mcg_status = 0;
+		record_no_action(vcpu, bank, c->mce_ctl2[i], mce);
 		return 0;
 	}
 	/* The guest turned reporting of uncorrected errors off. */
@@ -188,23 +200,34 @@ int msr_set_mce_bank(struct vcpu *vcpu, struct msr_access *a)
 	return 0;
 }
 
-/* Thresholds of corrected errors: without MCG_CMCI_P they exist for user space, as zero. */
-int msr_get_mci_ctl2(struct vcpu *vcpu, struct msr_access *a)
+/* Thresholds of corrected errors: without MCG_CMCI_P they exist for user space, as zero. NULL: the guest has fewer banks. */
+static u64 *bank_ctl2(struct vcpu *vcpu, u32 msr)
 {
 	struct cpu_state *c = &vcpu->cpu_state;
+	u32 i = msr - MSR_IA32_MC0_CTL2;
 
-	if (a->index - MSR_IA32_MC0_CTL2 >= nr_banks(c) || !a->host)
+	return i < nr_banks(c) ? &c->mce_ctl2[array_index_nospec(i, MCE_BANKS)] : NULL;
+}
+
+int msr_get_mci_ctl2(struct vcpu *vcpu, struct msr_access *a)
+{
+	const u64 *reg = bank_ctl2(vcpu, a->index);
+
+	if (!reg || (!(vcpu->cpu_state.mcg_cap & MCG_CMCI_P) && !a->host))
 		return -EINVAL;
-	a->value = 0;
+	a->value = *reg;
 	return 0;
 }
 
 int msr_set_mci_ctl2(struct vcpu *vcpu, struct msr_access *a)
 {
-	struct cpu_state *c = &vcpu->cpu_state;
+	u64 *reg = bank_ctl2(vcpu, a->index);
 
-	if (a->index - MSR_IA32_MC0_CTL2 >= nr_banks(c) || !a->host || a->value)
+	if (!reg || a->value & ~(MCI_CTL2_CMCI_EN | MCI_CTL2_CMCI_THRESHOLD_MASK))
 		return -EINVAL;
+	if (!(vcpu->cpu_state.mcg_cap & MCG_CMCI_P) && (a->value || !a->host))
+		return -EINVAL;
+	*reg = a->value;
 	return 0;
 }
 

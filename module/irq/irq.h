@@ -200,6 +200,8 @@ u8 lapic_pending_ioapic_eoi(struct vcpu *vcpu);
 int lapic_mmio_read(struct vcpu *vcpu, u64 gpa, int len, void *val);
 int lapic_mmio_write(struct vcpu *vcpu, u64 gpa, int len, const void *val);
 
+/* Corrected machine check: as LVT CMCI says. */
+void lapic_send_cmci(struct vcpu *vcpu);
 /* What the version register shows has changed. */
 void lapic_version_changed(struct vcpu *vcpu);
 

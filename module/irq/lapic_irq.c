@@ -161,6 +161,12 @@ bool lapic_local_deliver(struct lapic *apic, int lvt)
 	return lapic_accept(apic, &msg, NULL);
 }
 
+void lapic_send_cmci(struct vcpu *vcpu)
+{
+	if (vcpu->lapic)
+		lapic_local_deliver(vcpu->lapic, LVT_CMCI);
+}
+
 /* The vector that the local APIC has for the CPU now, or -1. */
 static int lapic_deliverable(struct lapic *apic)
 {
