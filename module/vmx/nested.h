@@ -152,7 +152,7 @@ enum vmx_error {
 
 /* nested_caps.c */
 void nested_vmx_caps_setup(void);
-void nested_vmx_caps_init(struct nested_vmx *nested);
+void nested_vmx_caps_init(struct vmx_vcpu *vmx);
 u64 nested_vmx_caps_host(u32 msr);
 u64 nested_vmx_caps_get(struct vcpu *vcpu, u32 msr);
 int nested_vmx_caps_set(struct vcpu *vcpu, u32 msr, u64 value);

@@ -110,9 +110,12 @@ void nested_vmx_caps_setup(void)
 		offered.words[NESTED_CPU2] &= ~((u64)CPU2_VPID << 32);
 }
 
-void nested_vmx_caps_init(struct nested_vmx *nested)
+/* Everything that is offered, unless user space has asked for feature MSRs that only it fills. */
+void nested_vmx_caps_init(struct vmx_vcpu *vmx)
 {
-	nested->caps = offered;
+	if (vmx->vcpu.vm->caps.disabled_quirks & KVM_X86_QUIRK_STUFF_FEATURE_MSRS)
+		return;
+	vmx->nested.caps = offered;
 }
 
 /* The bits that MOV to CR4 lets this guest set. */

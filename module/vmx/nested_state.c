@@ -12,7 +12,7 @@ void nested_vmx_vcpu_init(struct vmx_vcpu *vmx)
 {
 	struct nested_vmx *nested = &vmx->nested;
 
-	nested_vmx_caps_init(nested);
+	nested_vmx_caps_init(vmx);
 	nested->vmxon_pointer = NO_VMCS;
 	nested->current_vmcs = NO_VMCS;
 }
