@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Write protection for the dirty log.
+ * Write protection for the dirty log, or what takes its place where the CPU keeps a log (mmu_logs_writes()).
  *
  * Large leaves are protected whole and stay: reads go on at full size, and the first write splits them.
  */
@@ -10,24 +10,26 @@
 #include "nested/nested.h"
 #include "vm/vm.h"
 
-/* True when the leaf was writable. The CPU may set bits meanwhile. */
+/* True when the leaf could be written to without being seen. The CPU may set bits meanwhile. */
 static bool protect_leaf(struct tdp_iter *it)
 {
-	while (it->old & tdp_format.write) {
-		if (try_cmpxchg64(it->ep, &it->old, it->old & ~tdp_format.write))
+	u64 bit = it->level == 1 && mmu_logs_writes(it->vm) ? tdp_format.dirty : tdp_format.write;
+
+	while (it->old & bit) {
+		if (try_cmpxchg64(it->ep, &it->old, it->old & ~bit))
 			return true;
 	}
 	return false;
 }
 
 /**
- * mmu_write_protect - make every write to a range of frames fault
+ * mmu_write_protect - make every write to a range of frames fault, or be logged by the CPU
  * @vm: the VM
  * @space: address space
  * @start: first frame
  * @end: first frame after it
  *
- * Takes mmu.lock; when it returns, no TLB allows such a write.
+ * Takes mmu.lock; when it returns, no TLB allows another write.
  */
 void mmu_write_protect(struct vm *vm, int space, u64 start, u64 end)
 {

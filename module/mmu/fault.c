@@ -189,9 +189,11 @@ static u64 make_leaf(const struct vm *vm, const struct mapping *m)
 		e |= f->exec;
 	if (m->writable)
 		e |= TDP_HOST_WRITABLE;
-	/* In a logged slot the first write of each page must fault. */
+	/* In a logged slot the first write of each page must be seen. */
 	if (m->writable && (m->fault->write || m->written || !logged(m)))
 		e |= f->write | f->dirty;
+	else if (m->writable && mmu_logs_writes(vm) && !m->fault->walk)
+		e |= f->write;
 	return e;
 }
 
@@ -202,6 +204,7 @@ static u64 make_leaf(const struct vm *vm, const struct mapping *m)
  */
 static void mark_dirty(struct vcpu *vcpu, const struct mapping *m, u64 leaf)
 {
+	u64 written = tdp_format.write | tdp_format.dirty;
 	struct page *page;
 
 	if (m->writable && m->ram) {
@@ -209,7 +212,7 @@ static void mark_dirty(struct vcpu *vcpu, const struct mapping *m, u64 leaf)
 		if (!PageReserved(page) && !PageDirty(page))
 			SetPageDirty(page);
 	}
-	if (leaf & tdp_format.write)
+	if ((leaf & written) == written)
 		vm_mark_dirty(vcpu->vm, vcpu, m->slot, m->gfn);
 }
 

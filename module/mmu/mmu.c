@@ -44,6 +44,11 @@ u64 mmu_max_gfn(void)
 	return 1ull << (bits - PAGE_SHIFT);
 }
 
+bool mmu_logs_writes(const struct vm *vm)
+{
+	return tdp_format.log && !vm->dirty_ring_bytes;
+}
+
 static int root_init(struct tdp_root *root)
 {
 	root->flushed = alloc_percpu_gfp(u64, GFP_KERNEL_ACCOUNT);

@@ -33,6 +33,7 @@ struct slot;
  * @table:	rights and flags of an entry that points to a table
  * @enc_mask:	SME C-bit for RAM
  * @memtype_wb, @memtype_uc: leaf bits for write-back and uncached
+ * @log: the CPU logs the frames in whose leaves it sets the dirty bit; see mmu_logs_writes()
  * @tag_per_root: the CPU tags translations by the root alone (EPT), so that one flush on a CPU serves
  *		all vCPUs of the VM; clear when the tag is the vCPU's own (ASID)
  *
@@ -43,6 +44,7 @@ struct tdp_format {
 	u32 leaf_levels;
 	u64 present, read, write, exec, noexec, user, large, accessed, dirty, table, enc_mask;
 	u64 memtype_wb, memtype_uc;
+	bool log;
 	bool tag_per_root;
 };
 
@@ -136,7 +138,7 @@ long mmu_prefault(struct vcpu *vcpu, u64 gpa);
 
 /* Slot changes, under vm->slots_lock. No TLB has a stale translation when they return. */
 void mmu_zap_gfns(struct vm *vm, int space, u64 start, u64 end);
-/* No write without a fault after this. */
+/* No write that is not seen after this: by a fault, or in the CPU's log. */
 void mmu_write_protect(struct vm *vm, int space, u64 start, u64 end);
 
 /*
@@ -144,6 +146,12 @@ void mmu_write_protect(struct vm *vm, int space, u64 start, u64 end);
  * unlocking.
  */
 void mmu_write_protect_mask(struct vm *vm, const struct slot *slot, u64 gfn, unsigned long mask);
+
+/*
+ * Does the CPU see to it that writes to logged slots are known? Then a small leaf stays writable, with its dirty bit clear.
+ * Not for dirty rings, which have no room for what a whole log of the CPU's may bring.
+ */
+bool mmu_logs_writes(const struct vm *vm);
 
 /*
  * The page by whose frame the CPU knows accesses to the local APIC, where it handles them (lapic_hw.c). Faults map it at

@@ -6,6 +6,10 @@
  * the bit and grant the write under mmu.lock for reading; here bits are taken and writes forbidden
  * under the lock for writing, word by word, so the lock may be given up in between. The kernel's own
  * writes set the bit after the data: the reader of a log sees the data or finds the bit next time.
+ *
+ * Where the CPU keeps a log of its own, a page is writable and its leaf's dirty bit clear while its bit is not set: the
+ * CPU sets that bit and logs the page, and the burst's end sets the page's bit here. So nobody is in a burst that began
+ * before the log is read; what a CPU has logged since is found the next time, as its page's bit was not set yet.
  */
 #include <linux/bitops.h>
 #include <linux/mm.h>
@@ -27,6 +31,31 @@ void vm_mark_dirty(struct vm *vm, struct vcpu *vcpu, const struct slot *slot, u6
 	}
 	/* Unconditionally: the locked operation also orders the data before the bit. */
 	set_bit(gfn - slot->base_gfn, slot->dirty_bitmap);
+}
+
+bool vm_logs_writes(const struct vm *vm)
+{
+	return READ_ONCE(vm->memory.nr_logged);
+}
+
+void vcpu_mark_logged(struct vcpu *vcpu, const u64 *gpas, unsigned int n)
+{
+	struct vm *vm = vcpu->vm;
+	const struct slot *slot;
+	struct slots *slots;
+	unsigned int i;
+	int idx;
+
+	idx = srcu_read_lock(&vm->srcu);
+	slots = vcpu_slots(vcpu);
+	for (i = 0; i < n; i++) {
+		u64 gfn = READ_ONCE(gpas[i]) >> PAGE_SHIFT;
+
+		slot = slots_find(slots, gfn);
+		if (slot)
+			vm_mark_dirty(vm, vcpu, slot, gfn);
+	}
+	srcu_read_unlock(&vm->srcu, idx);
 }
 
 /* Under vm->slots_lock. */
@@ -81,6 +110,8 @@ static int get_log(struct vm *vm, struct kvm_dirty_log *log)
 
 	if (IS_ERR(slot))
 		return PTR_ERR(slot);
+	if (mmu_logs_writes(vm))
+		vm_kick_all_sync(vm);
 	if (vm->caps.manual_dirty_log) {
 		bitmap = slot->dirty_bitmap;
 	} else {

@@ -45,6 +45,7 @@ struct vm_memory {
 	struct vm_space spaces[NESTOR_ADDRESS_SPACES];
 	struct xarray by_id;		/* vm->slots_lock: address space and id, as in the ABI -> slot */
 	u64 nr_pages;			/* vm->slots_lock: in all slots */
+	unsigned int nr_logged;		/* written under vm->slots_lock: at least as many slots are logged */
 	u64 generation;			/* [s] odd while an update is on its way */
 };
 
@@ -62,6 +63,10 @@ int vm_clear_dirty_log(struct vm *vm, struct kvm_clear_dirty_log *log);
 
 /* For the log, if there is one. @vcpu: in whose ring; NULL when no vCPU is the cause. */
 void vm_mark_dirty(struct vm *vm, struct vcpu *vcpu, const struct slot *slot, u64 gfn);
+/* Any slot logged? Else nothing needs to be collected. */
+bool vm_logs_writes(const struct vm *vm);
+/* Guest-physical addresses from the CPU's log. In the burst that they were logged in. */
+void vcpu_mark_logged(struct vcpu *vcpu, const u64 *gpas, unsigned int n);
 
 /*
  * Read or write guest physical memory, page boundaries included. Take vm->srcu themselves and mark

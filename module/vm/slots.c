@@ -229,6 +229,8 @@ static void slots_replace(struct vm *vm, struct slot *old, struct slot *new)
 	next->generation = now->generation + 1;
 	next->hint = 0;
 
+	/* Before the first write that the CPU logs, and until the last one is collected. */
+	WRITE_ONCE(mem->nr_logged, mem->nr_logged + logged(new));
 	WRITE_ONCE(mem->generation, mem->generation + 1);
 	rcu_assign_pointer(space->slots, next);
 	synchronize_srcu_expedited(&vm->srcu);
@@ -240,6 +242,7 @@ static void slots_replace(struct vm *vm, struct slot *old, struct slot *new)
 		apply_change(vm, old, new);
 	if (new)
 		mmu_slot_added(vm, new);
+	WRITE_ONCE(mem->nr_logged, mem->nr_logged - logged(old));
 	if (old && !same_place(old, new))
 		forget_hva(space, next, old);
 }

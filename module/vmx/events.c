@@ -200,6 +200,7 @@ static void restore_nmi_blocking(struct vmx_vcpu *vmx)
 
 	switch (vmx_basic_reason(vmx)) {
 	case EXIT_REASON_EPT_VIOLATION:
+	case EXIT_REASON_PML_FULL:
 		unblocked = vmx_exit_qualification(vmx) & EPT_QUAL_NMI_UNBLOCKED;
 		break;
 	case EXIT_REASON_EXCEPTION_NMI:

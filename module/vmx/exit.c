@@ -410,6 +410,7 @@ static int (*const vmx_handlers[])(struct vcpu *vcpu) = {
 	[EXIT_REASON_INVVPID]			= nested_vmx_handle_invvpid,
 	[EXIT_REASON_WBINVD]			= vcpu_handle_wbinvd,
 	[EXIT_REASON_XSETBV]			= vcpu_handle_xsetbv,
+	[EXIT_REASON_PML_FULL]			= vmx_handle_pml_full,
 	[EXIT_REASON_RDRAND]			= vmx_handle_ud,
 	[EXIT_REASON_APIC_WRITE]		= vmx_handle_apic_write,
 	[EXIT_REASON_INVPCID]			= vmx_handle_ud,

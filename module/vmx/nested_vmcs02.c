@@ -35,6 +35,9 @@ static u32 secondary_controls(const struct vmx_vcpu *vmx, const struct vmcs12 *v
 	controls &= ~(u32)CPU2_BOTH | asked;
 	/* The shadow VMCS is L1's. */
 	controls &= ~(u32)CPU2_VMCS_SHADOWING;
+	/* It would log gpa2s; leaves of shadow tables are made without need of it. */
+	if (vmx->vcpu.nested.root->table)
+		controls &= ~(u32)CPU2_PML;
 	controls |= asked & CPU2_FROM_L1;
 	if (!vmx->vmcs02.vpid)
 		controls &= ~(u32)CPU2_VPID;

@@ -158,6 +158,7 @@ int vmx_setup(void)
 	int cpu, err;
 
 	init_tdp_format();
+	vmx_pml_setup();
 	init_cpu_caps();
 	for_each_possible_cpu(cpu) {
 		err = init_cpu(cpu);
@@ -169,9 +170,9 @@ int vmx_setup(void)
 	      nested_vmx_shadowing_setup();
 	if (err)
 		goto fail;
-	pr_info("VMX: EPT %d levels, leaves 4K%s%s, A/D bits %s, VPID %s, TSC scaling %s, APIC acceleration%s%s%s%s%s%s%s\n",
+	pr_info("VMX: EPT %d levels, leaves 4K%s%s, A/D bits %s, PML %s, VPID %s, TSC scaling %s, APIC acceleration%s%s%s%s%s%s%s\n",
 		tdp_format.levels, tdp_format.leaf_levels & BIT(1) ? " 2M" : "",
-		tdp_format.leaf_levels & BIT(2) ? " 1G" : "", tdp_format.accessed ? "yes" : "no",
+		tdp_format.leaf_levels & BIT(2) ? " 1G" : "", tdp_format.accessed ? "yes" : "no", tdp_format.log ? "yes" : "no",
 		vmx_caps.cpu2 & CPU2_VPID ? "yes" : "no", cpu_caps.tsc_scaling ? "yes" : "no",
 		vmx_caps.accel ? "" : " none",
 		vmx_caps.accel & VMX_ACCEL_TPR ? " tpr" : "",
@@ -332,6 +333,8 @@ static void set_host_state(struct vmx_vcpu *vmx)
  */
 void vmx_use_vmcs(struct vmx_vcpu *vmx, struct vmx_vmcs *vmcs)
 {
+	if (vmx->vcpu.in_burst)
+		vmx_pml_collect(vmx);
 	vmx->vmcs->host_rsp = vmx->host_rsp;
 	vmx->vmcs = vmcs;
 	vmx->host_rsp = vmcs->host_rsp;
@@ -478,6 +481,7 @@ void vmx_burst_leave(struct vcpu *vcpu)
 		vmx_fetch_now(vmx, missing);
 		vcpu->regs.valid |= missing;
 	}
+	vmx_pml_collect(vmx);
 	vmx_msrs_leave(vmx);
 	vmcs_leave(vmx, c);
 	restore_host(vmx, vcpu->cpu);

@@ -277,6 +277,8 @@ static u32 secondary_controls(struct vmx_vcpu *vmx)
 		controls &= ~CPU2_VPID;
 	if (vmx->nested.shadow_linked)
 		controls |= CPU2_VMCS_SHADOWING;
+	if (vmx->pml)
+		controls |= CPU2_PML;
 	if (vcpu->vm->caps.disabled_exits & KVM_X86_DISABLE_EXITS_PAUSE)
 		controls &= ~CPU2_PAUSE_LOOP_EXITING;
 	return controls;
@@ -418,6 +420,11 @@ int vmx_vcpu_init(struct vcpu *vcpu)
 
 	if (err)
 		return err;
+	err = vmx_pml_vcpu_init(vmx);
+	if (err) {
+		vmx_vmcs_free(&vmx->vmcs01);
+		return err;
+	}
 	vmx->vmcs = &vmx->vmcs01;
 	vmx->run_flags = vmx_run_flags();
 	vmx_root_changed(vcpu);
@@ -430,6 +437,7 @@ void vmx_vcpu_destroy(struct vcpu *vcpu)
 	struct vmx_vcpu *vmx = to_vmx(vcpu);
 
 	nested_vmx_vcpu_destroy(vmx);
+	vmx_pml_vcpu_destroy(vmx);
 	vmx_vmcs_free(&vmx->vmcs01);
 }
 
@@ -480,6 +488,7 @@ void vmx_write_constants(struct vmx_vcpu *vmx)
 		vmwrite32(VMCS_PLE_WINDOW, PLE_WINDOW);
 	}
 	vmx_apic_write_constants(vmx);
+	vmx_pml_write_constants(vmx);
 	if (vmx_caps.cpu2 & CPU2_ENCLS_EXITING)
 		vmwrite64(VMCS_ENCLS_EXIT_BITMAP, ~0ull);
 

@@ -162,6 +162,8 @@ struct vmx_vcpu {
 	u32 accel;			/* VMX_ACCEL_* that are in use now */
 	u32 timer_value;		/* in vmcs01's preemption timer */
 
+	u64 *pml;			/* the CPU's log: pml.c; NULL: none */
+
 	bool flush_l1d;			/* [i] the host may have secrets in L1D */
 
 	/* What the host had at burst begin. */
@@ -227,6 +229,14 @@ int vmx_handle_preemption_timer(struct vcpu *vcpu);
 int vmx_handle_eoi_induced(struct vcpu *vcpu);
 int vmx_handle_apic_access(struct vcpu *vcpu);
 int vmx_handle_apic_write(struct vcpu *vcpu);
+
+/* pml.c: page-modification logging */
+void vmx_pml_setup(void);
+int vmx_pml_vcpu_init(struct vmx_vcpu *vmx);
+void vmx_pml_vcpu_destroy(struct vmx_vcpu *vmx);
+void vmx_pml_write_constants(struct vmx_vcpu *vmx);
+void vmx_pml_collect(struct vmx_vcpu *vmx);
+int vmx_handle_pml_full(struct vcpu *vcpu);
 
 /* root.c: probing, root mode, bursts, entering the guest */
 int vmx_probe(void);
@@ -366,7 +376,7 @@ static inline u32 vmx_valid_after_exit(const struct vmx_vcpu *vmx)
 /* Exits that can come while an event is delivered; all others leave IDT-vectoring information invalid. */
 #define DELIVERY_EXITS	(BIT_ULL(EXIT_REASON_EXCEPTION_NMI) | BIT_ULL(EXIT_REASON_TASK_SWITCH) | \
 			 BIT_ULL(EXIT_REASON_EPT_VIOLATION) | BIT_ULL(EXIT_REASON_EPT_MISCONFIG) | \
-			 BIT_ULL(EXIT_REASON_APIC_ACCESS))
+			 BIT_ULL(EXIT_REASON_APIC_ACCESS) | BIT_ULL(EXIT_REASON_PML_FULL))
 
 /*
  * vmx_complete_events - after an exit: what was injected has been delivered, or comes back
