@@ -69,6 +69,16 @@ static void sort_pending(struct vcpu *vcpu)
 		memset(e, 0, sizeof(*e));
 }
 
+/*
+ * L2 instead of L1, or L1 again: what the other level blocked may go now, and what was L1's may make an exit. What is in
+ * vcpu->events is seen without being asked for, so there is nothing to do but for interrupts, and for a TPR that both share.
+ */
+void nested_level_changed(struct vcpu *vcpu, bool own_tpr)
+{
+	if (!own_tpr || irq_pending(vcpu) >= 0)
+		vcpu_request(vcpu, REQ_EVENT);
+}
+
 bool nested_take_events(struct vcpu *vcpu)
 {
 	enum nested_event event;

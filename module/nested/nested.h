@@ -226,6 +226,7 @@ bool shadow_age(struct vm *vm, u64 start, u64 end, bool clear);
  * the caller has found. True: L1 runs now. nested_takes_exception(): L2 has raised it; true: L1 will get it.
  */
 bool nested_take_events(struct vcpu *vcpu);
+void nested_level_changed(struct vcpu *vcpu, bool own_tpr);	/* @own_tpr: of L2 */
 bool nested_takes(struct vcpu *vcpu, enum nested_event event);
 bool nested_takes_exception(struct vcpu *vcpu, const struct exception *e);
 

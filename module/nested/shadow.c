@@ -237,7 +237,8 @@ struct shadow_root *shadow_root(struct vcpu *vcpu, const struct shadow_key *key)
 		list_for_each_entry(root, &s->roots, link) {
 			if (!same_key(&root->key, key))
 				continue;
-			list_move(&root->link, &s->roots);
+			if (!list_is_first(&root->link, &s->roots))
+				list_move(&root->link, &s->roots);
 			return root;
 		}
 	}

@@ -42,6 +42,7 @@ int nested_svm_enlighten(struct svm_vcpu *svm);		/* what vmcb12 says to a Hyper-
 bool nested_svm_address_valid(struct svm_vcpu *svm, u64 gpa1);
 
 /* nested_intercept.c: who intercepts what */
+void nested_svm_merge_all_intercepts(struct svm_vcpu *svm);
 int nested_svm_merge_msrpm(struct svm_vcpu *svm, u64 gpa1);	/* @gpa1: of vmcb12 */
 int nested_svm_wants_exit(struct svm_vcpu *svm);	/* 1, 0, or -EAGAIN: only without sleeping */
 int nested_svm_intercepts_insn(struct vcpu *vcpu, const struct emu_intercept *info);

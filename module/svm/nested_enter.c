@@ -14,10 +14,8 @@ static void prepare_control(struct svm_vcpu *svm, const struct shadow_root *root
 {
 	const struct vmcb_control *ctl12 = &svm->nested.vmcb12->control, *ctl01 = &svm->vmcb01->control;
 	struct vmcb_control *ctl02 = &svm->nested.vmcb02->control;
-	unsigned int word;
 
-	for (word = 0; word < ICPT_NR_WORDS; word++)
-		nested_svm_merge_intercepts(svm, word);
+	nested_svm_merge_all_intercepts(svm);
 	ctl02->iopm_base_pa = ctl01->iopm_base_pa;
 	ctl02->tsc_offset = ctl01->tsc_offset + ctl12->tsc_offset;
 	ctl02->tlb_control = TLB_CTL_NOTHING;
@@ -121,7 +119,8 @@ void nested_svm_registers_loaded(struct vcpu *vcpu, u64 old_cr0)
 	/* Whether CR0 is intercepted depends on these. */
 	if ((old_cr0 ^ r->cr0) & CR0_CACHE_BITS)
 		vcpu_dirty(vcpu, REGS_CR0);
-	cpu_update_dr7(vcpu);
+	if (r->dr7 != vcpu->cpu_state.effective_dr7)
+		cpu_update_dr7(vcpu);
 	cpu_cr4_changed(vcpu);
 }
 
@@ -251,7 +250,7 @@ static int run_l2(struct svm_vcpu *svm, u64 gpa1)
 	nested_svm_tlb_control(svm);
 	enter(svm, root, gpa1);
 	nested_svm_take_event(svm);
-	vcpu_request(vcpu, REQ_EVENT);
+	nested_level_changed(vcpu, vcpu->nested.own_tpr);
 	return RUN_GUEST;
 }
 

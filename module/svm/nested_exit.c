@@ -140,6 +140,7 @@ static void switch_to_l1(struct svm_vcpu *svm)
 	struct vcpu *vcpu = &svm->vcpu;
 	struct regs *r = &vcpu->regs;
 	u64 old_cr0 = r->cr0;
+	bool own_tpr = vcpu->nested.own_tpr;
 
 	svm_keep_flush(svm);
 	vcpu->nested.guest_mode = false;
@@ -170,7 +171,7 @@ static void switch_to_l1(struct svm_vcpu *svm)
 	memset(&vcpu->nested.exception, 0, sizeof(vcpu->nested.exception));
 	svm->nested.soft_from_l1 = svm->nested.nmi_from_l1 = false;
 	svm_vmcb_switched(svm);
-	vcpu_request(vcpu, REQ_EVENT);
+	nested_level_changed(vcpu, own_tpr);
 }
 
 /* As upstream: L1's VMCB has gone, and L1 cannot be told what happened. */

@@ -2,17 +2,13 @@
 /*
  * SVM's instructions but VMRUN, executed by a guest.
  */
-#include "svm/nested.h"
-
-#define SAVE(field)		(offsetof(struct vmcb, save) + offsetof(struct vmcb_save, field))
+#include "svm/nested_words.h"
 
 /* What VMLOAD and VMSAVE move (APM volume 2, VMSAVE and VMLOAD Instructions). */
-static const struct page_part vmload_parts[] = {
-	{ SAVE(fs), 2 * sizeof(struct vmcb_seg) },
-	{ SAVE(ldtr), sizeof(struct vmcb_seg) },
-	{ SAVE(tr), sizeof(struct vmcb_seg) },
-	{ SAVE(star), SAVE(cr2) - SAVE(star) },
-};
+#define VMLOAD_WORDS(W)	W(SAVE(fs), 4) W(SAVE(ldtr), 2) W(SAVE(tr), 2) W(SAVE(star), 8)
+DEFINE_READ_WORDS(read_vmload, VMLOAD_WORDS)
+DEFINE_WRITE_WORDS(write_vmload, VMLOAD_WORDS)
+static_assert(SAVE(star) + 8 * 8 == SAVE(cr2));
 
 static int gp(struct vcpu *vcpu)
 {
@@ -23,7 +19,7 @@ static int gp(struct vcpu *vcpu)
 /* The rules that all of these instructions share. False: an exception is raised. */
 bool nested_svm_may_execute(struct vcpu *vcpu)
 {
-	vcpu_fetch(vcpu, REGS_CR0 | REGS_RFLAGS);
+	vcpu_fetch(vcpu, REGS_CR0 | REGS_RFLAGS | REGS_MODE);
 	if (!(vcpu->regs.efer & EFER_SVME) || !(vcpu->regs.cr0 & X86_CR0_PE) || vcpu->regs.rflags & X86_EFLAGS_VM) {
 		vcpu_raise(vcpu, EXC_UD);
 		return false;
@@ -59,9 +55,9 @@ static int move_state(struct vcpu *vcpu, bool load)
 	/* vmcb01 has what the registers are, and after VMLOAD the registers are what it has. */
 	svm_flush_regs(svm);
 	if (load)
-		r = vcpu_read_parts(vcpu, gpa1, vmload_parts, ARRAY_SIZE(vmload_parts), svm->vmcb01);
+		r = copy_words(svm, gpa1, false, read_vmload, svm->vmcb01);
 	else
-		r = vcpu_write_parts(vcpu, gpa1, vmload_parts, ARRAY_SIZE(vmload_parts), svm->vmcb01);
+		r = copy_words(svm, gpa1, true, write_vmload, svm->vmcb01);
 	if (r)
 		return r == -EAGAIN ? RUN_SLOW : nested_svm_no_memory(vcpu);
 	if (load)

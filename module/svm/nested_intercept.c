@@ -22,13 +22,19 @@ void nested_svm_merge_intercepts(struct svm_vcpu *svm, unsigned int word)
 		svm->nested.vmcb02->control.intercepts[word] |= BIT(ICPT_STGI % 32) | BIT(ICPT_CLGI % 32);
 }
 
-/* The only parts of the map where L0 lets anything through: SYSENTER's MSRs, SYSCALL's, and the segment bases'. */
-static const struct page_part msrpm_parts[] = {
-	{ MSR_IA32_SYSENTER_CS / 4 & ~7, 8 },
-	{ 0x800 + (MSR_STAR & 0x1fff) / 4, 8 },
-	{ 0x800 + (MSR_FS_BASE & 0x1fff) / 4, 8 },
+void nested_svm_merge_all_intercepts(struct svm_vcpu *svm)
+{
+	unsigned int word;
+
+	for (word = 0; word < ICPT_NR_WORDS; word++)
+		nested_svm_merge_intercepts(svm, word);
+}
+
+/* The only words of the map where L0 lets anything through: SYSENTER's MSRs, SYSCALL's, and the segment bases'. */
+static const u16 msrpm_words[] = {
+	MSR_IA32_SYSENTER_CS / 4 & ~7, 0x800 + (MSR_STAR & 0x1fff) / 4, 0x800 + (MSR_FS_BASE & 0x1fff) / 4,
 };
-static_assert(ARRAY_SIZE(msrpm_parts) == sizeof_field(struct svm_nested, msrpm12_merged) / 8);
+static_assert(ARRAY_SIZE(msrpm_words) == sizeof_field(struct svm_nested, msrpm12_merged) / 8);
 
 /* A Hyper-V says by the same VMCB that it has not touched its map. */
 static bool map12_unchanged(struct svm_vcpu *svm, u64 gpa1)
@@ -47,7 +53,7 @@ static bool map12_unchanged(struct svm_vcpu *svm, u64 gpa1)
 int nested_svm_merge_msrpm(struct svm_vcpu *svm, u64 gpa1)
 {
 	struct svm_nested *n = &svm->nested;
-	u64 parts12[ARRAY_SIZE(msrpm_parts)] = {}, at;
+	u64 words12[ARRAY_SIZE(msrpm_words)] = {}, at;
 	int i, r;
 
 	if (!l1_intercepts(svm, ICPT_MSR)) {
@@ -57,20 +63,20 @@ int nested_svm_merge_msrpm(struct svm_vcpu *svm, u64 gpa1)
 	n->vmcb02->control.msrpm_base_pa = __sme_set(__pa(n->msrpm02));
 	if (map12_unchanged(svm, gpa1))
 		return 0;
-	for (i = 0; i < ARRAY_SIZE(msrpm_parts); i++) {
-		at = (n->vmcb12->control.msrpm_base_pa & PAGE_MASK) + msrpm_parts[i].offset;
-		r = vcpu_read_guest(&svm->vcpu, at, &parts12[i], sizeof(u64));
+	for (i = 0; i < ARRAY_SIZE(msrpm_words); i++) {
+		at = (n->vmcb12->control.msrpm_base_pa & PAGE_MASK) + msrpm_words[i];
+		r = vcpu_read_guest(&svm->vcpu, at, &words12[i], sizeof(u64));
 		if (r)
 			return r;
 	}
 	n->msrpm_vmcb12 = gpa1;
-	if (n->msrpm_generation == svm->msrpm_generation && !memcmp(parts12, n->msrpm12_merged, sizeof(parts12)))
+	if (n->msrpm_generation == svm->msrpm_generation && !memcmp(words12, n->msrpm12_merged, sizeof(words12)))
 		return 0;
 	memset(n->msrpm02, 0xff, 2 * PAGE_SIZE);
-	for (i = 0; i < ARRAY_SIZE(msrpm_parts); i++)
-		*(u64 *)(n->msrpm02 + msrpm_parts[i].offset) =
-			*(u64 *)(svm->msrpm + msrpm_parts[i].offset) | parts12[i];
-	memcpy(n->msrpm12_merged, parts12, sizeof(parts12));
+	for (i = 0; i < ARRAY_SIZE(msrpm_words); i++)
+		*(u64 *)(n->msrpm02 + msrpm_words[i]) =
+			*(u64 *)(svm->msrpm + msrpm_words[i]) | words12[i];
+	memcpy(n->msrpm12_merged, words12, sizeof(words12));
 	n->msrpm_generation = svm->msrpm_generation;
 	return 0;
 }

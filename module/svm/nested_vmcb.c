@@ -4,48 +4,61 @@
  */
 #include "check/check.h"
 #include "pv/hyperv.h"
-#include "svm/nested.h"
+#include "svm/nested_words.h"
 #include "trace/trace.h"
 
-#define SAVE(field)		(offsetof(struct vmcb, save) + offsetof(struct vmcb_save, field))
-#define CONTROL(field)		offsetof(struct vmcb_control, field)
-#define SAVE_PART(from, upto)	{ SAVE(from), SAVE(upto) - SAVE(from) + sizeof_field(struct vmcb_save, upto) }
-#define CONTROL_PART(from, upto)	\
-	{ CONTROL(from), CONTROL(upto) - CONTROL(from) + sizeof_field(struct vmcb_control, upto) }
+/* CPL is a byte, between others that are reserved. */
+#define CPL_WORD	(SAVE(cpl) & ~7ul)
 
-/* All that VMRUN reads: FS, GS and the others that VMLOAD loads are in between, and are not looked at. */
-static const struct page_part read_parts[] = {
-	CONTROL_PART(intercepts, avic_physical_id),
-	SAVE_PART(es, last_excp_to),
-	CONTROL_PART(hv_control, hv_partition_assist),
-};
+/*
+ * All that VMRUN reads, as Nestor has it: not FS, GS and the others that VMLOAD loads. AVIC's last field is there because a rule
+ * looks at it.
+ */
+#define VMRUN_WORDS(W)									\
+	W(CONTROL(intercepts), 3) W(CONTROL(reserved_018) + 32, 18) W(CONTROL(next_rip), 1)	\
+	W(CONTROL(avic_physical_id), 1)							\
+	W(SAVE(es), 8) W(SAVE(gdtr), 2) W(SAVE(idtr), 2) W(CPL_WORD, 1) W(SAVE(efer), 1)	\
+	W(SAVE(cr4), 7) W(SAVE(rsp), 5) W(SAVE(cr2), 1) W(SAVE(g_pat), 1)
+DEFINE_READ_WORDS(read_vmcb12, VMRUN_WORDS)
+static_assert(CONTROL(reserved_018) + 32 == 0x38 && CONTROL(clean) == 0xc0);
+
+#define HYPERV_WORDS(W)	W(CONTROL(hv_control), 3)
+DEFINE_READ_WORDS(read_enlightenments, HYPERV_WORDS)
 
 /* All that #VMEXIT writes (APM volume 2, VMRUN Instruction and #VMEXIT). */
-static const struct page_part written_parts[] = {
-	CONTROL_PART(int_ctl, exit_int_info_err),
-	CONTROL_PART(event_inj, event_inj_err),
-	CONTROL_PART(next_rip, insn_bytes),
-	SAVE_PART(es, ds),
-	SAVE_PART(gdtr, gdtr),
-	SAVE_PART(idtr, idtr),
-	SAVE_PART(cpl, cpl),
-	SAVE_PART(efer, efer),
-	SAVE_PART(cr4, rip),
-	SAVE_PART(rsp, rsp),
-	SAVE_PART(rax, rax),
-	SAVE_PART(cr2, cr2),
-};
+#define EXIT_WORDS(W)									\
+	W(CONTROL(int_ctl), 6) W(CONTROL(event_inj), 1) W(CONTROL(next_rip), 3)			\
+	W(SAVE(es), 8) W(SAVE(gdtr), 2) W(SAVE(idtr), 2) W(SAVE(efer), 1) W(SAVE(cr4), 7) W(SAVE(rsp), 1)	\
+	W(SAVE(rax), 1) W(SAVE(cr2), 1) WRITE_BYTE(SAVE(cpl));
+DEFINE_WRITE_WORDS(write_vmcb12, EXIT_WORDS)
 
 /* VMRUN that found the VMCB inconsistent. */
-static const struct page_part invalid_parts[] = {
-	CONTROL_PART(exit_code, exit_info_2),
-	CONTROL_PART(event_inj, event_inj_err),
-};
+#define INVALID_WORDS(W) W(CONTROL(exit_code), 3) W(CONTROL(event_inj), 1)
+DEFINE_WRITE_WORDS(write_invalid, INVALID_WORDS)
 
 int nested_svm_read_vmcb12(struct svm_vcpu *svm, u64 gpa1)
 {
-	/* The last part is Hyper-V's. */
-	return vcpu_read_parts(&svm->vcpu, gpa1, read_parts, ARRAY_SIZE(read_parts) - !svm->vcpu.hv, svm->nested.vmcb12);
+	struct vmcb *vmcb12 = svm->nested.vmcb12;
+	int r = copy_words(svm, gpa1, false, read_vmcb12, vmcb12);
+
+	if (likely(r || !svm->vcpu.hv))
+		return r;
+	return copy_words(svm, gpa1, false, read_enlightenments, vmcb12);
+}
+
+int nested_svm_write_vmcb12(struct svm_vcpu *svm)
+{
+	return copy_words(svm, svm->nested.vmcb12_gpa, true, write_vmcb12, svm->nested.vmcb02);
+}
+
+int nested_svm_write_invalid(struct svm_vcpu *svm, u64 gpa1)
+{
+	struct vmcb *vmcb12 = svm->nested.vmcb12;
+
+	vmcb12->control.exit_code = (s64)SVM_EXIT_ERR;
+	vmcb12->control.exit_info_1 = vmcb12->control.exit_info_2 = 0;
+	vmcb12->control.event_inj = vmcb12->control.event_inj_err = 0;
+	return copy_words(svm, gpa1, true, write_invalid, vmcb12);
 }
 
 int nested_svm_enlighten(struct svm_vcpu *svm)
@@ -57,40 +70,39 @@ int nested_svm_enlighten(struct svm_vcpu *svm)
 	return hv_enter_l2(&svm->vcpu, ctl12->hv_control & HV_CTL_DIRECT_FLUSH, ctl12->hv_partition_assist);
 }
 
-int nested_svm_write_vmcb12(struct svm_vcpu *svm)
-{
-	return vcpu_write_parts(&svm->vcpu, svm->nested.vmcb12_gpa, written_parts, ARRAY_SIZE(written_parts),
-				svm->nested.vmcb02);
-}
-
-int nested_svm_write_invalid(struct svm_vcpu *svm, u64 gpa1)
-{
-	struct vmcb_control *ctl12 = &svm->nested.vmcb12->control;
-
-	ctl12->exit_code = (s64)SVM_EXIT_ERR;
-	ctl12->exit_info_1 = ctl12->exit_info_2 = 0;
-	ctl12->event_inj = ctl12->event_inj_err = 0;
-	return vcpu_write_parts(&svm->vcpu, gpa1, invalid_parts, ARRAY_SIZE(invalid_parts), svm->nested.vmcb12);
-}
-
 /* The operand of VMRUN, VMLOAD and VMSAVE. */
 bool nested_svm_address_valid(struct svm_vcpu *svm, u64 gpa1)
 {
 	return !(gpa1 & ~PAGE_MASK) && !(gpa1 >> svm->vcpu.cpu_state.maxphyaddr);
 }
 
-/* Every value that a rule which is enforced looks at. */
-static void collect(const struct vmcb *v, u64 gpa1, u64 *values)
-{
-	const struct vmcb_control *c = &v->control;
-	const struct vmcb_save *s = &v->save;
-	const u64 all[SVM_CHECKED_FIELDS] = {
-		gpa1, s->efer, s->cr0, s->cr3, s->cr4, s->dr6, s->dr7, s->cs.attrib, s->s_cet, s->g_pat,
-		c->intercepts[3], c->intercepts[4], c->msrpm_base_pa, c->iopm_base_pa, c->asid, c->event_inj,
-		c->nested_ctl, c->nested_cr3, c->int_ctl, c->avic_physical_id,
-	};
+/* Every value that a rule which is enforced looks at, beside the address. */
+#define CHECKED(X)									\
+	X(save.efer) X(save.cr0) X(save.cr3) X(save.cr4) X(save.dr6) X(save.dr7) X(save.cs.attrib) X(save.s_cet)	\
+	X(save.g_pat) X(control.intercepts[3]) X(control.intercepts[4]) X(control.msrpm_base_pa)		\
+	X(control.iopm_base_pa) X(control.asid) X(control.event_inj) X(control.nested_ctl) X(control.nested_cr3)	\
+	X(control.int_ctl) X(control.avic_physical_id)
 
-	memcpy(values, all, sizeof(all));
+/* The same as in the VMCB that passed last. */
+static bool passed_before(const struct svm_nested *n, const struct vmcb *vmcb12, u64 gpa1)
+{
+	const u64 *value = n->checked;
+	u64 differs = *value++ ^ gpa1;
+
+#define X(field)	differs |= *value++ ^ vmcb12->field;
+	CHECKED(X)
+#undef X
+	return !differs;
+}
+
+static void remember_passed(struct svm_nested *n, const struct vmcb *vmcb12, u64 gpa1)
+{
+	u64 *value = n->checked;
+
+	*value++ = gpa1;
+#define X(field)	*value++ = vmcb12->field;
+	CHECKED(X)
+#undef X
 }
 
 static u64 field_value(const struct vmcb *v, const struct check_field *f)
@@ -108,6 +120,10 @@ static u64 field_value(const struct vmcb *v, const struct check_field *f)
 		return *(const u64 *)p;
 	}
 }
+
+#define X(field)	+ 1
+static_assert(ARRAY_SIZE(((struct svm_nested *)0)->checked) == 1 CHECKED(X));
+#undef X
 
 static u32 svm_feature_word(struct vcpu *vcpu, u32 *asids)
 {
@@ -152,10 +168,8 @@ bool nested_svm_check(struct svm_vcpu *svm, const struct vmcb *vmcb12, u64 gpa1)
 {
 	struct check_state *state = svm->nested.check;
 	const struct check_rule *rule;
-	u64 values[SVM_CHECKED_FIELDS];
 
-	collect(vmcb12, gpa1, values);
-	if (likely(!memcmp(values, svm->nested.checked, sizeof(values))))
+	if (likely(passed_before(&svm->nested, vmcb12, gpa1)))
 		return true;
 	fill_state(svm, vmcb12, gpa1, state);
 	rule = check_verdict(state);
@@ -166,6 +180,6 @@ bool nested_svm_check(struct svm_vcpu *svm, const struct vmcb *vmcb12, u64 gpa1)
 				    state->values[rule->fields[0]]);
 		return false;
 	}
-	memcpy(svm->nested.checked, values, sizeof(values));
+	remember_passed(&svm->nested, vmcb12, gpa1);
 	return true;
 }

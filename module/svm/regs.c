@@ -2,8 +2,11 @@
 /*
  * Registers between the VMCB and struct regs. The VMCB is memory: it may be read at any time, also outside a burst.
  */
-#include "svm/nested.h"
+#include <linux/uaccess.h>
+
 #include "emulate/emulate.h"
+#include "svm/nested.h"
+#include "vm/memory.h"
 
 /* struct regs keeps attributes in the VMX layout: unpacked, with a bit for 'unusable', which SVM says by P = 0. */
 static void svm_get_seg(struct segment *s, const struct vmcb_seg *v)
@@ -243,31 +246,45 @@ void svm_flush_regs(struct svm_vcpu *svm)
 	regs->dirty = 0;
 }
 
-/* Instructions that exit most, and have one form: opcode after the prefixes. */
-static int svm_expected_opcode(const struct vmcb_control *ctl, u8 *opcode)
+/* Instructions that exit most, and have one form: opcode after the prefixes, first byte lowest. @len: 0: another one. */
+static u32 svm_expected_opcode(const struct vmcb_control *ctl, int *len)
 {
 	switch (ctl->exit_code) {
 	case SVM_EXIT_CPUID:
-		opcode[0] = 0x0f;
-		opcode[1] = 0xa2;
-		return 2;
+		*len = 2;
+		return 0xa20f;
 	case SVM_EXIT_MSR:
-		opcode[0] = 0x0f;
-		opcode[1] = ctl->exit_info_1 ? 0x30 : 0x32;
-		return 2;
+		*len = 2;
+		return ctl->exit_info_1 ? 0x300f : 0x320f;
 	case SVM_EXIT_VMRUN ... SVM_EXIT_SKINIT:
-		opcode[0] = 0x0f;
-		opcode[1] = 0x01;
-		opcode[2] = 0xd8 + ctl->exit_code - SVM_EXIT_VMRUN;
-		return 3;
+		*len = 3;
+		return (0xd8 + ctl->exit_code - SVM_EXIT_VMRUN) << 16 | 0x010f;
 	case SVM_EXIT_HLT:
-		opcode[0] = 0xf4;
-		return 1;
+		*len = 1;
+		return 0xf4;
+	default:
+		*len = 0;
+		return 0;
 	}
-	return 0;
 }
 
-#define SVM_PEEK	8	/* bytes looked at: the opcode and a few prefixes */
+/* The bytes of code at a gpa, which end on its page, in the order of memory. */
+static bool svm_peek_code(struct svm_vcpu *svm, u64 gpa, u64 *bytes)
+{
+	struct guest_page page = { .vcpu = &svm->vcpu, .gpa = gpa };
+	int r;
+
+	if (guest_page_begin(&page))
+		return false;
+	r = __get_user(*bytes, (const u64 __user *)page.at);
+	guest_page_end(&page);
+	return !r;
+}
+
+static bool is_prefix(u8 byte)
+{
+	return byte >> 4 == 4 || byte == 0x66 || byte == 0xf2 || byte == 0xf3;
+}
 
 /*
  * Length of one of those, without a page walk and a decoder where the last one was on the same page: 0 when it has to be found
@@ -277,25 +294,27 @@ static int svm_expected_opcode(const struct vmcb_control *ctl, u8 *opcode)
 static int svm_quick_length(struct svm_vcpu *svm)
 {
 	struct vcpu *vcpu = &svm->vcpu;
-	u8 opcode[3], bytes[SVM_PEEK];
-	int len = svm_expected_opcode(&svm->vmcb->control, opcode), i = 0;
 	const struct svm_code *code = &svm->code[vcpu->nested.guest_mode];
-	u64 linear;
+	int len, i;
+	u32 opcode = svm_expected_opcode(&svm->vmcb->control, &len);
+	u64 linear, bytes;
 
 	if (!len || !vcpu_is_64bit(vcpu))
 		return 0;
 	linear = vcpu_rip(vcpu);
 	vcpu_fetch(vcpu, REGS_CR3);
 	if (code->page != (linear & PAGE_MASK) || code->cr3 != vcpu->regs.cr3 ||
-	    offset_in_page(linear) > PAGE_SIZE - SVM_PEEK ||
-	    vcpu_read_guest(vcpu, code->gpa | offset_in_page(linear), bytes, SVM_PEEK))
+	    offset_in_page(linear) > PAGE_SIZE - sizeof(bytes) ||
+	    !svm_peek_code(svm, code->gpa | offset_in_page(linear), &bytes))
 		return 0;
-	while (i < SVM_PEEK - len && bytes[i] != opcode[0]) {
-		if (!(bytes[i] >> 4 == 4 || bytes[i] == 0x66 || bytes[i] == 0xf2 || bytes[i] == 0xf3))
-			return 0;
-		i++;
+	/* A few prefixes. */
+	for (i = 0; i < sizeof(bytes) - len; i++, bytes >>= 8) {
+		if ((bytes & (BIT(8 * len) - 1)) == opcode)
+			return i + len;
+		if (!is_prefix(bytes))
+			break;
 	}
-	return memcmp(bytes + i, opcode, len) ? 0 : i + len;
+	return 0;
 }
 
 /* Remember where the code is that exits. */

@@ -38,7 +38,23 @@ struct access {
 	unsigned long hva;
 };
 
-/* Under SRCU. The hva of a slot has passed access_ok(). */
+/*
+ * A burst needs no SRCU: who changes the slots waits until every vCPU has left the one that it is in, see slots_replace().
+ */
+#define IN_BURST	-1
+
+static int access_begin(struct vm *vm, const struct vcpu *vcpu)
+{
+	return vcpu && vcpu->in_burst ? IN_BURST : srcu_read_lock(&vm->srcu);
+}
+
+static void access_end(struct vm *vm, int idx)
+{
+	if (idx != IN_BURST)
+		srcu_read_unlock(&vm->srcu, idx);
+}
+
+/* Under SRCU, or in a burst. The hva of a slot has passed access_ok(). */
 static int access_resolve(struct access *a)
 {
 	/* User pointers mean something else in another address space. */
@@ -104,7 +120,7 @@ static int try_copy(struct access *a, void *buf)
 	unsigned long left;
 	int idx, r;
 
-	idx = srcu_read_lock(&vm->srcu);
+	idx = access_begin(vm, a->vcpu);
 	r = access_resolve(a);
 	if (!r) {
 		pagefault_disable();
@@ -117,7 +133,7 @@ static int try_copy(struct access *a, void *buf)
 			vm_mark_dirty(vm, a->vcpu, a->slot, a->gpa >> PAGE_SHIFT);
 		r = left ? -EAGAIN : 0;
 	}
-	srcu_read_unlock(&vm->srcu, idx);
+	access_end(vm, idx);
 	return r;
 }
 
@@ -179,107 +195,42 @@ int vcpu_write_guest(struct vcpu *vcpu, u64 gpa, const void *buf, size_t len)
 	return copy_guest(&what, gpa, (void *)buf, len, vcpu->in_burst);
 }
 
-/*
- * Parts are a few words each: word by word between one begin and one end costs less than the general routines, and much
- * less than their string instructions where these are counted, or emulated, byte by byte.
- */
-static int read_parts(const void __user *page, const struct page_part *parts, int n, void *image)
+int guest_page_begin(struct guest_page *p)
 {
-	unsigned int at, end;
-
-	if (!user_read_access_begin(page, PAGE_SIZE))
-		return -EFAULT;
-	for (; n; n--, parts++) {
-		end = parts->offset + parts->len;
-		for (at = parts->offset; at + sizeof(u64) <= end; at += sizeof(u64))
-			unsafe_get_user(*(u64 *)(image + at), (const u64 __user *)(page + at), fault);
-		for (; at < end; at++)
-			unsafe_get_user(*(u8 *)(image + at), (const u8 __user *)(page + at), fault);
-	}
-	user_read_access_end();
-	return 0;
-fault:
-	user_read_access_end();
-	return -EAGAIN;
-}
-
-static int write_parts(void __user *page, const struct page_part *parts, int n, const void *image)
-{
-	unsigned int at, end;
-
-	if (!user_write_access_begin(page, PAGE_SIZE))
-		return -EFAULT;
-	for (; n; n--, parts++) {
-		end = parts->offset + parts->len;
-		for (at = parts->offset; at + sizeof(u64) <= end; at += sizeof(u64))
-			unsafe_put_user(*(const u64 *)(image + at), (u64 __user *)(page + at), fault);
-		for (; at < end; at++)
-			unsafe_put_user(*(const u8 *)(image + at), (u8 __user *)(page + at), fault);
-	}
-	user_write_access_end();
-	return 0;
-fault:
-	user_write_access_end();
-	return -EAGAIN;
-}
-
-/* Under SRCU, with a->hva that of the page. */
-static int copy_parts(const struct access *a, const struct page_part *parts, int n, void *image)
-{
-	void __user *page = (void __user *)a->hva;
+	struct access a = {
+		.vm = p->vcpu->vm, .vcpu = p->vcpu, .space = vcpu_space(p->vcpu), .gpa = p->gpa, .write = p->write,
+	};
 	int r;
 
+	p->idx = access_begin(a.vm, a.vcpu);
+	r = access_resolve(&a);
+	if (unlikely(r)) {
+		access_end(a.vm, p->idx);
+		return r;
+	}
+	p->slot = a.slot;
+	p->at = (void __user *)a.hva;
 	pagefault_disable();
-	r = a->write ? write_parts(page, parts, n, image) : read_parts(page, parts, n, image);
+	return 0;
+}
+
+void guest_page_end(struct guest_page *p)
+{
+	struct vm *vm = p->vcpu->vm;
+
 	pagefault_enable();
-	return r;
+	if (p->write)
+		vm_mark_dirty(vm, p->vcpu, p->slot, p->gpa >> PAGE_SHIFT);
+	access_end(vm, p->idx);
 }
 
-static int try_parts(struct access *a, const struct page_part *parts, int n, void *image)
+int guest_page_retry(struct guest_page *p, int r)
 {
-	struct vm *vm = a->vm;
-	int idx, r;
+	const struct access a = { .write = p->write, .hva = (unsigned long)p->at, .len = 1 };
 
-	idx = srcu_read_lock(&vm->srcu);
-	r = access_resolve(a);
-	if (!r) {
-		r = copy_parts(a, parts, n, image);
-		if (a->write)
-			vm_mark_dirty(vm, a->vcpu, a->slot, a->gpa >> PAGE_SHIFT);
-	}
-	srcu_read_unlock(&vm->srcu, idx);
-	return r;
-}
-
-static int access_parts(struct access *a, const struct page_part *parts, int n, void *image)
-{
-	int attempts, r = try_parts(a, parts, n, image);
-
-	for (attempts = 0; r == -EAGAIN && !a->vcpu->in_burst; attempts++) {
-		if (attempts == MAX_ATTEMPTS || access_bring_in(a))
-			return -EFAULT;
-		r = try_parts(a, parts, n, image);
-	}
-	return r;
-}
-
-int vcpu_read_parts(struct vcpu *vcpu, u64 gpa, const struct page_part *parts, int n, void *image)
-{
-	struct access a = {
-		.vm = vcpu->vm, .vcpu = vcpu, .space = vcpu_space(vcpu), .gpa = gpa & PAGE_MASK, .len = PAGE_SIZE,
-	};
-
-	return access_parts(&a, parts, n, image);
-}
-
-int vcpu_write_parts(struct vcpu *vcpu, u64 gpa, const struct page_part *parts, int n, const void *image)
-{
-	struct access a = {
-		.vm = vcpu->vm, .vcpu = vcpu, .space = vcpu_space(vcpu), .gpa = gpa & PAGE_MASK, .len = PAGE_SIZE,
-		.write = true,
-	};
-
-	return access_parts(&a, parts, n, (void *)image);
+	if (r != -EAGAIN || p->vcpu->in_burst)
+		return r;
+	return p->attempts++ == MAX_ATTEMPTS ? -EFAULT : access_bring_in(&a);
 }
 
 int vcpu_write_pv(struct vcpu *vcpu, u64 gpa, const void *buf, size_t len)

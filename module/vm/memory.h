@@ -87,15 +87,32 @@ int vcpu_write_guest(struct vcpu *vcpu, u64 gpa, const void *buf, size_t len);
  * (then *old has it), or an errno as above. */
 int vcpu_cmpxchg_guest(struct vcpu *vcpu, u64 gpa, void *old, const void *new, int len);
 
-/*
- * Parts of a page, between the page at @gpa and the image of one in the kernel. 0, -EFAULT, or in a burst -EAGAIN; when it
- * fails some parts may have been copied.
+/**
+ * struct guest_page - a page of the guest's while it is copied from or to
+ * @vcpu, @gpa, @write: who accesses what
+ * @slot, @at: out: where it is, between guest_page_begin() and guest_page_end()
+ * @attempts: how often it had to be brought in
+ * @idx: of SRCU
+ *
+ * For structures of which a few words are wanted: word by word between user_access_begin() and _end() they cost less than
+ * by the routines above, and much less than by string instructions where these are counted, or emulated, byte by byte.
+ *
+ * guest_page_begin(): 0 or -EFAULT. Up to guest_page_end() nothing sleeps and page faults fail the copy. guest_page_retry(),
+ * after guest_page_end(), with the copy's -EAGAIN: 0: the page is there now, begin again; else the verdict: -EFAULT, in a
+ * burst -EAGAIN.
  */
-struct page_part {
-	u16 offset, len;
+struct guest_page {
+	struct vcpu *vcpu;
+	u64 gpa;
+	bool write;
+	const struct slot *slot;
+	void __user *at;
+	unsigned int attempts;
+	int idx;
 };
-int vcpu_read_parts(struct vcpu *vcpu, u64 gpa, const struct page_part *parts, int n, void *image);
-int vcpu_write_parts(struct vcpu *vcpu, u64 gpa, const struct page_part *parts, int n, const void *image);
+int guest_page_begin(struct guest_page *p);
+void guest_page_end(struct guest_page *p);
+int guest_page_retry(struct guest_page *p, int r);
 
 /*
  * For what the hypervisor keeps in guest memory for a vCPU (kvmclock and the like). The caller may

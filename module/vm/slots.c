@@ -212,7 +212,7 @@ static void apply_change(struct vm *vm, const struct slot *old, const struct slo
  * @new: comes, or NULL
  *
  * When it returns, nobody uses @old any more: accesses to guest memory hold SRCU while they touch
- * it, and faults that slept compare the generation before they map. Until it is zapped, the host
+ * it, or are made in a burst, and faults that slept compare the generation before they map. Until it is zapped, the host
  * still finds @old by its address: what it takes back meanwhile is mapped.
  *
  * slots_reserve() has been called.
@@ -234,6 +234,7 @@ static void slots_replace(struct vm *vm, struct slot *old, struct slot *new)
 	WRITE_ONCE(mem->generation, mem->generation + 1);
 	rcu_assign_pointer(space->slots, next);
 	synchronize_srcu_expedited(&vm->srcu);
+	vm_kick_all_sync(vm);
 	WRITE_ONCE(mem->generation, mem->generation + 1);
 	space->spare = now;
 	mem->nr_pages += (new ? new->npages : 0) - (old ? old->npages : 0);

@@ -44,8 +44,9 @@ struct slots {
 
 static inline struct slots *vm_slots(struct vm *vm, int space)
 {
+	/* Interrupts are off in a burst: see slots_replace(). */
 	return srcu_dereference_check(vm->memory.spaces[space].slots, &vm->srcu,
-				      lockdep_is_held(&vm->slots_lock));
+				      lockdep_is_held(&vm->slots_lock) || irqs_disabled());
 }
 
 /* What the vCPU sees. */
