@@ -173,7 +173,8 @@ static int enable_user_space_msr(struct vm *vm, const struct kvm_enable_cap *cap
 #define QUIRKS	(KVM_X86_QUIRK_LINT0_REENABLED | KVM_X86_QUIRK_LAPIC_MMIO_HOLE | \
 		 KVM_X86_QUIRK_OUT_7E_INC_RIP | KVM_X86_QUIRK_MISC_ENABLE_NO_MWAIT | \
 		 KVM_X86_QUIRK_MWAIT_NEVER_UD_FAULTS | KVM_X86_QUIRK_STUFF_FEATURE_MSRS | \
-		 KVM_X86_QUIRK_FIX_HYPERCALL_INSN | KVM_X86_QUIRK_SLOT_ZAP_ALL)
+		 KVM_X86_QUIRK_FIX_HYPERCALL_INSN | KVM_X86_QUIRK_SLOT_ZAP_ALL | \
+		 KVM_X86_QUIRK_NESTED_SVM_SHARED_PAT)
 
 /* The older one ignores what it does not know. */
 static int enable_disable_quirks(struct vm *vm, const struct kvm_enable_cap *cap)

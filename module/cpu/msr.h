@@ -86,6 +86,7 @@ int msr_set_reg(struct vcpu *vcpu, struct msr_access *a);
 int msr_set_sysenter(struct vcpu *vcpu, struct msr_access *a);
 int msr_get_segment_base(struct vcpu *vcpu, struct msr_access *a);
 int msr_set_segment_base(struct vcpu *vcpu, struct msr_access *a);
+int msr_get_pat(struct vcpu *vcpu, struct msr_access *a);
 int msr_set_pat(struct vcpu *vcpu, struct msr_access *a);
 int msr_set_efer(struct vcpu *vcpu, struct msr_access *a);
 int msr_get_apicbase(struct vcpu *vcpu, struct msr_access *a);

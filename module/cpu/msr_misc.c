@@ -124,9 +124,26 @@ int msr_set_segment_base(struct vcpu *vcpu, struct msr_access *a)
 	return 0;
 }
 
+/* User space's is L1's where L2 has one of its own. */
+static u64 *l1_pat(struct vcpu *vcpu, const struct msr_access *a)
+{
+	return a->host && vcpu->nested.guest_mode && vendor->nested->l1_pat ? vendor->nested->l1_pat(vcpu) : NULL;
+}
+
+int msr_get_pat(struct vcpu *vcpu, struct msr_access *a)
+{
+	const u64 *pat = l1_pat(vcpu, a);
+
+	if (!pat)
+		return msr_get_reg(vcpu, a);
+	a->value = *pat;
+	return 0;
+}
+
 /* SDM, IA32_PAT MSR: eight memory types, of which 2 and 3 do not exist. */
 int msr_set_pat(struct vcpu *vcpu, struct msr_access *a)
 {
+	u64 *pat = l1_pat(vcpu, a);
 	int i;
 
 	for (i = 0; i < 64; i += 8) {
@@ -135,7 +152,10 @@ int msr_set_pat(struct vcpu *vcpu, struct msr_access *a)
 		if (type > 7 || type == 2 || type == 3)
 			return -EINVAL;
 	}
-	return msr_set_reg(vcpu, a);
+	if (!pat)
+		return msr_set_reg(vcpu, a);
+	*pat = a->value;
+	return 0;
 }
 
 int msr_set_efer(struct vcpu *vcpu, struct msr_access *a)

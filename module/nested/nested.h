@@ -110,6 +110,7 @@ enum nested_event {
  *	1: SMRAM keeps @vmcb for @smm_leave; 0: nothing; -errno: L1's state cannot be kept
  * @smm_leave: SMM ends, the registers will come from SMRAM: back to what @smm_enter found. @vmcb: from SMRAM, NULL: of
  *	no L2. -errno: there is no such state
+ * @l1_pat: where L1's PAT is while an L2 runs that has its own; NULL: they share one. NULL op: user space's is the one in use
  * @after_flush: L2 has flushed TLBs by a hypercall that L1 wants to hear of (pv/hyperv_nested.c). NULL: it never does
  * @sync: REQ_NESTED, outside of a burst. enum run_next or -errno
  * @leave: back to L1 as if it had never entered L2: reset, KVM_SET_NESTED_STATE
@@ -128,6 +129,7 @@ struct nested_ops {
 	bool (*blocks_smi)(struct vcpu *vcpu);
 	int (*smm_enter)(struct vcpu *vcpu, u64 *vmcb);
 	int (*smm_leave)(struct vcpu *vcpu, const u64 *vmcb);
+	u64 *(*l1_pat)(struct vcpu *vcpu);
 	void (*after_flush)(struct vcpu *vcpu);
 	int (*sync)(struct vcpu *vcpu);
 	void (*leave)(struct vcpu *vcpu);

@@ -66,6 +66,7 @@ const struct nested_ops svm_nested_ops = {
 	.blocks_smi = nested_svm_blocks_smi,
 	.smm_enter = nested_svm_smm_enter,
 	.smm_leave = nested_svm_smm_leave,
+	.l1_pat = nested_svm_l1_pat,
 	.after_flush = nested_svm_after_flush,
 	.sync = nested_svm_sync,
 	.leave = nested_svm_leave,

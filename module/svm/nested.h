@@ -49,6 +49,8 @@ int nested_svm_intercepts_insn(struct vcpu *vcpu, const struct emu_intercept *in
 
 /* nested_enter.c */
 int svm_handle_vmrun(struct vcpu *vcpu);
+u64 *nested_svm_l1_pat(struct vcpu *vcpu);
+bool nested_svm_wants_own_pat(struct svm_vcpu *svm, const struct vmcb *vmcb12);
 void nested_svm_switch_to_l2(struct svm_vcpu *svm, struct shadow_root *root, u64 gpa1);
 void nested_svm_load_l2(struct svm_vcpu *svm);
 void nested_svm_registers_loaded(struct vcpu *vcpu, u64 old_cr0);

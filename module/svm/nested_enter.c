@@ -63,8 +63,8 @@ static void prepare_save(struct svm_vcpu *svm)
 	save02->rflags = save12->rflags | X86_EFLAGS_FIXED;
 	save02->rip = save12->rip;
 	save02->rsp = save12->rsp;
+	save02->g_pat = svm->nested.own_pat ? save12->g_pat : save01->g_pat;
 	/* Shared between L1 and L2, as long as L1 is not offered to have them switched. */
-	save02->g_pat = save01->g_pat;
 	save02->dbgctl = save01->dbgctl;
 	save02->spec_ctrl = save01->spec_ctrl;
 }
@@ -152,6 +152,23 @@ static void store_l1(struct svm_vcpu *svm)
 	svm->nested.cr0_cache_bits = vcpu->regs.cr0 & CR0_CACHE_BITS;
 }
 
+/*
+ * With nested paging a guest has a PAT of its own (APM volume 2, Nested Paging). Upstream let L1 and L2 share one, and still does
+ * unless its user says otherwise: so does Nestor.
+ */
+bool nested_svm_wants_own_pat(struct svm_vcpu *svm, const struct vmcb *vmcb12)
+{
+	return vmcb12->control.nested_ctl & NESTED_CTL_NP &&
+	       READ_ONCE(svm->vcpu.vm->caps.disabled_quirks) & KVM_X86_QUIRK_NESTED_SVM_SHARED_PAT;
+}
+
+u64 *nested_svm_l1_pat(struct vcpu *vcpu)
+{
+	struct svm_vcpu *svm = to_svm(vcpu);
+
+	return svm->nested.own_pat ? &svm->vmcb01->save.g_pat : NULL;
+}
+
 /**
  * nested_svm_switch_to_l2 - what runs is vmcb02
  * @svm: with all of L1's state in vmcb01, and vmcb12's controls at hand
@@ -175,6 +192,7 @@ void nested_svm_switch_to_l2(struct svm_vcpu *svm, struct shadow_root *root, u64
 	svm->nested.vmcb12_gpa = gpa1;
 	svm->nested.gif = true;
 	svm->nested.usurped = false;
+	svm->nested.own_pat = nested_svm_wants_own_pat(svm, vmcb12);
 	svm->vmcb = svm->nested.vmcb02;
 	svm->vmcb_pa = svm->nested.vmcb02_pa;
 	prepare_control(svm, root);

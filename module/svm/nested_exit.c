@@ -153,7 +153,8 @@ static void switch_to_l1(struct svm_vcpu *svm)
 	nested_svm_set_gif(svm, false);
 	save->rflags &= ~X86_EFLAGS_VM;
 	save->cpl = 0;
-	save->g_pat = save02->g_pat;
+	if (!svm->nested.own_pat)
+		save->g_pat = save02->g_pat;
 	save->dbgctl = save02->dbgctl;
 	save->spec_ctrl = save02->spec_ctrl;
 	svm->vmcb01->control.int_state = 0;

@@ -9,6 +9,10 @@
 #include "cpu/control.h"
 #include "svm/nested.h"
 
+/* The header as it is now. */
+#define svm_hdr(head)	((struct nestor_svm_nested_state_hdr *)&(head)->hdr)
+static_assert(sizeof(struct nestor_svm_nested_state_hdr) <= sizeof_field(struct kvm_nested_state, hdr));
+
 #define STATE_SIZE	(sizeof(struct kvm_nested_state) + KVM_STATE_NESTED_SVM_VMCB_SIZE)
 static_assert(sizeof(struct vmcb) <= KVM_STATE_NESTED_SVM_VMCB_SIZE);
 
@@ -93,6 +97,8 @@ long nested_svm_get_state(struct vcpu *vcpu, struct kvm_nested_state __user *use
 		r = put_vmcb(svm, user, &head.flags);
 		if (r)
 			return r;
+		if (svm->nested.own_pat)
+			svm_hdr(&head)->gpat = svm->vmcb->save.g_pat;
 	}
 	return copy_to_user(user, &head, sizeof(head)) ? -EFAULT : head.size;
 }
@@ -167,6 +173,8 @@ static int adopt(struct svm_vcpu *svm, const struct vmcb *l2, const struct vmcb_
 	svm->nested.merge_pending = true;
 	vcpu_request(vcpu, REQ_NESTED);
 	nested_svm_switch_to_l2(svm, root, gpa1);
+	if (svm->nested.own_pat)
+		svm->vmcb->save.g_pat = l2->save.g_pat;
 	root->flush = true;
 	if (l2->control.event_inj & EVENT_VALID)
 		nested_svm_take_event(svm);
@@ -192,6 +200,8 @@ static int set_guest_mode(struct svm_vcpu *svm, struct kvm_nested_state __user *
 		move_l2(svm);
 		l2->save = svm->nested.vmcb02->save;
 		l2->save.cr0 |= svm->vcpu.regs.cr0 & CR0_CACHE_BITS;
+		if (nested_svm_wants_own_pat(svm, l2))
+			l2->save.g_pat = svm_hdr(head)->gpat;
 		r = adopt(svm, l2, &from->save, head->hdr.svm.vmcb_pa);
 		if (!r)
 			svm->nested.gif = head->flags & KVM_STATE_NESTED_GIF_SET;

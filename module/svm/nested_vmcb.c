@@ -32,6 +32,10 @@ DEFINE_READ_WORDS(read_enlightenments, HYPERV_WORDS)
 	W(SAVE(rax), 1) W(SAVE(cr2), 1) WRITE_BYTE(SAVE(cpl));
 DEFINE_WRITE_WORDS(write_vmcb12, EXIT_WORDS)
 
+/* And of an L2 with its own. */
+#define PAT_WORDS(W)	W(SAVE(g_pat), 1)
+DEFINE_WRITE_WORDS(write_pat, PAT_WORDS)
+
 /* VMRUN that found the VMCB inconsistent. */
 #define INVALID_WORDS(W) W(CONTROL(exit_code), 3) W(CONTROL(event_inj), 1)
 DEFINE_WRITE_WORDS(write_invalid, INVALID_WORDS)
@@ -48,7 +52,12 @@ int nested_svm_read_vmcb12(struct svm_vcpu *svm, u64 gpa1)
 
 int nested_svm_write_vmcb12(struct svm_vcpu *svm)
 {
-	return copy_words(svm, svm->nested.vmcb12_gpa, true, write_vmcb12, svm->nested.vmcb02);
+	const struct vmcb *vmcb02 = svm->nested.vmcb02;
+	int r = copy_words(svm, svm->nested.vmcb12_gpa, true, write_vmcb12, vmcb02);
+
+	if (likely(r || !svm->nested.own_pat))
+		return r;
+	return copy_words(svm, svm->nested.vmcb12_gpa, true, write_pat, vmcb02);
 }
 
 int nested_svm_write_invalid(struct svm_vcpu *svm, u64 gpa1)

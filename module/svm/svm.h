@@ -44,6 +44,7 @@ struct check_state;
  * @soft_next_rip: what the software event that L1 injects pushes, with @soft_from_l1
  * @nmi_from_l1: L1 injects an NMI: it keeps account of NMI blocking itself
  * @insn_code: exit code of what the emulator was not let do for L2
+ * @own_pat: PAT in vmcb02 is L2's own, and L1's in vmcb01
  * @merge_pending: KVM_SET_NESTED_STATE has left the permission map for REQ_NESTED to merge
  */
 struct svm_nested {
@@ -64,6 +65,7 @@ struct svm_nested {
 	bool soft_from_l1;
 	bool nmi_from_l1;
 	bool merge_pending;
+	bool own_pat;
 	u64 cr0_cache_bits;
 	u64 soft_next_rip;
 	u64 insn_code;

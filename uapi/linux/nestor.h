@@ -43,9 +43,18 @@
 #ifndef KVM_X86_QUIRK_IGNORE_GUEST_PAT
 #define KVM_X86_QUIRK_IGNORE_GUEST_PAT (1 << 9)
 #endif
+#ifndef KVM_X86_QUIRK_NESTED_SVM_SHARED_PAT
+#define KVM_X86_QUIRK_NESTED_SVM_SHARED_PAT (1 << 11)
+#endif
 #ifndef KVM_X86_GRP_SYSTEM
 #define KVM_X86_GRP_SYSTEM 0
 #endif
+
+/* kvm_nested_state.hdr.svm; the second field is newer than some <linux/kvm.h>. */
+struct nestor_svm_nested_state_hdr {
+	__u64 vmcb_pa;
+	__u64 gpat;
+};
 
 /* KVM_SET_USER_MEMORY_REGION2, with KVM_CAP_USER_MEMORY2. */
 #ifndef KVM_SET_USER_MEMORY_REGION2
