@@ -18,7 +18,7 @@ enum { OPT_DEVICE = 256, OPT_JSON };
 extern const char bench_cpuid[], bench_vmcall[], bench_vmmcall[], bench_rdmsr[], bench_wrmsr[],
 	bench_pio_kernel[], bench_pio_user[], bench_mmio_apic[], bench_mmio_user[],
 	bench_ipi_running[], bench_peer_running[], bench_ipi_halted[], bench_peer_halted[],
-	bench_timer[], bench_fault[];
+	bench_timer[], bench_fault[], bench_nested_cpuid[];
 
 static const struct argp_option options[] = {
 	{ "device", OPT_DEVICE, "PATH", 0, "The hypervisor's node (/dev/nestor, else /dev/kvm)", 0 },
@@ -48,6 +48,14 @@ static bool host_is_amd(const struct kvm *kvm)
 	return false;
 }
 
+static bool has_nested_svm(const struct kvm *kvm)
+{
+	for (uint32_t i = 0; i < kvm->cpuid->nent; i++)
+		if (kvm->cpuid->entries[i].function == 0x80000001)
+			return kvm->cpuid->entries[i].ecx & 4;
+	return false;
+}
+
 static const struct benchmark benchmarks[] = {
 	{ "cpuid", measure__in_guest, bench_cpuid, NULL, 1000, 1, 0 },
 	{ "hypercall", measure__in_guest, bench_vmcall, NULL, 1000, 1, 0 },
@@ -63,6 +71,7 @@ static const struct benchmark benchmarks[] = {
 	{ "fault_4k", measure__faults, bench_fault, NULL, 512, 1, KIB(4) },
 	{ "fault_2m", measure__faults, bench_fault, NULL, 128, 1, MIB(2) },
 	{ "fault_1g", measure__faults, bench_fault, NULL, 8, 1, GIB(1) },
+	{ "nested_cpuid", measure__in_guest, bench_nested_cpuid, NULL, 1000, 1, 0 },
 	{ "vm_create", measure__vm_create, bench_pio_user, NULL, 16, 1, 0 },
 };
 
@@ -123,7 +132,10 @@ static void run_benchmark(const struct kvm *kvm, const struct benchmark *benchma
 		chosen.code = bench_vmmcall;
 	result->samples = xcalloc(chosen.samples, sizeof(*result->samples));
 	set_patience(PATIENCE);
-	chosen.run(&(struct bench){ kvm, &chosen, result });
+	if (chosen.code == bench_nested_cpuid && !has_nested_svm(kvm))
+		result__fail(result, "guests are not offered SVM");
+	else
+		chosen.run(&(struct bench){ kvm, &chosen, result });
 	set_patience(0);
 	if (!result->reason[0] && result->count < chosen.samples)
 		result__fail(result, "only %u of %u samples", result->count, chosen.samples);

@@ -8,6 +8,8 @@
 #define BENCH_STACK	0x20000	/* top of vCPU 0's stack, vCPU 1's is one page below */
 #define BENCH_CODE	0x100000
 #define BENCH_SAMPLES	0x200000
+#define BENCH_VMCB	0x400000	/* the page behind is VM_HSAVE_PA's, then what VMSAVE saves of L1 */
+#define BENCH_MAPS	0x404000	/* permissions of L2: all zero */
 #define BENCH_MEMORY	0x800000
 #define BENCH_FRESH	0x40000000
 
