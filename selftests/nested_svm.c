@@ -64,12 +64,14 @@ L2_CODE_BLOCK(
 	"l2_load_high: mov 0x200008, %eax\n vmmcall\n"
 	"l2_cr4: mov $0x200, %dx\n out %al, %dx\n mov %cr4, %rax\n vmmcall\n"
 	"l2_spin: jmp l2_spin\n"
+	"l2_script: mov $7, %ebx\n cpuid\n push %rbx\n popq 0x3a000\n mov $0x1b, %ecx\n rdmsr\n sti\n nop\n cli\n"
+	" mov %cr3, %rdx\n mov %rdx, %cr3\n in $0x71, %al\n mov %rsp, 0x3a008\n vmmcall\n"
 	"l2_flush: mov $2, %ecx\n mov $0x3a000, %edx\n xor %r8d, %r8d\n l2_flushes: vmmcall\n"
 	"l2_flushed: xor %ecx, %ecx\n l2_calls: vmmcall\n"
 	"l2_svme: mov $0xc0000080, %ecx\n rdmsr\n wrmsr\n vmmcall\n"
 );
 
-extern const char l2_flush[], l2_flushes[], l2_flushed[], l2_calls[];
+extern const char l2_script[], l2_flush[], l2_flushes[], l2_flushed[], l2_calls[];
 extern const char l2_end[], l2_store[], l2_load_high[], l2_cr4[], l2_spin[], i_out[], i_pf[], i_rdmsr[], i_cpuid[];
 
 /* An instruction with the intercept that stops it. */
@@ -581,6 +583,80 @@ static void test_state(void)
 	}
 }
 
+#define MAX_EXITS	16
+
+/* What L1 saw: the exits, and the VMCB and L2's data at the end. */
+struct script {
+	unsigned int exits, steps;
+	struct { uint64_t code, info1, info2, rip, next_rip, rax; } exit[MAX_EXITS];
+	struct test_vmcb vmcb;
+	uint64_t data[2];
+};
+
+/* L1 skips what L2 exits for. With @stepping user space saves and restores the vCPU at every instruction, L1's and L2's. */
+static void run_script(struct script *s, bool npt, bool stepping)
+{
+	struct kvm_guest_debug debug = { .control = stepping ? KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP : 0 };
+	unsigned int n;
+
+	memset(s, 0, sizeof(*s));
+	svm_prepare(&t, l2_script);
+	if (npt)
+		svm_make_npt(&t, false);
+	svm_intercept(&t, EXIT_CPUID);
+	svm_intercept(&t, EXIT_MSR);
+	t.memory[L1_MSRPM + 0x1b / 4] = 1 << 0x1b % 4 * 2;
+	svm_intercept(&t, EXIT_IOIO);
+	t.memory[L1_IOPM + 0x71 / 8] = 1 << 0x71 % 8;
+	memset(t.memory + L2_DATA, 0, sizeof(s->data));
+	KVM(t.vcpu, KVM_SET_GUEST_DEBUG, &debug);
+	while (s->exits < MAX_EXITS && s->steps < 1000) {
+		svm_continue(&t);
+		if (t.run->exit_reason == KVM_EXIT_DEBUG) {
+			s->steps++;
+			save_and_restore();
+			continue;
+		}
+		if (t.run->exit_reason != KVM_EXIT_IO || t.run->io.port != SVM_DONE)
+			break;
+		n = s->exits++;
+		s->exit[n].code = t.vmcb->exit_code;
+		s->exit[n].info1 = t.vmcb->exit_info_1;
+		s->exit[n].info2 = t.vmcb->exit_info_2;
+		s->exit[n].rip = t.vmcb->rip;
+		s->exit[n].next_rip = t.vmcb->next_rip;
+		s->exit[n].rax = t.vmcb->rax;
+		if (t.vmcb->exit_code == EXIT_VMMCALL)
+			break;
+		t.vmcb->rip = t.vmcb->next_rip;
+	}
+	debug.control = 0;
+	KVM(t.vcpu, KVM_SET_GUEST_DEBUG, &debug);
+	s->vmcb = *t.vmcb;
+	memcpy(s->data, t.memory + L2_DATA, sizeof(s->data));
+}
+
+static void test_steps(void)
+{
+	static struct script whole, steps;
+
+	if (!(t.features & SVM_NRIPS)) {
+		tap_skip("without next RIP the script cannot go on");
+		return;
+	}
+	for (int npt = 0; npt < 2; npt++) {
+		run_script(&whole, npt, false);
+		tap_check(exited(EXIT_VMMCALL) && whole.exits == 4 && whole.data[0] == 7, "a script with four exits runs");
+		run_script(&steps, npt, true);
+		tap_check(steps.steps >= 15, "saved and restored at each of %u instructions", steps.steps);
+		steps.steps = 0;
+		tap_check(!memcmp(&whole, &steps, sizeof(whole)), "it has the same exits and ends the same");
+		if (memcmp(&whole, &steps, sizeof(whole)))
+			tap_note("%u exits, the last %#llx at %#llx", steps.exits,
+				 (unsigned long long)steps.vmcb.exit_code, (unsigned long long)steps.vmcb.rip);
+	}
+}
+
 static void test_bad_state(void)
 {
 	union { struct kvm_nested_state head; char bytes[8192]; } good = { .head.size = sizeof(good) }, bad;
@@ -701,6 +777,7 @@ int main(void)
 	test_init();
 	test_smi();
 	test_state();
+	test_steps();
 	test_bad_state();
 	test_mutator();
 	test_life();
