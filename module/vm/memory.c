@@ -45,13 +45,22 @@ struct access {
 
 static int access_begin(struct vm *vm, const struct vcpu *vcpu)
 {
-	return vcpu && vcpu->in_burst ? IN_BURST : srcu_read_lock(&vm->srcu);
+	int idx;
+
+	if (vcpu && vcpu->in_burst)
+		return IN_BURST;
+	idx = srcu_read_lock(&vm->srcu);
+	/* For sparse, which cannot follow that it is held or not. */
+	__release(&vm->srcu);
+	return idx;
 }
 
 static void access_end(struct vm *vm, int idx)
 {
-	if (idx != IN_BURST)
-		srcu_read_unlock(&vm->srcu, idx);
+	if (idx == IN_BURST)
+		return;
+	__acquire(&vm->srcu);
+	srcu_read_unlock(&vm->srcu, idx);
 }
 
 /* Under SRCU, or in a burst. The hva of a slot has passed access_ok(). */
