@@ -328,6 +328,8 @@ static int handle_entry(struct vcpu *vcpu, bool resume)
 	if (nested->current_vmcs == NO_VMCS || nested->vmcs12->revision & VMCS12_SHADOW)
 		return nested_vmx_fail_invalid(vcpu);
 	nested_vmx_shadowing_read(vmx);
+	/* From the instruction on, however long it takes here. */
+	nested_vmx_start_timer(vmx);
 	vcpu_fetch(vcpu, REGS_SHADOW);
 	moment.lma = vcpu->regs.efer & EFER_LMA;
 	moment.mov_ss = vcpu->regs.int_shadow & SHADOW_MOV_SS;
@@ -353,7 +355,6 @@ static int handle_entry(struct vcpu *vcpu, bool resume)
 	nested->pending_debug = nested->vmcs12->guest_pending_debug;
 	nested->pending_debug_stale = true;
 	vmx_clear_halt(vcpu);
-	nested_vmx_start_timer(vmx);
 	load_activity(vcpu);
 	vcpu_request(vcpu, REQ_EVENT);
 	return RUN_GUEST;
