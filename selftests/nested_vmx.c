@@ -807,6 +807,12 @@ static void test_mtf(void)
 	CHECK_IS(field(GUEST_RIP), (uint64_t)l2_nop + 1, "steps over an instruction");
 	CHECK_IS(enter(false), EXIT_MTF, "and another");
 	CHECK_IS(field(GUEST_RIP), (uint64_t)l2_nop + 2, "steps on");
+	start(l2_wbinvd, 1 << 27, CPU2_EPT);
+	CHECK_IS(enter(true), EXIT_MTF, "an instruction that the hypervisor below executes");
+	CHECK_IS(field(GUEST_RIP), (uint64_t)l2_wbinvd + 2, "is a step as well");
+	start(l2_hlt, 1 << 27, CPU2_EPT);
+	CHECK_IS(enter(true), EXIT_MTF, "a step over HLT");
+	CHECK_IS(field(GUEST_ACTIVITY), 1, "leaves L2 halted");
 }
 
 /* VMREAD or VMWRITE of @encoding by L2, with the shadow VMCS linked and bitmaps of zeros but for @bit. */

@@ -51,6 +51,8 @@ static bool next_event(struct vcpu *vcpu, enum nested_event *event)
 		*event = NESTED_EXCEPTION;
 	else if (vcpu->events.exception.pending)
 		return false;
+	else if (vcpu->nested.stepped)
+		*event = NESTED_STEP;
 	else if (nmi_waits(vcpu))
 		*event = NESTED_NMI;
 	else if (interrupt_waits(vcpu))

@@ -92,6 +92,7 @@ enum nested_event {
 	NESTED_SIPI,			/* only where L2 waits for it: lapic_sipi_vector() */
 	NESTED_SMI,
 	NESTED_SHUTDOWN,
+	NESTED_STEP,			/* vcpu->nested.stepped */
 };
 
 /**
@@ -146,6 +147,7 @@ struct nested_ops {
  * @own_tpr: CR8 is not L1's task priority but L2's virtual one, @tpr
  * @table_access: L1_* that reading one of L2's own page tables needs of L1's
  * @shadow: all shadow tables of this vCPU; NULL until its guest first enters an L2
+ * @steps: L1 wants an exit behind every instruction of L2's; @stepped: L0 has executed one
  * @exception: that L2 raised and L1 takes; @exception.pending
  * @failed: the walk of L1's tables that ended in a fault, for mmu_exception.vector == EXC_NESTED
  */
@@ -157,6 +159,7 @@ struct vcpu_nested {
 	u8 table_access;		/* [v] */
 	struct shadow_root *root;	/* [v] */
 	struct vcpu_shadow *shadow;	/* [v]; others look at it under mmu.lock, for writing */
+	bool steps, stepped;		/* [v] */
 	struct exception exception;	/* [v] */
 	struct nested_walk failed;	/* [v] */
 };

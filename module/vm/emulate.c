@@ -492,6 +492,7 @@ static int retired(struct vcpu *vcpu)
 		vcpu_dirty(vcpu, REGS_SHADOW);
 	}
 	vcpu_request(vcpu, REQ_EVENT);
+	vcpu_stepped(vcpu);
 	if (effects & EMU_FX_IRET)
 		vendor->set_nmi_masked(vcpu, false);
 	if (effects & EMU_FX_TASK_TRAP)

@@ -151,7 +151,7 @@ static bool vcpu_has_event(struct vcpu *vcpu)
 {
 	struct events *ev = &vcpu->events;
 
-	if (ev->exception.pending || ev->interrupt.injected)
+	if (ev->exception.pending || ev->interrupt.injected || vcpu->nested.stepped)
 		return true;
 	if (READ_ONCE(vcpu->requests) & REQS_WAKING)
 		return true;
@@ -634,7 +634,8 @@ int vcpu_halt(struct vcpu *vcpu)
 	}
 	/* The loop sees the state, leaves the burst and blocks, unless there is a reason not to. */
 	vcpu_fetch(vcpu, REGS_RFLAGS | REGS_SHADOW);
-	if (!vcpu_take_request(vcpu, REQ_UNHALT) && !vcpu_has_event(vcpu))
+	/* An L1 that steps over HLT finds L2 halted. */
+	if (!vcpu_take_request(vcpu, REQ_UNHALT) && (vcpu->nested.stepped || !vcpu_has_event(vcpu)))
 		vcpu->mp_state = KVM_MP_STATE_HALTED;
 	return RUN_GUEST;
 }

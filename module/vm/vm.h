@@ -302,6 +302,15 @@ static inline void vcpu_request(struct vcpu *vcpu, enum vcpu_req req)
 	set_bit(req, &vcpu->requests);
 }
 
+/* An instruction of the guest's was executed: an L1 that steps through L2 (SDM, Monitor Trap Flag) wants to know. */
+static inline void vcpu_stepped(struct vcpu *vcpu)
+{
+	if (likely(!vcpu->nested.steps))
+		return;
+	vcpu->nested.stepped = true;
+	vcpu_request(vcpu, REQ_EVENT);
+}
+
 static inline bool vcpu_take_request(struct vcpu *vcpu, enum vcpu_req req)
 {
 	if (!test_bit(req, &vcpu->requests))

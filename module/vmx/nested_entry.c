@@ -163,6 +163,7 @@ static void use_root(struct vcpu *vcpu, struct shadow_root *root)
 	vcpu->nested.guest_mode = true;
 	vcpu->nested.root = root;
 	vcpu->nested.walks = root->key.levels;
+	vcpu->nested.steps = to_vmx(vcpu)->nested.vmcs12->cpu_controls & CPU_MONITOR_TRAP;
 	vcpu->nested.table_access = L1_READ | (root->key.mode & NESTED_KEY_AD ? L1_WRITE : 0);
 	nested_vmx_use_vmcs02(to_vmx(vcpu));
 }

@@ -404,6 +404,9 @@ void nested_vmx_reflect(struct vcpu *vcpu, enum nested_event event)
 	case NESTED_SHUTDOWN:
 		e->reason = EXIT_REASON_TRIPLE_FAULT;
 		break;
+	case NESTED_STEP:
+		e->reason = EXIT_REASON_MONITOR_TRAP_FLAG;
+		break;
 	case NESTED_SMI:
 		return;		/* never L1's */
 	}

@@ -184,6 +184,8 @@ long nested_vmx_get_state(struct vcpu *vcpu, struct kvm_nested_state __user *use
 		head.flags = KVM_STATE_NESTED_GUEST_MODE;
 		if (nested->run_pending)
 			head.flags |= KVM_STATE_NESTED_RUN_PENDING;
+		if (vcpu->nested.stepped)
+			head.flags |= KVM_STATE_NESTED_MTF_PENDING;
 	}
 	/* It goes on counting in SMM. */
 	if ((vcpu->nested.guest_mode || nested->smm_guest_mode) && nested->vmcs12->pin_controls & PIN_PREEMPTION_TIMER) {
@@ -234,7 +236,10 @@ static int restore_l2(struct vcpu *vcpu, struct kvm_nested_state __user *user, c
 			return err;
 	}
 	nested->run_pending = head->flags & KVM_STATE_NESTED_RUN_PENDING;
-	return nested_vmx_resume_l2(vcpu);
+	err = nested_vmx_resume_l2(vcpu);
+	vcpu->nested.stepped = !err && head->flags & KVM_STATE_NESTED_MTF_PENDING;
+	vcpu_request(vcpu, REQ_EVENT);
+	return err;
 }
 
 /* SMM is no VMX operation: what RSM goes back to is all that there can be. */
@@ -260,7 +265,7 @@ static bool head_ok(struct vcpu *vcpu, const struct kvm_nested_state *head)
 
 	if (head->format != KVM_STATE_NESTED_FORMAT_VMX || !smm_flags_ok(vcpu, head) ||
 	    h->flags & ~KVM_STATE_VMX_PREEMPTION_TIMER_DEADLINE ||
-	    head->flags & ~(KVM_STATE_NESTED_GUEST_MODE | KVM_STATE_NESTED_RUN_PENDING))
+	    head->flags & ~(KVM_STATE_NESTED_GUEST_MODE | KVM_STATE_NESTED_RUN_PENDING | KVM_STATE_NESTED_MTF_PENDING))
 		return false;
 	if (h->vmxon_pa == NO_VMCS)
 		return h->vmcs12_pa == NO_VMCS && !head->flags && !h->smm.flags;

@@ -257,6 +257,7 @@ static void leave_l2(struct vmx_vcpu *vmx)
 	vcpu->nested.guest_mode = false;
 	vcpu->nested.walks = false;
 	vcpu->nested.root = NULL;
+	vcpu->nested.steps = vcpu->nested.stepped = false;
 	vcpu->nested.exception.pending = false;
 	nested->run_pending = nested->rsm_pending = false;
 	nested->exit_waits = nested->merge_waits = false;

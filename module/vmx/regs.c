@@ -356,6 +356,7 @@ static noinline int retired_specially(struct vcpu *vcpu)
 	}
 	if (vcpu->regs.rflags & X86_EFLAGS_RF)
 		vcpu_set_rflags(vcpu, vcpu->regs.rflags & ~(u64)X86_EFLAGS_RF);
+	vcpu_stepped(vcpu);
 	if (vcpu->regs.rflags & X86_EFLAGS_TF || vcpu->guest_debug & KVM_GUESTDBG_SINGLESTEP)
 		return vcpu_debug_trap(vcpu, DR_STEP);
 	return RUN_GUEST;
@@ -363,7 +364,7 @@ static noinline int retired_specially(struct vcpu *vcpu)
 
 /*
  * Retire the instruction that exited: RIP moves, the interrupt shadow and RF end, and a set TF, the guest's or user
- * space's, traps.
+ * space's, traps; for L1 as well, where it steps through L2 (SDM, Monitor Trap Flag).
  */
 int vmx_skip_instruction(struct vcpu *vcpu)
 {
@@ -387,7 +388,7 @@ int vmx_skip_instruction(struct vcpu *vcpu)
 		rip = (u32)rip;
 	vcpu_set_rip(vcpu, rip);
 	if (unlikely(vcpu->regs.int_shadow || vcpu->regs.rflags & (X86_EFLAGS_TF | X86_EFLAGS_RF) ||
-		     vcpu->guest_debug & KVM_GUESTDBG_SINGLESTEP))
+		     vcpu->guest_debug & KVM_GUESTDBG_SINGLESTEP || vcpu->nested.steps))
 		return retired_specially(vcpu);
 	return RUN_GUEST;
 }
