@@ -96,9 +96,16 @@ int irqchip_create_split(struct vm *vm, u64 nr_pins)
 void irqchip_destroy(struct vm *vm)
 {
 	struct vm_irq *irq = vm->irq;
+	struct vcpu *vcpu;
+	int i;
 
 	if (!irq)
 		return;
+	/* No vCPU runs that could start them again. */
+	vm_for_each_vcpu(i, vcpu, vm) {
+		if (vcpu->lapic)
+			lapic_timer_cancel(vcpu->lapic);
+	}
 	if (irq->mode == IRQCHIP_KERNEL) {
 		/* The PIT first: its timer drives the others. */
 		pit_destroy(irq);
