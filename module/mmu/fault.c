@@ -216,6 +216,18 @@ static void mark_dirty(struct vcpu *vcpu, const struct mapping *m, u64 leaf)
 		vm_mark_dirty(vcpu->vm, vcpu, m->slot, m->gfn);
 }
 
+static enum fault_result mapped(enum tdp_result r)
+{
+	switch (r) {
+	case TDP_DONE:
+		return FAULT_FIXED;
+	case TDP_RACED:
+		return FAULT_RETRY;
+	default:
+		return FAULT_SLOW;
+	}
+}
+
 /* Under mmu.lock for reading, the page not invalidated. FAULT_SLOW: tables or the place are missing. */
 static enum fault_result map_locked(struct vcpu *vcpu, struct mapping *m)
 {
@@ -236,14 +248,7 @@ static enum fault_result map_locked(struct vcpu *vcpu, struct mapping *m)
 		m->level--;
 	}
 	m->in_the_way = r == TDP_IN_THE_WAY;
-	switch (r) {
-	case TDP_DONE:
-		return FAULT_FIXED;
-	case TDP_RACED:
-		return FAULT_RETRY;
-	default:
-		return FAULT_SLOW;
-	}
+	return mapped(r);
 }
 
 /*
@@ -320,14 +325,7 @@ static enum fault_result map_apic_page(struct vcpu *vcpu, struct mapping *m)
 	if (mmu->apic_page_forbidden)
 		return FAULT_MMIO;
 	m->level = 1;
-	switch (tdp_map(vcpu, m->gfn, 1, leaf, m->fault)) {
-	case TDP_DONE:
-		return FAULT_FIXED;
-	case TDP_RACED:
-		return FAULT_RETRY;
-	default:
-		return FAULT_SLOW;
-	}
+	return mapped(tdp_map(vcpu, m->gfn, 1, leaf, m->fault));
 }
 
 /* Under SRCU, without sleeping. FAULT_SLOW: sleeping would help. */

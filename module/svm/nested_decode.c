@@ -111,13 +111,12 @@ static bool is_page_fault(u64 code)
 /* As many of the bytes at RIP as there are. */
 static unsigned int read_bytes(struct vcpu *vcpu, u8 *bytes, unsigned int max)
 {
-	u64 linear = vcpu_linear_rip(vcpu), access = PF_FETCH | (vcpu_cpl(vcpu) == 3 ? PF_USER : 0), gpa;
+	u64 linear = vcpu_linear_rip(vcpu);
 	unsigned int first = min_t(unsigned int, max, PAGE_SIZE - offset_in_page(linear));
-	struct mmu_exception e;
 
-	if (mmu_read_gva(vcpu, linear, bytes, first, access, &e, &gpa))
+	if (vcpu_read_code(vcpu, linear, bytes, first))
 		return 0;
-	if (first == max || mmu_read_gva(vcpu, linear + first, bytes + first, max - first, access, &e, &gpa))
+	if (first == max || vcpu_read_code(vcpu, linear + first, bytes + first, max - first))
 		return first;
 	return max;
 }

@@ -14,12 +14,12 @@
 #define SAVE(field)	(offsetof(struct vmcb, save) + offsetof(struct vmcb_save, field))
 #define CONTROL(field)	offsetof(struct vmcb_control, field)
 
-/* One word, and n of them; for a field whose neighbours are not to be touched a byte. */
+/* One word; or a byte, of a field whose neighbours are not to be touched. */
 #define READ_WORD(at)	unsafe_get_user(*(u64 *)(image + (at)), (const u64 __user *)(page + (at)), fault)
 #define WRITE_WORD(at)	unsafe_put_user(*(const u64 *)(image + (at)), (u64 __user *)(page + (at)), fault)
-
 #define WRITE_BYTE(at)	unsafe_put_user(*(const u8 *)(image + (at)), (u8 __user *)(page + (at)), fault)
 
+/* n words */
 #define WORDS_1(op, at)	op(at);
 #define WORDS_2(op, at)	WORDS_1(op, at) WORDS_1(op, (at) + 8)
 #define WORDS_3(op, at)	WORDS_2(op, at) WORDS_1(op, (at) + 16)

@@ -41,13 +41,10 @@ bool vm_logs_writes(const struct vm *vm)
 void vcpu_mark_logged(struct vcpu *vcpu, const u64 *gpas, unsigned int n)
 {
 	struct vm *vm = vcpu->vm;
+	struct slots *slots = vcpu_slots(vcpu);
 	const struct slot *slot;
-	struct slots *slots;
 	unsigned int i;
-	int idx;
 
-	idx = srcu_read_lock(&vm->srcu);
-	slots = vcpu_slots(vcpu);
 	for (i = 0; i < n; i++) {
 		u64 gfn = READ_ONCE(gpas[i]) >> PAGE_SHIFT;
 
@@ -55,7 +52,6 @@ void vcpu_mark_logged(struct vcpu *vcpu, const u64 *gpas, unsigned int n)
 		if (slot)
 			vm_mark_dirty(vm, vcpu, slot, gfn);
 	}
-	srcu_read_unlock(&vm->srcu, idx);
 }
 
 /* Under vm->slots_lock. */

@@ -642,21 +642,28 @@ int vcpu_decode(struct vcpu *vcpu)
 	}
 }
 
+/* @n bytes of code at a linear address, within a page; -errno: the CPU could not fetch them, or not without sleeping. */
+int vcpu_read_code(struct vcpu *vcpu, u64 linear, u8 *bytes, unsigned int n)
+{
+	u64 access = PF_FETCH | (vcpu_cpl(vcpu) == 3 ? PF_USER : 0), gpa;
+	struct mmu_exception e;
+
+	return mmu_read_gva(vcpu, linear, bytes, n, access, &e, &gpa);
+}
+
 /*
  * Length of the instruction at RIP, for CPUs that do not save the next RIP. 1 to 15; -EFAULT when the bytes cannot be
  * read, -EINVAL when they are no instruction (another CPU changed them).
  */
 int vcpu_instruction_length(struct vcpu *vcpu)
 {
-	u64 linear = vcpu_linear_rip(vcpu), gpa;
+	u64 linear = vcpu_linear_rip(vcpu);
 	unsigned int first = min_t(unsigned int, EMU_MAX_INSN, PAGE_SIZE - offset_in_page(linear));
-	u64 access = PF_FETCH | (vcpu_cpl(vcpu) == 3 ? PF_USER : 0);
 	u8 bytes[EMU_MAX_INSN];
-	struct mmu_exception e;
 	enum emu_mode mode;
 	int len;
 
-	if (mmu_read_gva(vcpu, linear, bytes, first, access, &e, &gpa))
+	if (vcpu_read_code(vcpu, linear, bytes, first))
 		return -EFAULT;
 	if (vcpu_is_64bit(vcpu)) {
 		mode = EMU_LONG64;
@@ -667,7 +674,7 @@ int vcpu_instruction_length(struct vcpu *vcpu)
 	}
 	len = emu_insn_length(bytes, first, mode);
 	if (!len && first < EMU_MAX_INSN) {
-		if (mmu_read_gva(vcpu, linear + first, bytes + first, EMU_MAX_INSN - first, access, &e, &gpa))
+		if (vcpu_read_code(vcpu, linear + first, bytes + first, EMU_MAX_INSN - first))
 			return -EFAULT;
 		len = emu_insn_length(bytes, EMU_MAX_INSN, mode);
 	}

@@ -65,7 +65,7 @@ int vm_clear_dirty_log(struct vm *vm, struct kvm_clear_dirty_log *log);
 void vm_mark_dirty(struct vm *vm, struct vcpu *vcpu, const struct slot *slot, u64 gfn);
 /* Any slot logged? Else nothing needs to be collected. */
 bool vm_logs_writes(const struct vm *vm);
-/* Guest-physical addresses from the CPU's log. In the burst that they were logged in. */
+/* Guest-physical addresses from the CPU's log. In the burst that they were logged in, which keeps the slots. */
 void vcpu_mark_logged(struct vcpu *vcpu, const u64 *gpas, unsigned int n);
 
 /*

@@ -434,6 +434,7 @@ int vcpu_emulate(struct vcpu *vcpu);			/* the instruction at RIP */
 int vcpu_emulate_mmio(struct vcpu *vcpu, const struct fault *fault);	/* ... that faulted on no memory */
 void vcpu_emulate_cpuid_changed(struct vcpu *vcpu);	/* the instruction set follows the guest's CPUID */
 int vcpu_decode(struct vcpu *vcpu);			/* the instruction at RIP, into vcpu->emu: 0, -EAGAIN, -EFAULT: there is none */
+int vcpu_read_code(struct vcpu *vcpu, u64 linear, u8 *bytes, unsigned int n);
 int vcpu_instruction_length(struct vcpu *vcpu);		/* of the instruction at RIP: 1-15, or -errno; no NRIPS */
 
 #endif

@@ -362,9 +362,9 @@ static int handle_entry(struct vcpu *vcpu, bool resume)
 }
 
 /*
- * nested_vmx_resume_l2 - L2 runs, says KVM_SET_NESTED_STATE
+ * nested_vmx_resume_l2 - L2 runs, says KVM_SET_NESTED_STATE or RSM
  *
- * L1's memory may not be there yet: REQ_NESTED reads it. 0, -EINVAL: no CPU could have got there; -ENOMEM.
+ * L1's memory may not be there yet: REQ_NESTED reads it. When L2's timer expires is known already. 0, -EINVAL: no CPU could have got there; -ENOMEM.
  */
 int nested_vmx_resume_l2(struct vcpu *vcpu)
 {
@@ -395,7 +395,7 @@ int nested_vmx_resume_l2(struct vcpu *vcpu)
 	nested_vmx_update_controls(vmx);
 	nested->pending_debug = v->guest_pending_debug;
 	nested->pending_debug_stale = true;
-	nested_vmx_start_timer(vmx);
+	nested->timer_runs = v->pin_controls & PIN_PREEMPTION_TIMER;
 	memset(vmx->vmcs02.msr_bitmap, 0xff, PAGE_SIZE);
 	nested->merge_waits = true;
 	vcpu_request(vcpu, REQ_NESTED);

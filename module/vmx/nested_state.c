@@ -100,8 +100,6 @@ int nested_vmx_smm_leave(struct vcpu *vcpu, const u64 *vmcb)
 	struct vmx_vcpu *vmx = to_vmx(vcpu);
 	struct nested_vmx *nested = &vmx->nested;
 	bool guest_mode = nested->smm_guest_mode;
-	u64 deadline;
-	int err;
 
 	nested->vmxon = nested->smm_vmxon;
 	nested->smm_vmxon = nested->smm_guest_mode = false;
@@ -109,10 +107,7 @@ int nested_vmx_smm_leave(struct vcpu *vcpu, const u64 *vmcb)
 	if (!guest_mode)
 		return 0;
 	nested->rsm_pending = true;
-	deadline = nested->timer_deadline;
-	err = nested_vmx_resume_l2(vcpu);
-	nested->timer_deadline = deadline;
-	return err;
+	return nested_vmx_resume_l2(vcpu);
 }
 
 /*
@@ -236,6 +231,7 @@ static int restore_l2(struct vcpu *vcpu, struct kvm_nested_state __user *user, c
 			return err;
 	}
 	nested->run_pending = head->flags & KVM_STATE_NESTED_RUN_PENDING;
+	nested_vmx_start_timer(to_vmx(vcpu));
 	err = nested_vmx_resume_l2(vcpu);
 	vcpu->nested.stepped = !err && head->flags & KVM_STATE_NESTED_MTF_PENDING;
 	vcpu_request(vcpu, REQ_EVENT);

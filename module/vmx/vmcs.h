@@ -327,11 +327,13 @@ enum { CR_MOV_TO, CR_MOV_FROM, CR_CLTS, CR_LMSW };
 
 /* Task switches */
 #define TASK_SELECTOR			GENMASK(15, 0)
+#define TASK_SOURCE			GENMASK(31, 30)
+
+/* Accesses to the APIC's page; for writes that the CPU has done the offset alone */
 #define APIC_ACCESS_OFFSET		GENMASK(11, 0)
 #define APIC_ACCESS_TYPE		GENMASK(15, 12)
 #define APIC_ACCESS_WRITE		1
 #define APIC_ACCESS_FETCH		2
-#define TASK_SOURCE			GENMASK(31, 30)
 
 /* EPT violations: exit qualification */
 #define EPT_QUAL_READ			BIT(0)
