@@ -41,8 +41,8 @@ bool vm_logs_writes(const struct vm *vm)
 void vcpu_mark_logged(struct vcpu *vcpu, const u64 *gpas, unsigned int n)
 {
 	struct vm *vm = vcpu->vm;
+	const struct slot *slot, *moving = READ_ONCE(vm->memory.moving);
 	struct slots *slots = vcpu_slots(vcpu);
-	const struct slot *slot;
 	unsigned int i;
 
 	for (i = 0; i < n; i++) {
@@ -51,6 +51,8 @@ void vcpu_mark_logged(struct vcpu *vcpu, const u64 *gpas, unsigned int n)
 		slot = slots_find(slots, gfn);
 		if (slot)
 			vm_mark_dirty(vm, vcpu, slot, gfn);
+		if (unlikely(moving) && moving->as_id == vcpu_space(vcpu) && slot_has(moving, gfn))
+			vm_mark_dirty(vm, vcpu, moving, gfn);
 	}
 }
 

@@ -46,6 +46,7 @@ struct vm_memory {
 	struct xarray by_id;		/* vm->slots_lock: address space and id, as in the ABI -> slot */
 	u64 nr_pages;			/* vm->slots_lock: in all slots */
 	unsigned int nr_logged;		/* written under vm->slots_lock: at least as many slots are logged */
+	const struct slot *moving;	/* [s] logged, and still mapped where it was; in bursts only */
 	u64 generation;			/* [s] odd while an update is on its way */
 };
 

@@ -223,6 +223,8 @@ static void slots_replace(struct vm *vm, struct slot *old, struct slot *new)
 	int as_id = old ? old->as_id : new->as_id;
 	struct vm_space *space = &mem->spaces[as_id];
 	struct slots *now = vm_slots(vm, as_id), *next = space->spare;
+	/* What the CPU logs is told by its address, which is in no slot until the tables forget it. */
+	bool moves = mmu_logs_writes(vm) && logged(old) && logged(new) && !same_place(old, new);
 
 	copy_by_gfn(space, next, now, old, new);
 	copy_by_hva(space, next, now, same_place(old, new) ? NULL : new);
@@ -231,6 +233,8 @@ static void slots_replace(struct vm *vm, struct slot *old, struct slot *new)
 
 	/* Before the first write that the CPU logs, and until the last one is collected. */
 	WRITE_ONCE(mem->nr_logged, mem->nr_logged + logged(new));
+	if (moves)
+		WRITE_ONCE(mem->moving, old);
 	WRITE_ONCE(mem->generation, mem->generation + 1);
 	rcu_assign_pointer(space->slots, next);
 	synchronize_srcu_expedited(&vm->srcu);
@@ -243,6 +247,11 @@ static void slots_replace(struct vm *vm, struct slot *old, struct slot *new)
 		apply_change(vm, old, new);
 	if (new)
 		mmu_slot_added(vm, new);
+	if (moves) {
+		vm_kick_all_sync(vm);		/* the last writes are collected */
+		WRITE_ONCE(mem->moving, NULL);
+		vm_kick_all_sync(vm);		/* nobody uses it */
+	}
 	WRITE_ONCE(mem->nr_logged, mem->nr_logged - logged(old));
 	if (old && !same_place(old, new))
 		forget_hva(space, next, old);
