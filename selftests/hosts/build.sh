@@ -56,7 +56,8 @@ compile()
 	return $rc
 }
 
-# build_module SERIES [MAKE-ARG...]: set REPLY to nestor.ko for that kernel.
+# build_module SERIES [MAKE-ARG...]: set REPLY to nestor.ko for that kernel. It is compiled as lint_module() compiles it, so
+# that ccache serves the second of them.
 build_module()
 {
 	local series=$1 dir lock hash flavour=''
@@ -73,7 +74,7 @@ build_module()
 		mirror_tree "$dir" Kbuild module uapi || die "cannot copy the module's source"
 		compile "building nestor.ko for Linux $KVERSION" "$dir.log" \
 			in_kernel_tree "$dir" make -s -k -C "/usr/src/linux-headers-$KVERSION" \
-			M=/build -j "$(nproc)" ${OPS:+NESTOR_COUNT_OPS=1} "$@" modules ||
+			M=/build -j "$(nproc)" W=1 ${OPS:+NESTOR_COUNT_OPS=1} "$@" modules ||
 			die "nestor.ko does not build for Linux $KVERSION; the whole log: $dir.log"
 		echo "$hash" >"$dir/stamp"
 	fi
