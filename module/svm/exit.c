@@ -356,8 +356,7 @@ static int svm_handle_invalid(struct vcpu *vcpu)
 }
 
 static int (*const svm_handlers[])(struct vcpu *vcpu) = {
-	[SVM_EXIT_READ_CR0]			= svm_handle_cr_read,
-	[SVM_EXIT_READ_CR8]			= svm_handle_cr_read,
+	[SVM_EXIT_READ_CR0 ... SVM_EXIT_READ_CR0 + 15] = svm_handle_cr_read,
 	[SVM_EXIT_WRITE_CR0]			= svm_handle_cr_write,
 	[SVM_EXIT_WRITE_CR4]			= svm_handle_cr_write,
 	[SVM_EXIT_WRITE_CR8]			= svm_handle_cr8_write,

@@ -58,6 +58,7 @@ void nested_svm_take_event(struct svm_vcpu *svm);
 void nested_svm_before_entry(struct svm_vcpu *svm);
 
 /* nested_decode.c: decode assists */
+int nested_svm_name_cr_read(struct svm_vcpu *svm);
 int nested_svm_assist(struct svm_vcpu *svm, u64 code, u64 *info1);
 u64 nested_svm_assist_cr0(struct vcpu *vcpu);
 void nested_svm_fill_bytes(struct svm_vcpu *svm, u64 code, u64 info1);

@@ -35,6 +35,11 @@ static bool is_mov_cr(const struct emu_insn *insn)
 	return insn->map == EMU_MAP_0F && (insn->opcode == 0x20 || insn->opcode == 0x22);
 }
 
+static u64 cr_operand(const struct emu_insn *insn)
+{
+	return (insn->modrm >> 3 & 7) | (insn->rex & 4) << 1;
+}
+
 static u64 register_operand(const struct emu_insn *insn)
 {
 	return (insn->modrm & 7) | (insn->rex & 1) << 3;
@@ -65,6 +70,28 @@ static u64 info_by_decoder(struct vcpu *vcpu, enum assist assist)
 	default:
 		return linear_operand(vcpu);
 	}
+}
+
+/**
+ * nested_svm_name_cr_read - make the exit code of a read of a control register name that register
+ * @svm: L2 has exited
+ *
+ * QEMU (up to 10.0 at least) knows reads of CR0 only: it intercepts all of them by that bit, see nested_svm_merge_intercepts(),
+ * and tells of all by that code. It has no decode assists; CPUs that have them are trusted.
+ *
+ * Return: 0, or -EAGAIN: the instruction cannot be read now.
+ */
+int nested_svm_name_cr_read(struct svm_vcpu *svm)
+{
+	struct vcpu *vcpu = &svm->vcpu;
+	int r;
+
+	if (svm->vmcb->control.exit_code != SVM_EXIT_READ_CR0 || svm_features.decode_assists)
+		return 0;
+	r = vcpu_decode(vcpu);
+	if (!r && is_mov_cr(&vcpu->emu.insn))
+		svm->vmcb->control.exit_code = SVM_EXIT_READ_CR0 + cr_operand(&vcpu->emu.insn);
+	return r == -EAGAIN ? r : 0;
 }
 
 /**

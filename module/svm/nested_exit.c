@@ -258,14 +258,18 @@ void nested_svm_after_flush(struct vcpu *vcpu)
 int nested_svm_reflect_exit(struct svm_vcpu *svm)
 {
 	struct vmcb_control *ctl = &svm->vmcb->control;
-	int wants = nested_svm_wants_exit(svm);
+	/* Outside a burst that is a lost race: L2 executes it again. */
+	int again = svm->vcpu.in_burst ? RUN_SLOW : RUN_GUEST;
 	u64 info1 = ctl->exit_info_1;
+	int wants;
 
+	if (nested_svm_name_cr_read(svm))
+		return again;
+	wants = nested_svm_wants_exit(svm);
 	if (wants <= 0)
 		return wants == -EAGAIN ? RUN_SLOW : -ENOENT;
-	/* Outside a burst that is a lost race: L2 executes it again. */
 	if (nested_svm_assist(svm, ctl->exit_code, &info1))
-		return svm->vcpu.in_burst ? RUN_SLOW : RUN_GUEST;
+		return again;
 	nested_svm_exit(svm, ctl->exit_code, info1, ctl->exit_info_2);
 	return RUN_GUEST;
 }

@@ -17,6 +17,9 @@ void nested_svm_merge_intercepts(struct svm_vcpu *svm, unsigned int word)
 {
 	svm->nested.vmcb02->control.intercepts[word] = svm->vmcb01->control.intercepts[word] |
 		(svm->nested.vmcb12->control.intercepts[word] & l1_allowed[word]);
+	/* See nested_svm_name_cr_read(). */
+	if (!word && !svm_features.decode_assists && svm->nested.vmcb12->control.intercepts[0] & GENMASK(15, 0))
+		svm->nested.vmcb02->control.intercepts[0] |= BIT(ICPT_CR0_READ);
 	/* L1's virtual GIF is not L2's to change. */
 	if (word == ICPT_STGI / 32)
 		svm->nested.vmcb02->control.intercepts[word] |= BIT(ICPT_STGI % 32) | BIT(ICPT_CLGI % 32);
