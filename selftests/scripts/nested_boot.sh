@@ -1,9 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# Verify that Linux in a guest, with its own KVM, boots Linux in a guest of its own (L2), and that both power off.
+# Verify that Linux in a guest, with its own KVM, boots Linux in a guest of its own (L2), and that both power off: with nested
+# paging, and on AMD also where L1 shadows L2's page tables itself.
 #
-# nestor-test: cpu=intel kernel=6.1 cpus=1 timeout=1800
+# nestor-test: cpu=amd,intel kernel=6.1 cpus=1 timeout=1800
 set -u
 
 # shellcheck source=SCRIPTDIR/../lib/tap.sh
@@ -11,14 +12,13 @@ set -u
 
 device=${NESTOR_DEVICE:-/dev/nestor}
 release=$(uname -r)
-modules=/lib/modules/$release/kernel
 case $release in
 6.1.*) series=6.1 ;;
 6.12.*) series=6.12 ;;
 *) series=7.3 ;;
 esac
-vendor=intel
-grep -q AuthenticAMD /proc/cpuinfo && vendor=amd
+vendor=intel cpus=1
+grep -q AuthenticAMD /proc/cpuinfo && vendor=amd cpus=2
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -28,14 +28,15 @@ make_disk()
 {
 	local l2=$work/l2 m lib
 	mkdir -p "$l2"
-	for m in irqbypass kvm "kvm-$vendor"; do
-		lib=$(find "$modules" -name "$m.ko*" | head -n 1)
-		case $lib in
-		'') ;;
-		*.xz) xz -dc "$lib" >"$l2/$m.ko" ;;
-		*) cp "$lib" "$l2/$m.ko" ;;
+	modprobe --show-depends "kvm-$vendor" | sed -n 's/^insmod \([^ ]*\).*/\1/p' >"$work/modules"
+	while read -r m; do
+		lib=$l2/$(basename "${m%.xz}")
+		case $m in
+		*.xz) xz -dc "$m" >"$lib" ;;
+		*) cp "$m" "$lib" ;;
 		esac
-	done
+		[ "$lib" = "$l2/kvm-$vendor.ko" ] || echo "insmod ./$(basename "$lib")" >>"$l2/load"
+	done <"$work/modules"
 	cp "$(command -v nestor)" "$l2/"
 	ldd "$l2/nestor" | grep -o '/[^ ]*' | while read -r lib; do cp -L "$lib" "$l2/"; done
 	cp "/boot/vmlinuz-$series" "$l2/vmlinuz"
@@ -49,18 +50,19 @@ boot()
 {
 	local name=$1 log=$work/$1.log script
 	shift
-	script="mkdir /l2; cd /l2; tar -xf /dev/vda || exit; insmod ./irqbypass.ko; insmod ./kvm.ko && insmod ./kvm-$vendor.ko $*
+	script="mkdir /l2; cd /l2; tar -xf /dev/vda || exit; . ./load; insmod ./kvm-$vendor.ko $* || exit
 		./ld-linux-x86-64.so.2 --library-path /l2 ./nestor run --device /dev/kvm --kernel vmlinuz --initrd initrd \
-		--memory 128 --append 'console=ttyS0 quiet' | sed 's/^/L2: /'"
+		--memory 128 --cpus $cpus --append 'console=ttyS0 quiet' | sed 's/^/L2: /'"
 	timeout 900 nestor run --device "$device" --kernel "/boot/vmlinuz-$series" --initrd "/boot/initrd-$series" \
 		--disk "$work/disk" --memory 512 --append \
 		"console=ttyS0 quiet no-kvmapf nestor.run=$(base64 -w 0 <<<"$script")" 2>&1 </dev/null | tee "$log" | sed 's/^/# /'
 	status=${PIPESTATUS[0]}
 	sed -i 's/\r//g' "$log"
 	check "$name: status 0 after L1's power-off" [ "$status" = 0 ]
-	check "$name: L2 says what it is" grep -qE "^L2: guest: Linux $series" "$log"
+	check "$name: L2 says what it is" grep -qE "^L2: guest: Linux $series.*, $cpus CPUs" "$log"
 }
 
 make_disk
 boot plain
+[ $vendor != amd ] || boot shadow npt=0
 tap_done
