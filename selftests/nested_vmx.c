@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <stddef.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "self.h"
 #include "tap.h"
@@ -345,10 +346,15 @@ L2(l2_xsetbv, "xsetbv");
 L2(l2_vmxon, "vmxon (%rdi)");
 L2(l2_invept, "invept (%rdi), %rax");
 
+L2(l2_sti, "sti\n nop\n nop");
+L2(l2_halt, "sti\n hlt");
+L2(l2_read32, "mov (%rdi), %eax");
+L2(l2_write32, "mov %eax, (%rdi)");
 L2(l2_vmread, "vmread %rcx, %rax");
 L2(l2_vmwrite, "vmwrite %rax, %rcx");
 
 L2(l2_say, "out %eax, $0x80");
+L2(l2_say_apic, "mov %rbx, %cr8\n out %eax, $0x80\n mov (%rdi), %eax");
 
 static void test_run(uint32_t cpu2, const char *what)
 {
@@ -875,6 +881,278 @@ static void test_shadowing(void)
 	CHECK_IS(field(EXIT_QUALIFICATION), 4, "with its qualification");
 }
 
+#define APIC_TPR	0x80
+#define APIC_PPR	0xa0
+#define APIC_ISR	0x100
+#define APIC_IRR	0x200
+#define APIC_ICR	0x300
+
+/* The virtual-APIC page, and the page that L2 takes for its APIC. */
+static volatile uint32_t *virtual_apic, *apic_access;
+
+static uint32_t virtual_register(uint32_t offset)
+{
+	return virtual_apic[offset / 4];
+}
+
+static void start_apic(void (*code)(void), uint32_t cpu, uint32_t cpu2)
+{
+	start(code, cpu, CPU2_EPT | cpu2);
+	vmwrite(VIRTUAL_APIC, (uint64_t)virtual_apic);
+	vmwrite(APIC_ACCESS, (uint64_t)apic_access);
+	vmwrite(TPR_THRESHOLD, 0);
+}
+
+static void test_tpr_shadow(void)
+{
+	l2_regs.rdi = 5;
+	virtual_apic[APIC_TPR / 4] = 0x90;
+	start_apic(l2_read_cr8, CPU_TPR_SHADOW, 0);
+	CHECK_IS(enter(true), EXIT_VMCALL, "a TPR shadow");
+	CHECK_IS(l2_regs.rax, 9, "is what L2 reads");
+	vmwrite(GUEST_RIP, (uint64_t)l2_write_cr8);
+	CHECK_IS(enter(false), EXIT_VMCALL, "L2 writes CR8");
+	CHECK_IS(virtual_register(APIC_TPR), 0x50, "to the virtual-APIC page");
+	CHECK_IS(read_cr8(), 0, "L1's CR8 stays");
+	vmwrite(TPR_THRESHOLD, 5);
+	vmwrite(GUEST_RIP, (uint64_t)l2_write_cr8);
+	l2_regs.rdi = 4;
+	CHECK_IS(enter(false), EXIT_TPR, "a TPR below the threshold");
+	CHECK_IS(virtual_register(APIC_TPR), 0x40, "was written");
+	CHECK_IS(field(GUEST_RIP), (uint64_t)l2_write_cr8 + 4, "behind the instruction");
+	CHECK_IS(enter(false), 0x10007, "an entry with such a TPR is refused");
+	vmwrite(TPR_THRESHOLD, 0x14);
+	CHECK_IS(enter(false), 0x10007, "and a threshold with reserved bits");
+	vmwrite(TPR_THRESHOLD, 4);
+	CHECK_IS(enter(false), EXIT_VMCALL, "with a TPR at it L2 runs");
+	start_apic(l2_write_cr8, CPU_TPR_SHADOW | 1u << 19, 0);
+	CHECK_IS(enter(true), 28, "CR8-load exiting comes first");
+	start_apic(l2_read_cr8, CPU_TPR_SHADOW, 0);
+	vmwrite(VIRTUAL_APIC, (uint64_t)virtual_apic + 8);
+	CHECK_IS(enter(true), 0x10007, "a virtual-APIC page that is not aligned");
+}
+
+static void test_virtual_x2apic(uint32_t registers)
+{
+	uint8_t *bitmap = self_page();
+
+	l2_regs.rcx = 0x808;
+	l2_regs.rax = 0x70;
+	l2_regs.rdx = 0;
+	start_apic(l2_wrmsr, CPU_TPR_SHADOW | CPU_MSR_BITMAPS, CPU2_X2APIC | registers);
+	vmwrite(MSR_BITMAP, (uint64_t)bitmap);
+	CHECK_IS(enter(true), EXIT_VMCALL, "WRMSR of the TPR of a virtual x2APIC");
+	CHECK_IS(virtual_register(APIC_TPR), 0x70, "writes to the virtual-APIC page");
+	l2_regs.rax = 0;
+	vmwrite(GUEST_RIP, (uint64_t)l2_rdmsr);
+	CHECK_IS(enter(false), EXIT_VMCALL, "RDMSR of it");
+	CHECK_IS(l2_regs.rax, 0x70, "reads that");
+	if (registers) {
+		virtual_apic[0x20 / 4] = 0x1234;
+		l2_regs.rcx = 0x802;
+		vmwrite(GUEST_RIP, (uint64_t)l2_rdmsr);
+		CHECK_IS(enter(false), EXIT_VMCALL, "RDMSR of another register");
+		CHECK_IS(l2_regs.rax, 0x1234, "reads the page");
+	}
+	bitmap[0x808 / 8] = 1;
+	l2_regs.rcx = 0x808;
+	vmwrite(GUEST_RIP, (uint64_t)l2_rdmsr);
+	CHECK_IS(enter(false), EXIT_RDMSR, "L1's bitmap comes first");
+	vmwrite(CPU_CONTROLS, field(CPU_CONTROLS) & ~CPU_TPR_SHADOW);
+	CHECK_IS(enter(false), 0x10007, "without a TPR shadow it is refused");
+	vmwrite(CPU_CONTROLS, field(CPU_CONTROLS) | CPU_TPR_SHADOW);
+	vmwrite(CPU2_CONTROLS, field(CPU2_CONTROLS) | CPU2_APIC_ACCESSES);
+	CHECK_IS(enter(false), 0x10007, "and so it is with an APIC-access page");
+}
+
+static void test_apic_access(uint32_t registers)
+{
+	l2_regs.rdi = (uint64_t)apic_access + APIC_TPR;
+	virtual_apic[APIC_TPR / 4] = 0x30;
+	start_apic(l2_read32, CPU_TPR_SHADOW, CPU2_APIC_ACCESSES | registers);
+	CHECK_IS(enter(true), EXIT_VMCALL, "L2 reads its TPR by memory");
+	CHECK_IS((uint32_t)l2_regs.rax, 0x30, "from the virtual-APIC page");
+	l2_regs.rax = 0x60;
+	vmwrite(GUEST_RIP, (uint64_t)l2_write32);
+	CHECK_IS(enter(false), EXIT_VMCALL, "and writes it");
+	CHECK_IS(virtual_register(APIC_TPR), 0x60, "there");
+	CHECK_IS(apic_access[APIC_TPR / 4], 0, "and not to the APIC-access page");
+	virtual_apic[APIC_ICR / 4] = 0x55;
+	l2_regs.rdi = (uint64_t)apic_access + APIC_ICR;
+	vmwrite(GUEST_RIP, (uint64_t)l2_read32);
+	CHECK_IS(enter(false), registers ? EXIT_VMCALL : EXIT_APIC_ACCESS, "another register");
+	if (registers)
+		CHECK_IS((uint32_t)l2_regs.rax, 0x55, "is read from the page");
+	else
+		CHECK_IS(field(EXIT_QUALIFICATION), APIC_ICR, "with its qualification");
+	l2_regs.rax = 0x40077;
+	vmwrite(GUEST_RIP, (uint64_t)l2_write32);
+	CHECK_IS(enter(false), registers ? EXIT_APIC_WRITE : EXIT_APIC_ACCESS, "is written");
+	CHECK_IS(field(EXIT_QUALIFICATION), registers ? APIC_ICR : 0x1000 | APIC_ICR, "with its qualification");
+	CHECK_IS(virtual_register(APIC_ICR), registers ? 0x40077 : 0x55, "in the page if at all");
+	vmwrite(CPU2_CONTROLS, adjust(MSR_VMX_CPU2, CPU2_EPT));
+	vmwrite(GUEST_RIP, (uint64_t)l2_read32);
+	CHECK_IS(enter(false), EXIT_VMCALL, "without the control");
+	CHECK_IS((uint32_t)l2_regs.rax, 0, "the APIC-access page is memory");
+	vmwrite(CPU2_CONTROLS, adjust(MSR_VMX_CPU2, CPU2_EPT | CPU2_APIC_ACCESSES));
+	vmwrite(APIC_ACCESS, (uint64_t)apic_access + 8);
+	CHECK_IS(enter(false), 0x10007, "an APIC-access page that is not aligned");
+}
+
+#define IN_L2_APIC	101	/* what L2 says to the host */
+
+/* The host saves and sets L2's state, and takes the APIC-access page away. */
+static void test_apic_state(void)
+{
+	l2_regs.rbx = 6;
+	l2_regs.rax = IN_L2_APIC;
+	l2_regs.rdi = (uint64_t)apic_access + APIC_TPR;
+	start_apic(l2_say_apic, CPU_TPR_SHADOW, CPU2_APIC_ACCESSES);
+	CHECK_IS(enter(true), EXIT_VMCALL, "L2 goes on after its APIC was saved and its APIC-access page has moved");
+	CHECK_IS((uint32_t)l2_regs.rax, 0x60, "with its virtual APIC");
+	CHECK_IS(apic_access[APIC_TPR / 4], 0, "and the APIC-access page as it is now");
+}
+
+/* The bit of a vector in the virtual-APIC page. */
+static bool virtual_bit(uint32_t registers, uint8_t vector)
+{
+	return virtual_apic[(registers + vector / 32 * 16) / 4] >> vector % 32 & 1;
+}
+
+static void request(uint8_t vector)
+{
+	virtual_apic[(APIC_IRR + vector / 32 * 16) / 4] |= 1u << vector % 32;
+	vmwrite(GUEST_INTR_STATUS, (field(GUEST_INTR_STATUS) & 0xff00) | vector);
+}
+
+#define POSTED		0x80u
+#define ACK_ON_EXIT	0x8000u
+
+static void start_delivery(void (*code)(void))
+{
+	static uint8_t *bitmap;
+	unsigned int i;
+
+	if (!bitmap)
+		bitmap = self_page();
+	for (i = 0; i < 1024; i++)
+		virtual_apic[i] = 0;
+	start_apic(code, CPU_TPR_SHADOW | CPU_MSR_BITMAPS, CPU2_X2APIC | CPU2_APIC_REGISTERS | CPU2_DELIVERY);
+	vmwrite(PIN_CONTROLS, adjust(MSR_VMX_TRUE_PIN, 1));
+	vmwrite(MSR_BITMAP, (uint64_t)bitmap);
+	vmwrite(GUEST_INTR_STATUS, 0);
+	for (i = 0; i < 4; i++)
+		vmwrite(EOI_EXIT_BITMAP + 2 * i, 0);
+	self_fault.vector = -1;
+	self_recover = (uint64_t)l2_nop;
+}
+
+static void test_delivery(void)
+{
+	start_delivery(l2_sti);
+	request(0x41);
+	CHECK_IS(enter(true), EXIT_VMCALL, "virtual-interrupt delivery");
+	CHECK_IS(self_fault.vector, 0x41, "delivers what is requested");
+	CHECK(virtual_bit(APIC_ISR, 0x41) && !virtual_bit(APIC_IRR, 0x41), "and notes it in the page");
+	CHECK_IS(virtual_register(APIC_PPR), 0x40, "with its priority");
+	CHECK_IS(field(GUEST_INTR_STATUS), 0x4100, "and in the VMCS");
+	self_fault.vector = -1;
+	request(0x42);
+	vmwrite(GUEST_RIP, (uint64_t)l2_sti);
+	CHECK_IS(enter(false), EXIT_VMCALL, "another one of that priority");
+	CHECK_IS(self_fault.vector, -1, "waits");
+	l2_regs.rcx = 0x80b;
+	l2_regs.rax = l2_regs.rdx = 0;
+	vmwrite(GUEST_RIP, (uint64_t)l2_wrmsr);
+	CHECK_IS(enter(false), EXIT_VMCALL, "for an EOI");
+	CHECK_IS(self_fault.vector, 0x42, "and is delivered then");
+	CHECK_IS(field(GUEST_INTR_STATUS), 0x4200, "as the VMCS tells");
+	vmwrite(EOI_EXIT_BITMAP + 2, 1ull << (0x42 - 0x40));
+	vmwrite(GUEST_RIP, (uint64_t)l2_wrmsr);
+	CHECK_IS(enter(false), EXIT_EOI, "an EOI of which L1 wants to know");
+	CHECK_IS(field(EXIT_QUALIFICATION), 0x42, "with its vector");
+	self_fault.vector = -1;
+	l2_regs.rcx = 0x83f;
+	l2_regs.rax = 0x51;
+	vmwrite(GUEST_RIP, (uint64_t)l2_wrmsr);
+	CHECK_IS(enter(false), EXIT_VMCALL, "a SELF IPI of L2's");
+	CHECK_IS(self_fault.vector, 0x51, "is delivered");
+	vmwrite(PIN_CONTROLS, adjust(MSR_VMX_TRUE_PIN, 0));
+	CHECK_IS(enter(false), 0x10007, "virtual-interrupt delivery without external-interrupt exiting");
+	start_delivery(l2_halt);
+	request(0x43);
+	CHECK_IS(enter(true), EXIT_VMCALL, "a virtual interrupt ends a halt");
+	CHECK_IS(self_fault.vector, 0x43, "and is delivered");
+}
+
+/* L1's APIC is an x2APIC from here on. */
+static void test_posted(void)
+{
+	volatile uint64_t *descriptor = (void *)self_page();
+
+	self_wrmsr(0x1b, self_rdmsr(0x1b) | 0xc00);
+	self_wrmsr(0x80f, 0x1ff);
+	start_delivery(l2_sti);
+	vmwrite(PIN_CONTROLS, adjust(MSR_VMX_TRUE_PIN, POSTED | 1));
+	vmwrite(POSTED_VECTOR, 0xf0);
+	vmwrite(POSTED_DESCRIPTOR, (uint64_t)descriptor);
+	CHECK_IS(enter(true), 0x10007, "posted interrupts without acknowledgement on exit");
+	vmwrite(EXIT_CONTROLS, adjust(MSR_VMX_TRUE_EXIT, EXIT_HOST_64 | ACK_ON_EXIT));
+	vmwrite(POSTED_DESCRIPTOR, (uint64_t)descriptor + 8);
+	CHECK_IS(enter(true), 0x10007, "a descriptor that is not aligned");
+	vmwrite(POSTED_DESCRIPTOR, (uint64_t)descriptor);
+	vmwrite(POSTED_VECTOR, 0x100);
+	CHECK_IS(enter(true), 0x10007, "a vector of nine bits");
+	vmwrite(POSTED_VECTOR, 0xf0);
+	descriptor[0x61 / 64] = 1ull << 0x61 % 64;
+	descriptor[4] = 1;
+	self_wrmsr(0x83f, 0xf0);
+	CHECK_IS(enter(true), EXIT_VMCALL, "a notification makes no exit");
+	CHECK_IS(self_fault.vector, 0x61, "but what was posted is delivered");
+	CHECK_IS(descriptor[0x61 / 64] | (descriptor[4] & 1), 0, "and taken from the descriptor");
+	CHECK_IS(self_rdmsr(0x827) | self_rdmsr(0x817), 0, "the notification is over");
+	self_fault.vector = -1;
+	descriptor[0x73 / 64] = 1ull << 0x73 % 64;
+	self_wrmsr(0x832, 0xf0);
+	self_wrmsr(0x838, 1000000);
+	vmwrite(GUEST_RIP, (uint64_t)l2_halt);
+	CHECK_IS(enter(false), EXIT_VMCALL, "a notification while L2 is halted");
+	CHECK_IS(self_fault.vector, 0x73, "ends the halt");
+	self_wrmsr(0x83f, 0xf1);
+	vmwrite(GUEST_RIP, (uint64_t)l2_sti);
+	CHECK_IS(enter(false), 1, "another interrupt exits");
+	CHECK_IS(field(EXIT_INTR_INFO), 0x800000f1, "acknowledged");
+	self_wrmsr(0x80b, 0);
+}
+
+static void test_apic(void)
+{
+	uint64_t cpu = self_rdmsr(MSR_VMX_TRUE_CPU) >> 32, cpu2 = self_rdmsr(MSR_VMX_CPU2) >> 32;
+
+	virtual_apic = (void *)self_page();
+	apic_access = (void *)self_page();
+	if (!(cpu & CPU_TPR_SHADOW))
+		return;
+	test_tpr_shadow();
+	if (cpu2 & CPU2_X2APIC) {
+		test_virtual_x2apic(0);
+		if (cpu2 & CPU2_APIC_REGISTERS)
+			test_virtual_x2apic(CPU2_APIC_REGISTERS);
+	}
+	if (cpu2 & CPU2_APIC_ACCESSES) {
+		test_apic_access(0);
+		if (cpu2 & CPU2_APIC_REGISTERS)
+			test_apic_access(CPU2_APIC_REGISTERS);
+		test_apic_state();
+	}
+	if (~cpu2 & (CPU2_X2APIC | CPU2_APIC_REGISTERS | CPU2_DELIVERY))
+		return;
+	test_delivery();
+	if (self_rdmsr(MSR_VMX_TRUE_PIN) >> 32 & POSTED)
+		test_posted();
+	self_recover = 0;
+}
+
 static void test_timer(void)
 {
 	if (!(self_rdmsr(MSR_VMX_TRUE_PIN) >> 38 & 1))
@@ -935,6 +1213,8 @@ static void guest(void)
 	test_mtf();
 	test_timer();
 	test_shadowing();
+	self_exit(9);
+	test_apic();
 	CHECK_IS(SELF_TRY("vmxoff", "m" (l1.vmcs)), -1, "VMXOFF");
 	self_exit(0);
 }
@@ -989,6 +1269,16 @@ static void host_in_l2(void)
 	tap_check(!memcmp(&other, &saved, saved.head.size), "what is set is what is got");
 }
 
+static void host_in_l2_apic(void)
+{
+	saved.head.size = sizeof(saved);
+	KVM(s.vcpu, KVM_GET_NESTED_STATE, &saved);
+	tap_check(*(uint32_t *)(s.memory + (uint64_t)virtual_apic + APIC_TPR) == 0x60,
+		  "with the state L1's memory has what L2 wrote to its virtual APIC");
+	KVM(s.vcpu, KVM_SET_NESTED_STATE, &saved);
+	tap_check(!madvise(s.memory + (uint64_t)apic_access, 4096, MADV_REMOVE), "the APIC-access page is taken away");
+}
+
 int main(void)
 {
 	uint32_t word;
@@ -1001,6 +1291,8 @@ int main(void)
 		word = self_run(&s);
 		if (word == IN_L2)
 			host_in_l2();
+		else if (word == IN_L2_APIC)
+			host_in_l2_apic();
 		else
 			self_report();
 	} while (word);

@@ -124,6 +124,11 @@ void lapic_hw_eoi(struct vcpu *vcpu, u8 vector)
 	lapic_send_eoi(vcpu->lapic, vector);
 }
 
+void lapic_end_interrupt(struct vcpu *vcpu)
+{
+	lapic_eoi(vcpu->lapic);
+}
+
 /*
  * Read behind the requests that this entry takes along: vectors are published before they are sent.
  */

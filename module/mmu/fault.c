@@ -543,6 +543,50 @@ enum fault_result mmu_handle_fault(struct vcpu *vcpu, const struct fault *fault)
 	return handle_fault(vcpu, &m);
 }
 
+/* Under SRCU. */
+static bool host_has_frame(struct vcpu *vcpu, struct mapping *m)
+{
+	struct vm_mmu *mmu = &vcpu->vm->mmu;
+	bool found;
+
+	if (!read_trylock(&mmu->lock)) {
+		if (vcpu->in_burst)
+			return false;
+		read_lock(&mmu->lock);
+	}
+	found = !mmu_invalidating(mmu, m->hva) && use_host_leaf(vcpu, m);
+	read_unlock(&mmu->lock);
+	return found;
+}
+
+/**
+ * mmu_frame - the frame that a page of the guest's is in now
+ * @vcpu: the vCPU
+ * @gpa: the page's address
+ * @frame: out: its physical address
+ *
+ * Does not sleep. It stays the frame until the second-level tables change.
+ *
+ * Return: false when there is none that the VM has for itself, or when that cannot be known right now.
+ */
+bool mmu_frame(struct vcpu *vcpu, u64 gpa, u64 *frame)
+{
+	const struct fault fault = { .gpa = gpa, .write = true };
+	struct mapping m = { .fault = &fault, .gfn = gpa >> PAGE_SHIFT };
+	bool found = false;
+	int idx;
+
+	idx = srcu_read_lock(&vcpu->vm->srcu);
+	m.slot = slots_find(vcpu_slots(vcpu), m.gfn);
+	if (m.slot && !(m.slot->flags & KVM_MEM_READONLY)) {
+		m.hva = slot_hva(m.slot, m.gfn);
+		found = host_has_frame(vcpu, &m);
+	}
+	srcu_read_unlock(&vcpu->vm->srcu, idx);
+	*frame = (u64)m.pfn << PAGE_SHIFT;
+	return found;
+}
+
 /**
  * mmu_prefault - map the page at an address as a read by the guest would, outside KVM_RUN
  * @vcpu: the vCPU, its mutex held

@@ -135,6 +135,7 @@ int mmu_topup(struct vcpu *vcpu);		/* may sleep; before a burst; 0 or -ENOMEM */
 
 enum fault_result mmu_handle_fault(struct vcpu *vcpu, const struct fault *fault);
 long mmu_prefault(struct vcpu *vcpu, u64 gpa);
+bool mmu_frame(struct vcpu *vcpu, u64 gpa, u64 *frame);
 
 /* Slot changes, under vm->slots_lock. No TLB has a stale translation when they return. */
 void mmu_zap_gfns(struct vm *vm, int space, u64 start, u64 end);

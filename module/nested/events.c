@@ -98,7 +98,7 @@ bool nested_take_events(struct vcpu *vcpu)
 		return false;
 	}
 	vendor->nested->reflect(vcpu, event);
-	return true;
+	return !vcpu->nested.guest_mode;
 }
 
 /* Events that are no exception, interrupt or NMI: the caller has found one. True: L1 has it now. */

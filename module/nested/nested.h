@@ -99,8 +99,8 @@ enum nested_event {
  * struct nested_ops - what a vendor has for nesting; vendor_ops.nested, NULL: cannot
  * @decode: an entry of L1's second-level tables
  * @intercepts: does L1 take this event as an exit? Only asked while L2 runs. For exceptions @vector and @error
- * @reflect: leave L2 for L1 because of this event. Never fails: what cannot be written to L1's memory in a burst is
- *	written by @sync, which a REQ_NESTED of the vendor's own asks for
+ * @reflect: leave L2 for L1 because of this event, or do what the CPU does with it while L2 runs on. Never fails: what
+ *	cannot be written to L1's memory in a burst is written by @sync, which a REQ_NESTED of the vendor's own asks for
  * @reflect_walk: the same for the access that vcpu->nested.failed describes
  * @insn: does L1 intercept what the emulator is about to do for L2? As emu_ops.intercept
  * @reflect_insn: leave L2 because of what @insn has just found
@@ -113,6 +113,7 @@ enum nested_event {
  *	no L2. -errno: there is no such state
  * @l1_pat: where L1's PAT is while an L2 runs that has its own; NULL: they share one. NULL op: user space's is the one in use
  * @after_flush: L2 has flushed TLBs by a hypercall that L1 wants to hear of (pv/hyperv_nested.c). NULL: it never does
+ * @wakes: has L2 an interrupt of L1's making that ends its halt? NULL: never
  * @sync: REQ_NESTED, outside of a burst. enum run_next or -errno
  * @leave: back to L1 as if it had never entered L2: reset, KVM_SET_NESTED_STATE
  * @get_state: KVM_GET_NESTED_STATE. @size is what user space has room for. Bytes needed or -errno
@@ -132,6 +133,7 @@ struct nested_ops {
 	int (*smm_leave)(struct vcpu *vcpu, const u64 *vmcb);
 	u64 *(*l1_pat)(struct vcpu *vcpu);
 	void (*after_flush)(struct vcpu *vcpu);
+	bool (*wakes)(struct vcpu *vcpu);
 	int (*sync)(struct vcpu *vcpu);
 	void (*leave)(struct vcpu *vcpu);
 	long (*get_state)(struct vcpu *vcpu, struct kvm_nested_state __user *user, u32 size);

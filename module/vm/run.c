@@ -159,6 +159,8 @@ static bool vcpu_has_event(struct vcpu *vcpu)
 		return true;
 	if ((ev->nmi.pending || atomic_read(&ev->nmi.queued)) && vendor->nmi_allowed(vcpu))
 		return true;
+	if (unlikely(vcpu->nested.guest_mode) && vendor->nested->wakes && vendor->nested->wakes(vcpu))
+		return true;
 	return irq_pending(vcpu) >= 0 && vendor_call(interrupt_allowed)(vcpu);
 }
 
@@ -211,9 +213,14 @@ static int vcpu_block(struct vcpu *vcpu)
 		return RUN_GUEST;
 	}
 	/* What L1 takes, it takes from an L2 that is halted. */
-	if (unlikely(vcpu->nested.guest_mode) && nested_take_events(vcpu)) {
-		vcpu->mp_state = KVM_MP_STATE_RUNNABLE;
-		return RUN_GUEST;
+	if (unlikely(vcpu->nested.guest_mode)) {
+		if (nested_take_events(vcpu)) {
+			vcpu->mp_state = KVM_MP_STATE_RUNNABLE;
+			return RUN_GUEST;
+		}
+		/* It may have been a notification that ends no halt. */
+		if (!vcpu_runnable(vcpu))
+			return RUN_GUEST;
 	}
 	switch (vcpu->mp_state) {
 	case KVM_MP_STATE_HALTED:

@@ -105,7 +105,7 @@ static u32 usable(struct vcpu *vcpu)
 {
 	u32 accel = vmx_caps.accel;
 
-	if (!vcpu->lapic || guest_has(vcpu, X86_FEATURE_VMX))
+	if (!vcpu->lapic || guest_has(vcpu, X86_FEATURE_VMX) || vcpu->nested.guest_mode)
 		return 0;
 	if (vcpu->hv || vcpu->guest_debug & KVM_GUESTDBG_BLOCKIRQ ||
 	    !(lapic_get_base(vcpu) & MSR_IA32_APICBASE_ENABLE))
@@ -278,9 +278,9 @@ void vmx_update_tpr(struct vcpu *vcpu, int tpr, int max_irr)
 	int class = max_irr >> 4;
 
 	if ((vmx->accel & (VMX_ACCEL_TPR | VMX_ACCEL_DELIVERY)) == VMX_ACCEL_TPR)
-		vmx_set(vmx, LAZY_TPR_THRESHOLD, class > tpr ? 0 : class);
+		vmcs_set(&vmx->vmcs01, LAZY_TPR_THRESHOLD, class > tpr ? 0 : class);
 	else
-		vmx_set(vmx, LAZY_TPR_THRESHOLD, 0);
+		vmcs_set(&vmx->vmcs01, LAZY_TPR_THRESHOLD, 0);
 }
 
 int vmx_handle_tpr_below_threshold(struct vcpu *vcpu)

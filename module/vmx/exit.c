@@ -352,6 +352,7 @@ static int vmx_handle_ept_violation(struct vcpu *vcpu)
 		.vectoring = vmx->exit.vectoring & INTR_VALID,
 	};
 	vmx->flush_l1d = true;
+	vmx->nested.apic_access.known = false;
 	return vcpu_handle_fault(vcpu, &fault);
 }
 

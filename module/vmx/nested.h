@@ -62,6 +62,17 @@ static_assert(sizeof(struct nested_msr) == 16);
 #define NESTED_MAX_MSRS	512	/* in an area: what IA32_VMX_MISC recommends, and more is not looked at */
 
 /**
+ * struct access_frame - the frame of a page of L1's
+ * @known: it is @frame, as @gpa was found at @generation of the VM's tables and @seq of the host's
+ * @written: what vmcs02 says
+ */
+struct access_frame {
+	bool known;
+	unsigned long seq;
+	u64 generation, gpa, frame, written;
+};
+
+/**
  * struct nested_vmx - nested VMX of a vCPU. All guarded by vcpu->mutex
  * @vmxon: L1 is in VMX operation
  * @smm_vmxon, @smm_guest_mode: what RSM goes back to: VMX operation, L2 (SDM, Default Treatment of SMIs)
@@ -83,6 +94,12 @@ static_assert(sizeof(struct nested_msr) == 16);
  * @shadow_values: what it holds, unless it is @shadow_fresh
  * @shadow_linked: vmcs01 uses it
  * @shadow_stale: vmcs12 says something else; @shadow_written: L1 may have written to it
+ * @apic_page: the virtual-APIC page that the CPU uses for L2, NULL where it uses none
+ * @apic_loaded: it has L2's registers
+ * @apic_access: where L1's APIC-access page is
+ * @delivery_fresh: vmcs02 has nothing yet of what follows
+ * @intr_status_written, @eoi_written: guest interrupt status and EOI-exit bitmap in vmcs02
+ * @posted_waits: REQ_NESTED has to merge what L1 has posted
  * @exit: an exit of L2's
  * @exit_waits: REQ_NESTED has to finish it
  * @merge_waits: REQ_NESTED has to read what L1's memory says about L2, which was restored
@@ -109,6 +126,12 @@ struct nested_vmx {
 	void *shadow;
 	bool shadow_used, shadow_fresh, shadow_linked, shadow_stale, shadow_written;
 	u64 shadow_values[NESTED_SHADOWED];
+	void *apic_page;
+	bool apic_loaded;
+	struct access_frame apic_access;
+	bool delivery_fresh, posted_waits;
+	u16 intr_status_written;
+	u64 eoi_written[4];
 	struct nested_exit exit;
 	bool exit_waits;
 	bool merge_waits;
@@ -223,6 +246,23 @@ void nested_vmx_entry_failure(struct vmx_vcpu *vmx, u32 reason, u64 qualificatio
 int nested_vmx_sync(struct vcpu *vcpu);
 void nested_vmx_save_guest(struct vmx_vcpu *vmx);
 void nested_vmx_leave(struct vcpu *vcpu);
+
+/* nested_apic.c */
+int nested_vmx_apic_init(struct nested_vmx *nested);
+void nested_vmx_apic_free(struct nested_vmx *nested);
+void nested_vmx_apic_write_constants(struct nested_vmx *nested);
+int nested_vmx_apic_load(struct vmx_vcpu *vmx);
+int nested_vmx_apic_store(struct vmx_vcpu *vmx);
+void nested_vmx_apic_controls(const struct vmcs12 *v, u32 *cpu, u32 *cpu2);
+u64 nested_vmx_apic_msrs(const struct vmcs12 *v, bool write);
+int nested_vmx_apic_bring_in(struct vcpu *vcpu);
+bool nested_vmx_apic_has_frame(struct vcpu *vcpu);
+void nested_vmx_apic_enter(struct vmx_vcpu *vmx);
+void nested_vmx_apic_left(struct vmx_vcpu *vmx);
+bool nested_vmx_apic_wakes(struct vcpu *vcpu);
+void nested_vmx_apic_merge_posted(struct vcpu *vcpu);
+bool nested_vmx_apic_take_posted(struct vcpu *vcpu);
+void nested_vmx_apic_update_tpr(struct vmx_vcpu *vmx);
 
 /* nested_shadowing.c */
 int nested_vmx_shadowing_setup(void);

@@ -30,7 +30,7 @@ static const struct {
 		.known = CPU_INTR_WINDOW | CPU_TSC_OFFSETTING | CPU_HLT_EXITING | CPU_INVLPG_EXITING |
 			 CPU_MWAIT_EXITING | CPU_RDPMC_EXITING | CPU_RDTSC_EXITING | CPU_CR3_LOAD_EXITING |
 			 CPU_CR3_STORE_EXITING | CPU_CR8_LOAD_EXITING | CPU_CR8_STORE_EXITING |
-			 CPU_NMI_WINDOW | CPU_MOV_DR_EXITING | CPU_IO_EXITING | CPU_MONITOR_TRAP |
+			 CPU_TPR_SHADOW | CPU_NMI_WINDOW | CPU_MOV_DR_EXITING | CPU_IO_EXITING | CPU_MONITOR_TRAP |
 			 CPU_MONITOR_EXITING | CPU_PAUSE_EXITING | CPU_SECONDARY,
 		/* Bitmaps of L1's are looked at by us. */
 		.always = CPU_IO_BITMAPS | CPU_MSR_BITMAPS,
@@ -39,7 +39,8 @@ static const struct {
 	},
 	[NESTED_CPU2] = {
 		.true_msr = MSR_IA32_VMX_PROCBASED_CTLS2,
-		.known = CPU2_EPT | CPU2_DESCRIPTOR_EXITING | CPU2_RDTSCP | CPU2_VPID | CPU2_WBINVD_EXITING |
+		.known = CPU2_APIC_ACCESSES | CPU2_X2APIC_MODE | CPU2_APIC_REGISTERS | CPU2_VIRTUAL_DELIVERY |
+			 CPU2_EPT | CPU2_DESCRIPTOR_EXITING | CPU2_RDTSCP | CPU2_VPID | CPU2_WBINVD_EXITING |
 			 CPU2_UNRESTRICTED_GUEST | CPU2_RDRAND_EXITING | CPU2_INVPCID | CPU2_RDSEED_EXITING |
 			 CPU2_XSAVES | CPU2_TSC_SCALING | CPU2_USER_WAIT,
 		/*
@@ -104,6 +105,12 @@ void nested_vmx_caps_setup(void)
 	offered.cr4_fixed0 = X86_CR4_VMXE;
 	offered.vmcs_enum = vmcs12_enum();
 	offered.ept_vpid = (vmx_caps.ept_vpid & EPT_KNOWN) | EPT_ALWAYS;
+	/* What L2's APIC needs of ours comes with the virtual-APIC page. */
+	if (!(vmx_caps.cpu_allowed & CPU_TPR_SHADOW))
+		offered.words[NESTED_CPU2] &= ~((u64)CPU2_APIC_ACCESSES << 32);
+	/* Posted interrupts are ours, but for the delivery to L2. */
+	if (vmx_caps.cpu2_allowed & CPU2_VIRTUAL_DELIVERY)
+		offered.words[NESTED_PIN] |= (u64)PIN_POSTED << 32;
 	if (vmx_caps.cpu2 & CPU2_VPID)
 		offered.ept_vpid |= VPID_ALWAYS;
 	else

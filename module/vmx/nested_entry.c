@@ -8,6 +8,7 @@
  */
 #include <linux/mm.h>
 #include <linux/slab.h>
+#include <asm/apicdef.h>
 
 #include "cpu/control.h"
 #include "trace/trace.h"
@@ -36,9 +37,10 @@ void nested_vmx_check_cleanup(void)
  * @lma: L1 is in IA-32e mode
  * @mov_ss: L1 is blocked by MOV SS
  * @entry: the instruction is executed now; else L2 has run since, and its event has been delivered
+ * @restored: user space says so, and may fill L1's memory later
  */
 struct moment {
-	bool resume, lma, mov_ss, entry;
+	bool resume, lma, mov_ss, entry, restored;
 };
 
 /* Values that are no fields of the VMCS; those that stay the same break no rule that they did not break before. */
@@ -57,10 +59,18 @@ static void set_value(struct nested_vmx *nested, unsigned int field, u64 value, 
 static int check_memory(struct vcpu *vcpu, const struct moment *moment, u64 *changed)
 {
 	struct nested_vmx *nested = &to_vmx(vcpu)->nested;
-	u64 link = nested->vmcs12->link_pointer;
-	u32 revision = ~0u;
+	const struct vmcs12 *v = nested->vmcs12;
+	u64 link = v->link_pointer;
+	u32 revision = ~0u, tpr = ~0u;
 
-	if (likely(link == NO_VMCS) || !moment->entry)
+	if (!moment->entry)
+		return 0;
+	if (v->cpu_controls & CPU_TPR_SHADOW && !moment->restored) {
+		if (vcpu_read_guest(vcpu, v->virtual_apic + APIC_TASKPRI, &tpr, sizeof(tpr)) == -EAGAIN)
+			return -EAGAIN;
+		set_value(nested, VF_virtual_tpr, tpr, changed);
+	}
+	if (likely(link == NO_VMCS))
 		return 0;
 	if (!(link & ~PAGE_MASK) && vcpu_read_guest(vcpu, link, &revision, sizeof(revision)) == -EAGAIN)
 		return -EAGAIN;
@@ -155,7 +165,13 @@ static int prepare(struct vcpu *vcpu, struct shadow_root **root)
 	*root = shadow_root(vcpu, &key);
 	if (!*root)
 		return vcpu->in_burst ? RUN_SLOW : -ENOMEM;
-	return nested_vmx_merge_msr_bitmaps(vmx) ? RUN_SLOW : 0;
+	nested->apic_loaded = false;
+	if (nested_vmx_merge_msr_bitmaps(vmx) || nested_vmx_apic_load(vmx))
+		return RUN_SLOW;
+	if (vcpu->in_burst)
+		return nested_vmx_apic_has_frame(vcpu) ? 0 : RUN_SLOW;
+	/* As upstream, which knows memory only: on a CPU any address will do. */
+	return nested_vmx_apic_bring_in(vcpu) ? vcpu_internal_error(vcpu, KVM_INTERNAL_ERROR_EMULATION, 0, NULL) : 0;
 }
 
 static void use_root(struct vcpu *vcpu, struct shadow_root *root)
@@ -164,6 +180,7 @@ static void use_root(struct vcpu *vcpu, struct shadow_root *root)
 	vcpu->nested.root = root;
 	vcpu->nested.walks = root->key.levels;
 	vcpu->nested.steps = to_vmx(vcpu)->nested.vmcs12->cpu_controls & CPU_MONITOR_TRAP;
+	nested_vmx_apic_update_tpr(to_vmx(vcpu));
 	vcpu->nested.table_access = L1_READ | (root->key.mode & NESTED_KEY_AD ? L1_WRITE : 0);
 	nested_vmx_use_vmcs02(to_vmx(vcpu));
 }
@@ -372,7 +389,7 @@ int nested_vmx_resume_l2(struct vcpu *vcpu)
 	struct nested_vmx *nested = &vmx->nested;
 	const struct vmcs12 *v = nested->vmcs12;
 	const struct check_rule *rule;
-	struct moment moment = {};
+	struct moment moment = { .restored = true };
 	struct shadow_root *root;
 	struct shadow_key key;
 
@@ -389,6 +406,7 @@ int nested_vmx_resume_l2(struct vcpu *vcpu)
 		return -ENOMEM;
 	vcpu_fetch(vcpu, REGS_ALL);
 	nested->nmi_blocked01 = false;
+	nested->apic_loaded = false;
 	use_root(vcpu, root);
 	load_registers(vcpu, nested->run_pending);
 	nested_vmx_update_tsc(vmx);
@@ -410,7 +428,10 @@ int nested_vmx_read_memory(struct vcpu *vcpu)
 
 	if (loads_pdptes(v) && mmu_load_pdptrs(vcpu, vcpu->regs.cr3))
 		return -EINVAL;
-	return nested_vmx_merge_msr_bitmaps(vmx);
+	if (nested_vmx_merge_msr_bitmaps(vmx) || nested_vmx_apic_load(vmx))
+		return -EFAULT;
+	nested_vmx_apic_update_tpr(vmx);
+	return 0;
 }
 
 int nested_vmx_handle_vmlaunch(struct vcpu *vcpu)

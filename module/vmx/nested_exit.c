@@ -35,6 +35,10 @@ static const struct {
 	[EXIT_REASON_MWAIT_INSTRUCTION]		= { .cpu = CPU_MWAIT_EXITING },
 	[EXIT_REASON_MONITOR_INSTRUCTION]	= { .cpu = CPU_MONITOR_EXITING },
 	[EXIT_REASON_PAUSE_INSTRUCTION]		= { .cpu = CPU_PAUSE_EXITING },
+	[EXIT_REASON_TPR_BELOW_THRESHOLD]	= { .cpu = CPU_TPR_SHADOW },
+	[EXIT_REASON_APIC_ACCESS]		= { .cpu2 = CPU2_APIC_ACCESSES },
+	[EXIT_REASON_APIC_WRITE]		= { .cpu2 = CPU2_APIC_REGISTERS | CPU2_VIRTUAL_DELIVERY },
+	[EXIT_REASON_EOI_INDUCED]		= { .cpu2 = CPU2_VIRTUAL_DELIVERY },
 	[EXIT_REASON_GDTR_IDTR]			= { .cpu2 = CPU2_DESCRIPTOR_EXITING },
 	[EXIT_REASON_LDTR_TR]			= { .cpu2 = CPU2_DESCRIPTOR_EXITING },
 	[EXIT_REASON_RDTSCP]			= { .cpu = CPU_RDTSC_EXITING },
@@ -280,6 +284,9 @@ bool nested_vmx_handle_exit(struct vmx_vcpu *vmx, int *next)
 		*next = RUN_GUEST;
 		return true;
 	}
+	if (vmx->vcpu.in_burst)
+		nested_vmx_apic_left(vmx);
+	nested_vmx_apic_update_tpr(vmx);
 	switch (whose(vmx)) {
 	case L1_WANTS:
 		*next = RUN_GUEST;
@@ -376,6 +383,8 @@ void nested_vmx_reflect(struct vcpu *vcpu, enum nested_event event)
 	struct vmx_vcpu *vmx = to_vmx(vcpu);
 	struct nested_exit *e = &vmx->nested.exit;
 
+	if (event == NESTED_INTERRUPT && nested_vmx_apic_take_posted(vcpu))
+		return;
 	*e = (struct nested_exit){};
 	save_vectoring(vmx, e);
 	switch (event) {

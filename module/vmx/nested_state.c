@@ -30,7 +30,7 @@ int nested_vmx_alloc(struct vmx_vcpu *vmx)
 	if (err)
 		return err;
 	memset(vmx->vmcs02.msr_bitmap, 0xff, PAGE_SIZE);
-	err = nested_vmx_shadowing_init(nested);
+	err = nested_vmx_shadowing_init(nested) ?: nested_vmx_apic_init(nested);
 	nested->check = kzalloc(sizeof(*nested->check), GFP_KERNEL_ACCOUNT);
 	nested->vmcs12 = (void *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
 	if (!err && nested->check && nested->vmcs12)
@@ -45,6 +45,7 @@ void nested_vmx_vcpu_destroy(struct vmx_vcpu *vmx)
 
 	vmx_vmcs_free(&vmx->vmcs02);
 	nested_vmx_shadowing_free(nested);
+	nested_vmx_apic_free(nested);
 	kfree(nested->check);
 	free_page((unsigned long)nested->vmcs12);
 	nested->check = NULL;
@@ -83,6 +84,7 @@ int nested_vmx_smm_enter(struct vcpu *vcpu, u64 *vmcb)
 	nested->smm_guest_mode = vcpu->nested.guest_mode;
 	nested->vmxon = false;
 	if (nested->smm_guest_mode) {
+		nested_vmx_apic_store(vmx);
 		nested_vmx_save_guest(vmx);
 		nested_vmx_leave(vcpu);
 	}
@@ -196,6 +198,7 @@ long nested_vmx_get_state(struct vcpu *vcpu, struct kvm_nested_state __user *use
 		return -EFAULT;
 	if (nested->current_vmcs == NO_VMCS)
 		return head.size;
+	nested_vmx_apic_store(vmx);
 	if (!vcpu->nested.guest_mode)
 		nested_vmx_shadowing_read(vmx);
 	else if (!nested->run_pending)

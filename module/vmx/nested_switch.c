@@ -257,8 +257,10 @@ static void leave_l2(struct vmx_vcpu *vmx)
 	vcpu->nested.guest_mode = false;
 	vcpu->nested.walks = false;
 	vcpu->nested.root = NULL;
+	vcpu->nested.own_tpr = false;
 	vcpu->nested.steps = vcpu->nested.stepped = false;
 	vcpu->nested.exception.pending = false;
+	nested->apic_loaded = nested->posted_waits = false;
 	nested->run_pending = nested->rsm_pending = false;
 	nested->exit_waits = nested->merge_waits = false;
 	nested->exit_at_once = false;
@@ -350,7 +352,7 @@ void nested_vmx_exit(struct vmx_vcpu *vmx)
 	if (trace_nested_exit_enabled())
 		trace_nested_exit(vmx->vcpu.id, e->reason, vcpu_rip(&vmx->vcpu), e->qualification, e->gpa, e->intr,
 				  e->vectoring);
-	if (vmx->vcpu.in_burst && needs_memory(vmx->nested.vmcs12)) {
+	if ((vmx->vcpu.in_burst && needs_memory(vmx->nested.vmcs12)) || nested_vmx_apic_store(vmx)) {
 		vmx->nested.exit_waits = true;
 		vcpu_request(&vmx->vcpu, REQ_NESTED);
 	} else {
@@ -374,14 +376,28 @@ void nested_vmx_entry_failure(struct vmx_vcpu *vmx, u32 reason, u64 qualificatio
 int nested_vmx_sync(struct vcpu *vcpu)
 {
 	struct vmx_vcpu *vmx = to_vmx(vcpu);
-	int err = 0;
+	int err;
 
-	if (vmx->nested.merge_waits)
+	if (vmx->nested.exit_waits) {
+		if (nested_vmx_apic_store(vmx))
+			vcpu_request(vcpu, REQ_NESTED);
+		else
+			finish_exit(vmx);
+		return RUN_GUEST;
+	}
+	if (!vcpu->nested.guest_mode)
+		return RUN_GUEST;
+	if (vmx->nested.merge_waits) {
 		err = nested_vmx_read_memory(vcpu);
-	vmx->nested.merge_waits = false;
-	if (vmx->nested.exit_waits)
-		finish_exit(vmx);
-	return err;
+		vmx->nested.merge_waits = false;
+		if (err)
+			return err;
+	}
+	nested_vmx_apic_merge_posted(vcpu);
+	if (!nested_vmx_apic_bring_in(vcpu))
+		return RUN_GUEST;
+	vcpu_request(vcpu, REQ_NESTED);
+	return vcpu_internal_error(vcpu, KVM_INTERNAL_ERROR_EMULATION, 0, NULL);
 }
 
 /* nested_vmx_save_guest - vmcs12 as it would be if L2 exited now; for KVM_GET_NESTED_STATE */

@@ -6,6 +6,7 @@
  * ever takes an intercept away that L0 needs.
  */
 #include <linux/math64.h>
+#include <asm/apicdef.h>
 #include <asm/msr.h>
 
 #include "vmx/vmx.h"
@@ -21,16 +22,14 @@
 /* Instructions that L2 has if L1 has them and lets it. */
 #define CPU2_BOTH	(CPU2_RDTSCP | CPU2_INVPCID | CPU2_XSAVES | CPU2_USER_WAIT | CPU2_UNRESTRICTED_GUEST)
 
-static u32 primary_controls(const struct vmx_vcpu *vmx, const struct vmcs12 *v)
+static u32 primary_controls(const struct vmx_vcpu *vmx, u32 l0, const struct vmcs12 *v)
 {
-	u32 controls = vmx->vmcs01.lazy[LAZY_CPU] & ~(u32)(CPU_INTR_WINDOW | CPU_NMI_WINDOW);
-
-	return controls | (v->cpu_controls & CPU_FROM_L1) | vmx->nested.windows;
+	return l0 | (v->cpu_controls & CPU_FROM_L1) | vmx->nested.windows;
 }
 
-static u32 secondary_controls(const struct vmx_vcpu *vmx, const struct vmcs12 *v)
+static u32 secondary_controls(const struct vmx_vcpu *vmx, u32 controls, const struct vmcs12 *v)
 {
-	u32 controls = vmx->vmcs01.lazy[LAZY_CPU2], asked = nested_vmx_cpu2(v);
+	u32 asked = nested_vmx_cpu2(v);
 
 	controls &= ~(u32)CPU2_BOTH | asked;
 	/* The shadow VMCS is L1's. */
@@ -79,10 +78,12 @@ void nested_vmx_update_controls(struct vmx_vcpu *vmx)
 	const struct vmcs12 *v = nested->vmcs12;
 	struct vmx_vmcs *vmcs01 = &vmx->vmcs01;
 	bool timer = v->pin_controls & PIN_PREEMPTION_TIMER;
+	u32 cpu = vmcs01->lazy[LAZY_CPU] & ~(u32)(CPU_INTR_WINDOW | CPU_NMI_WINDOW), cpu2 = vmcs01->lazy[LAZY_CPU2];
 
+	nested_vmx_apic_controls(v, &cpu, &cpu2);
 	vmx_set(vmx, LAZY_PIN, vmcs01->lazy[LAZY_PIN] | (timer ? PIN_PREEMPTION_TIMER : 0));
-	vmx_set(vmx, LAZY_CPU, primary_controls(vmx, v));
-	vmx_set(vmx, LAZY_CPU2, secondary_controls(vmx, v));
+	vmx_set(vmx, LAZY_CPU, primary_controls(vmx, cpu, v));
+	vmx_set(vmx, LAZY_CPU2, secondary_controls(vmx, cpu2, v));
 	vmx_set(vmx, LAZY_EXIT, vmcs01->lazy[LAZY_EXIT]);
 	vmx_set(vmx, LAZY_EXCEPTIONS, vmcs01->lazy[LAZY_EXCEPTIONS] | v->exception_bitmap);
 	/* Page faults exit for L1 alone. */
@@ -143,6 +144,25 @@ static int read_bitmap_word(struct vcpu *vcpu, u64 gpa, u64 *word)
 	return 0;
 }
 
+/* L0 opens none of these by itself; those that are opened here are no MSRs of an APIC's, but L2's virtual one's. */
+static int merge_apic_msrs(struct vmx_vcpu *vmx)
+{
+	const struct vmcs12 *v = vmx->nested.vmcs12;
+	u64 *bitmap02 = vmx->vmcs02.msr_bitmap, word, opened;
+	unsigned int write, at;
+
+	for (write = 0; write < 2; write++) {
+		at = APIC_BASE_MSR / 64 + write * WRITES;
+		opened = nested_vmx_apic_msrs(v, write);
+		word = ~0ull;
+		if (opened && v->cpu_controls & CPU_MSR_BITMAPS &&
+		    read_bitmap_word(&vmx->vcpu, v->msr_bitmap + at * sizeof(u64), &word))
+			return -EAGAIN;
+		bitmap02[at] = word | ~opened;
+	}
+	return 0;
+}
+
 /*
  * nested_vmx_merge_msr_bitmaps - vmcs02's bitmap: an access exits if L0 or L1 says so
  *
@@ -169,7 +189,7 @@ int nested_vmx_merge_msr_bitmaps(struct vmx_vcpu *vmx)
 			bitmap02[at] = bitmap01[at] | word | ~l0_open[i].mask;
 		}
 	}
-	return 0;
+	return merge_apic_msrs(vmx);
 }
 
 /* nested_vmx_use_vmcs02 - L2's translations are VPID02's; those of another VPID12 are not for it */
@@ -244,6 +264,7 @@ void nested_vmx_prepare_entry(struct vmx_vcpu *vmx)
 		vmwriten(VMCS_GUEST_PENDING_DEBUG, nested->pending_debug);
 		nested->pending_debug_stale = false;
 	}
+	nested_vmx_apic_enter(vmx);
 	if (nested->timer_runs)
 		write_timer(vmx);
 	if (root->table && shadow_needs_flush(&vmx->vcpu, root))

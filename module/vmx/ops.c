@@ -22,6 +22,7 @@ static const struct nested_ops vmx_nested_ops = {
 	.smm_enter = nested_vmx_smm_enter,
 	.smm_leave = nested_vmx_smm_leave,
 	.sync = nested_vmx_sync,
+	.wakes = nested_vmx_apic_wakes,
 	.leave = nested_vmx_leave,
 	.get_state = nested_vmx_get_state,
 	.set_state = nested_vmx_set_state,

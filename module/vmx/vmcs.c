@@ -489,6 +489,8 @@ void vmx_write_constants(struct vmx_vcpu *vmx)
 	}
 	vmx_apic_write_constants(vmx);
 	vmx_pml_write_constants(vmx);
+	if (vmx->vmcs == &vmx->vmcs02)
+		nested_vmx_apic_write_constants(&vmx->nested);
 	if (vmx_caps.cpu2 & CPU2_ENCLS_EXITING)
 		vmwrite64(VMCS_ENCLS_EXIT_BITMAP, ~0ull);
 
@@ -562,7 +564,7 @@ void vmx_write_lazy(struct vmx_vcpu *vmx)
 	vmcs->lazy_stale = 0;
 	if (!cpu_caps.tsc_scaling)
 		__clear_bit(LAZY_TSC_MULTIPLIER, &stale);
-	if (!(vmx_caps.accel & VMX_ACCEL_TPR))
+	if (!(vmx_caps.cpu_allowed & CPU_TPR_SHADOW))
 		__clear_bit(LAZY_TPR_THRESHOLD, &stale);
 	if (!cpu_caps.has_xsaves)
 		__clear_bit(LAZY_XSS_BITMAP, &stale);
