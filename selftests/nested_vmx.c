@@ -999,7 +999,9 @@ static void test_apic_access(uint32_t registers)
 	CHECK_IS(enter(false), 0x10007, "an APIC-access page that is not aligned");
 }
 
-#define IN_L2_APIC	101	/* what L2 says to the host */
+/* What L2 says to the host. */
+#define IN_L2_APIC	101
+#define IN_L2_HALT	102
 
 /* The host saves and sets L2's state, and takes the APIC-access page away. */
 static void test_apic_state(void)
@@ -1122,6 +1124,12 @@ static void test_posted(void)
 	vmwrite(GUEST_RIP, (uint64_t)l2_sti);
 	CHECK_IS(enter(false), 1, "another interrupt exits");
 	CHECK_IS(field(EXIT_INTR_INFO), 0x800000f1, "acknowledged");
+	self_wrmsr(0x80b, 0);
+	self_wrmsr(0x832, 0xf1);
+	self_wrmsr(0x838, 1000000);
+	l2_regs.rax = IN_L2_HALT;
+	vmwrite(GUEST_RIP, (uint64_t)l2_say);
+	CHECK_IS(enter(false), 1, "an interrupt ends the halt of an L2 that was restored so");
 	self_wrmsr(0x80b, 0);
 }
 
@@ -1279,6 +1287,16 @@ static void host_in_l2_apic(void)
 	tap_check(!madvise(s.memory + (uint64_t)apic_access, 4096, MADV_REMOVE), "the APIC-access page is taken away");
 }
 
+static void host_in_l2_halt(void)
+{
+	struct kvm_mp_state halted = { .mp_state = KVM_MP_STATE_HALTED };
+
+	saved.head.size = sizeof(saved);
+	KVM(s.vcpu, KVM_GET_NESTED_STATE, &saved);
+	KVM(s.vcpu, KVM_SET_NESTED_STATE, &saved);
+	KVM(s.vcpu, KVM_SET_MP_STATE, &halted);
+}
+
 int main(void)
 {
 	uint32_t word;
@@ -1293,6 +1311,8 @@ int main(void)
 			host_in_l2();
 		else if (word == IN_L2_APIC)
 			host_in_l2_apic();
+		else if (word == IN_L2_HALT)
+			host_in_l2_halt();
 		else
 			self_report();
 	} while (word);

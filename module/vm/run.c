@@ -186,9 +186,18 @@ bool vcpu_must_wake(struct vcpu *vcpu)
 				       vcpu->mp_state != KVM_MP_STATE_UNINITIALIZED);
 }
 
-/* A vCPU that is halted or waits for INIT or SIPI. enum run_next. */
+/* enum run_next or -errno. */
+static int serve_nested(struct vcpu *vcpu)
+{
+	return vcpu_take_request(vcpu, REQ_NESTED) ? vendor->nested->sync(vcpu) : RUN_GUEST;
+}
+
+/* A vCPU that is halted or waits for INIT or SIPI. enum run_next or -errno. */
 static int vcpu_block(struct vcpu *vcpu)
 {
+	/* An L2 that was restored halted: until its memory was read nothing can wake it. */
+	if (unlikely(test_bit(REQ_NESTED, &vcpu->requests)))
+		return serve_nested(vcpu);
 	/* A timer sends its interrupt here; a vCPU that goes on sleeping comes back. */
 	if (unlikely(test_bit(REQ_HYPERV, &vcpu->requests)))
 		return hv_serve_requests(vcpu);
@@ -252,6 +261,8 @@ static bool dirty_ring_exit(struct vcpu *vcpu)
 /* Requests that need an ordinary context. enum run_next or -errno. */
 static int vcpu_serve_requests(struct vcpu *vcpu)
 {
+	int r;
+
 	if (vcpu_take_request(vcpu, REQ_VM_DEAD)) {
 		/* Stays set: the VM will not run again. */
 		set_bit(REQ_VM_DEAD, &vcpu->requests);
@@ -273,12 +284,9 @@ static int vcpu_serve_requests(struct vcpu *vcpu)
 		vendor->tlb_flush(vcpu, TLB_LEVELS);
 	if (vcpu_take_request(vcpu, REQ_INTERCEPTS))
 		vendor->intercepts_changed(vcpu);
-	if (unlikely(vcpu_take_request(vcpu, REQ_NESTED))) {
-		int r = vendor->nested->sync(vcpu);
-
-		if (r != RUN_GUEST)
-			return r;
-	}
+	r = serve_nested(vcpu);
+	if (unlikely(r != RUN_GUEST))
+		return r;
 	if (vcpu_take_request(vcpu, REQ_EOI_VECTORS))
 		lapic_hw_renew_eoi_vectors(vcpu);
 	if (vcpu_take_request(vcpu, REQ_IOAPIC_EOI_EXIT)) {
@@ -298,8 +306,7 @@ static int vcpu_serve_requests(struct vcpu *vcpu)
 		smm_serve(vcpu);
 	/* Behind the clock, which timers are compared with. */
 	if (unlikely(test_bit(REQ_HYPERV, &vcpu->requests))) {
-		int r = hv_serve_requests(vcpu);
-
+		r = hv_serve_requests(vcpu);
 		if (r != RUN_GUEST)
 			return r;
 	}
@@ -465,7 +472,8 @@ static int vcpu_enter_guest(struct vcpu *vcpu)
 		vcpu->stats.slow_exits++;
 		r = vendor_call(handle_exit)(vcpu);
 	}
-	return r;
+	/* An exit of L2's that needs memory is over before a signal lets user space look at registers. */
+	return r == RUN_GUEST ? serve_nested(vcpu) : r;
 }
 
 static int interrupted(struct vcpu *vcpu)
