@@ -4,7 +4,8 @@
 # Verify that Linux in a guest, with its own KVM, boots Linux in a guest of its own (L2), and that both power off: with nested
 # paging, and on AMD also where L1 shadows L2's page tables itself.
 #
-# nestor-test: cpu=amd,intel kernel=6.1 cpus=1 timeout=1800
+# nestor-test: cpu=amd kernel=6.1 cpus=2 timeout=1800
+# nestor-test: cpu=intel kernel=6.1 cpus=1 timeout=1800
 set -u
 
 # shellcheck source=SCRIPTDIR/../lib/tap.sh
@@ -54,8 +55,8 @@ boot()
 		./ld-linux-x86-64.so.2 --library-path /l2 ./nestor run --device /dev/kvm --kernel vmlinuz --initrd initrd \
 		--memory 128 --cpus $cpus --append 'console=ttyS0 quiet' | sed 's/^/L2: /'"
 	timeout 900 nestor run --device "$device" --kernel "/boot/vmlinuz-$series" --initrd "/boot/initrd-$series" \
-		--disk "$work/disk" --memory 512 --append \
-		"console=ttyS0 quiet no-kvmapf nestor.run=$(base64 -w 0 <<<"$script")" 2>&1 </dev/null | tee "$log" | sed 's/^/# /'
+		--disk "$work/disk" --memory 512 --cpus $cpus --append \
+		"console=ttyS0 quiet no-kvmapf nestor.run=$(base64 -w 0 <<<"$script")" 2>&1 </dev/null | tee "$log" | sed -u 's/^/# /'
 	status=${PIPESTATUS[0]}
 	sed -i 's/\r//g' "$log"
 	check "$name: status 0 after L1's power-off" [ "$status" = 0 ]
