@@ -41,13 +41,16 @@ int cpu_setup_mce(struct vcpu *vcpu, u64 mcg_cap)
 {
 	struct cpu_state *c = &vcpu->cpu_state;
 	unsigned int banks = mcg_cap & MCG_CAP_BANKS, i;
+	bool cmci_changed;
 
 	if (!banks || banks > MCE_BANKS)
 		return -EINVAL;
 	if (mcg_cap & ~(cpu_mce_cap_supported() | MCG_CAP_BANKS | MCG_CAP_EXTENDED))
 		return -EINVAL;
+	cmci_changed = (c->mcg_cap ^ mcg_cap) & MCG_CMCI_P;
 	c->mcg_cap = mcg_cap;
-	lapic_version_changed(vcpu);
+	if (cmci_changed)
+		lapic_cmci_changed(vcpu);
 	if (mcg_cap & MCG_CTL_P)
 		c->mcg_ctl = ~0ull;
 	for (i = 0; i < banks; i++) {

@@ -204,6 +204,7 @@ int lapic_mmio_write(struct vcpu *vcpu, u64 gpa, int len, const void *val);
 void lapic_send_cmci(struct vcpu *vcpu);
 /* What the version register shows has changed. */
 void lapic_version_changed(struct vcpu *vcpu);
+void lapic_cmci_changed(struct vcpu *vcpu);
 
 /* The APIC is on, by hardware and by software. */
 bool lapic_takes_interrupts(const struct vcpu *vcpu);

@@ -63,6 +63,16 @@ void lapic_version_changed(struct vcpu *vcpu)
 		lapic_set_reg(vcpu->lapic, APIC_LVR, lapic_version(vcpu->lapic));
 }
 
+/* The LVT entry for CMCI came or went with a bit of IA32_MCG_CAP. */
+void lapic_cmci_changed(struct vcpu *vcpu)
+{
+	struct lapic *apic = vcpu->lapic;
+
+	if (apic)
+		lapic_set_reg(apic, APIC_LVTCMCI, lapic_nr_lvt(apic) > LVT_CMCI ? APIC_LVT_MASKED : 0);
+	lapic_version_changed(vcpu);
+}
+
 void lapic_update_ppr(struct lapic *apic)
 {
 	lapic_set_reg(apic, APIC_PROCPRI, apic_ppr(lapic_reg(apic, APIC_TASKPRI), lapic_in_service(apic)));
@@ -229,7 +239,7 @@ static void reset_registers(struct lapic *apic)
 		lapic_set_reg(apic, APIC_LDR, 0);
 	lapic_set_reg(apic, APIC_LVR, lapic_version(apic));
 	lapic_set_reg(apic, APIC_DFR, APIC_DFR_FLAT);
-	for (i = 0; i < LVT_NR; i++)
+	for (i = 0; i < lapic_nr_lvt(apic); i++)
 		lapic_set_reg(apic, lvt_reg(i), APIC_LVT_MASKED);
 	/* Firmware that never heard of APICs expects the PIC to get through. */
 	if (vcpu->is_bsp && !(vcpu->vm->caps.disabled_quirks & KVM_X86_QUIRK_LINT0_REENABLED))
@@ -238,7 +248,10 @@ static void reset_registers(struct lapic *apic)
 	apic_map_changed(vcpu->vm);
 }
 
-/* SDM, Local APIC State After Power-Up or Reset; after INIT the id and the mode stay. */
+/*
+ * SDM, Local APIC State After Power-Up or Reset; after INIT the id and the mode stay. The base is there without an
+ * APIC in the kernel, too: user space may have one.
+ */
 void lapic_reset(struct vcpu *vcpu, bool init_event)
 {
 	struct lapic *apic = vcpu->lapic;
@@ -307,7 +320,7 @@ static void load_registers(struct lapic *apic, const struct kvm_lapic_state *s)
 		lapic_set_reg(apic, plain[i].reg, *(u32 *)(s->regs + plain[i].reg) & plain[i].mask);
 	for (reg = APIC_ISR; reg < APIC_IRR + 8 * 0x10; reg += 0x10)
 		lapic_set_reg(apic, reg, *(u32 *)(s->regs + reg));
-	for (i = 0; i < LVT_NR; i++)
+	for (i = 0; i < lapic_nr_lvt(apic); i++)
 		lapic_set_reg(apic, lvt_reg(i), *(u32 *)(s->regs + lvt_reg(i)) & lapic_lvt_mask(apic, i));
 }
 

@@ -674,8 +674,7 @@ void vcpu_reset(struct vcpu *vcpu, bool init_event)
 	ev->nmi.masked = false;
 	atomic_set(&ev->nmi.queued, 0);
 	smm_vcpu_reset(vcpu, init_event);
-	if (vcpu->lapic)
-		lapic_reset(vcpu, init_event);
+	lapic_reset(vcpu, init_event);
 	vendor->vcpu_reset(vcpu, init_event);
 	cpu_vcpu_reset(vcpu, init_event);
 	vendor->intercepts_changed(vcpu);
