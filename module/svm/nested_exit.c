@@ -92,7 +92,9 @@ static void fill_control(struct svm_vcpu *svm, u64 code, u64 info1, u64 info2)
 	struct vcpu *vcpu = &svm->vcpu;
 	u32 info, error = 0;
 
-	if (!nested_svm_tells_next_rip(svm, code))
+	if (!guest_has(vcpu, X86_FEATURE_NRIPS))
+		ctl->next_rip = svm->nested.vmcb12->control.next_rip;
+	else if (!nested_svm_tells_next_rip(svm, code))
 		ctl->next_rip = 0;
 	else if (!svm_features.nrips)
 		ctl->next_rip = svm_next_rip(svm);
