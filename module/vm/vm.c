@@ -27,6 +27,7 @@ static int vcpu_stats_show(struct seq_file *m, void *unused)
 	spin_lock(&vcpu->pid_lock);
 	seq_printf(m, "%-20s %d\n", "pid", pid_nr(vcpu->pid));
 	spin_unlock(&vcpu->pid_lock);
+	seq_printf(m, "%-20s %d\n", "guest_mode", READ_ONCE(vcpu->nested.guest_mode));
 #define X(name) seq_printf(m, "%-20s %llu\n", #name, READ_ONCE(vcpu->stats.name));
 	VCPU_STATS(X)
 #undef X
