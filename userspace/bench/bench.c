@@ -13,15 +13,18 @@
 /* A guest that waits for what never comes is given up after this many seconds. */
 #define PATIENCE 30
 
-enum { OPT_DEVICE = 256, OPT_JSON };
+enum { OPT_DEVICE = 256, OPT_AGAINST, OPT_HTML, OPT_JSON };
 
 extern const char bench_cpuid[], bench_vmcall[], bench_vmmcall[], bench_rdmsr[], bench_wrmsr[],
 	bench_pio_kernel[], bench_pio_user[], bench_mmio_apic[], bench_mmio_user[],
 	bench_ipi_running[], bench_peer_running[], bench_ipi_halted[], bench_peer_halted[],
-	bench_timer[], bench_fault[], bench_nested_cpuid[];
+	bench_timer[], bench_fault[], bench_touch[],
+	bench_nested_svm[], bench_nested_vmx[];
 
 static const struct argp_option options[] = {
 	{ "device", OPT_DEVICE, "PATH", 0, "The hypervisor's node (/dev/nestor, else /dev/kvm)", 0 },
+	{ "against", OPT_AGAINST, "PATH", 0, "Another one: both in turn, and how they compare", 0 },
+	{ "html", OPT_HTML, "FILE", 0, "Draw the comparison on a page", 0 },
 	{ "json", OPT_JSON, 0, 0, "Print JSON instead of a table", 0 },
 	{ 0 },
 };
@@ -29,11 +32,13 @@ static const struct argp_option options[] = {
 /**
  * struct bench_arguments - what the command line says
  * @device: the device node, or NULL
+ * @against: another one to compare it with, or NULL
+ * @html: where the page goes, or NULL
  * @json: whether to print JSON
  * @chosen: the benchmarks to run, a bit each; 0 for all
  */
 struct bench_arguments {
-	const char *device;
+	const char *device, *against, *html;
 	bool json;
 	uint32_t chosen;
 };
@@ -48,31 +53,26 @@ static bool host_is_amd(const struct kvm *kvm)
 	return false;
 }
 
-static bool has_nested_svm(const struct kvm *kvm)
-{
-	for (uint32_t i = 0; i < kvm->cpuid->nent; i++)
-		if (kvm->cpuid->entries[i].function == 0x80000001)
-			return kvm->cpuid->entries[i].ecx & 4;
-	return false;
-}
-
 static const struct benchmark benchmarks[] = {
-	{ "cpuid", measure__in_guest, bench_cpuid, NULL, 1000, 1, 0 },
-	{ "hypercall", measure__in_guest, bench_vmcall, NULL, 1000, 1, 0 },
-	{ "rdmsr", measure__in_guest, bench_rdmsr, NULL, 1000, 1, 0 },
-	{ "wrmsr", measure__in_guest, bench_wrmsr, NULL, 1000, 1, 0 },
-	{ "pio_kernel", measure__in_guest, bench_pio_kernel, NULL, 1000, 1, 0 },
-	{ "pio_user", measure__in_host, bench_pio_user, NULL, 1000, 1, 0 },
-	{ "mmio_apic", measure__in_guest, bench_mmio_apic, NULL, 1000, 1, 0 },
-	{ "mmio_user", measure__in_host, bench_mmio_user, NULL, 1000, 1, 0 },
-	{ "ipi_running", measure__with_peer, bench_ipi_running, bench_peer_running, 200, 1, 0 },
-	{ "ipi_halted", measure__with_peer, bench_ipi_halted, bench_peer_halted, 200, 2, 0 },
-	{ "timer", measure__in_guest, bench_timer, NULL, 200, 1, 0 },
-	{ "fault_4k", measure__faults, bench_fault, NULL, 512, 1, KIB(4) },
-	{ "fault_2m", measure__faults, bench_fault, NULL, 128, 1, MIB(2) },
-	{ "fault_1g", measure__faults, bench_fault, NULL, 8, 1, GIB(1) },
-	{ "nested_cpuid", measure__in_guest, bench_nested_cpuid, NULL, 1000, 1, 0 },
-	{ "vm_create", measure__vm_create, bench_pio_user, NULL, 16, 1, 0 },
+	{ "cpuid", BENCH_EXIT, measure__in_guest, bench_cpuid, NULL, 1000, 1, 0, 0 },
+	{ "hypercall", BENCH_EXIT, measure__in_guest, bench_vmcall, NULL, 1000, 1, 0, 0 },
+	{ "rdmsr", BENCH_EXIT, measure__in_guest, bench_rdmsr, NULL, 1000, 1, 0, 0 },
+	{ "wrmsr", BENCH_EXIT, measure__in_guest, bench_wrmsr, NULL, 1000, 1, 0, 0 },
+	{ "pio_kernel", BENCH_EXIT, measure__in_guest, bench_pio_kernel, NULL, 1000, 1, 0, 0 },
+	{ "pio_user", BENCH_EXIT, measure__in_host, bench_pio_user, NULL, 1000, 1, 0, 0 },
+	{ "mmio_apic", BENCH_EXIT, measure__in_guest, bench_mmio_apic, NULL, 1000, 1, 0, 0 },
+	{ "mmio_user", BENCH_EXIT, measure__in_host, bench_mmio_user, NULL, 1000, 1, 0, 0 },
+	{ "ipi_running", BENCH_EVENT, measure__with_peer, bench_ipi_running, bench_peer_running, 200, 1, 0, 0 },
+	{ "ipi_halted", BENCH_EVENT, measure__with_peer, bench_ipi_halted, bench_peer_halted, 200, 2, 0, 0 },
+	{ "timer", BENCH_EVENT, measure__in_guest, bench_timer, NULL, 200, 1, 0, 0 },
+	{ "fault_4k", BENCH_FAULT, measure__faults, bench_fault, NULL, 512, 1, KIB(4), 0 },
+	{ "fault_2m", BENCH_FAULT, measure__faults, bench_fault, NULL, 128, 1, MIB(2), 0 },
+	{ "fault_1g", BENCH_FAULT, measure__faults, bench_fault, NULL, 8, 1, GIB(1), 0 },
+	{ "faults_1", BENCH_SCALING, measure__scaling, bench_touch, NULL, 8, 1, KIB(4), 1 },
+	{ "faults_2", BENCH_SCALING, measure__scaling, bench_touch, NULL, 8, 1, KIB(4), 2 },
+	{ "faults_4", BENCH_SCALING, measure__scaling, bench_touch, NULL, 8, 1, KIB(4), 4 },
+	{ "nested", BENCH_NESTED, measure__nested, bench_nested_vmx, NULL, 200, 1, 0, 0 },
+	{ "vm_create", BENCH_VM, measure__vm_create, bench_pio_user, NULL, 16, 1, 0, 0 },
 };
 
 static void choose(struct bench_arguments *args, const struct argp_state *state, const char *name)
@@ -98,8 +98,19 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 		option__check_file(state, arg);
 		args->device = arg;
 		break;
+	case OPT_AGAINST:
+		option__check_file(state, arg);
+		args->against = arg;
+		break;
+	case OPT_HTML:
+		args->html = arg;
+		break;
 	case OPT_JSON:
 		args->json = true;
+		break;
+	case ARGP_KEY_END:
+		if (args->html && !args->against)
+			option__fail(state, "--html needs --against");
 		break;
 	case ARGP_KEY_ARG:
 		choose(args, state, arg);
@@ -130,12 +141,11 @@ static void run_benchmark(const struct kvm *kvm, const struct benchmark *benchma
 
 	if (chosen.code == bench_vmcall && host_is_amd(kvm))
 		chosen.code = bench_vmmcall;
+	if (chosen.code == bench_nested_vmx && host_is_amd(kvm))
+		chosen.code = bench_nested_svm;
 	result->samples = xcalloc(chosen.samples, sizeof(*result->samples));
 	set_patience(PATIENCE);
-	if (chosen.code == bench_nested_cpuid && !has_nested_svm(kvm))
-		result__fail(result, "guests are not offered SVM");
-	else
-		chosen.run(&(struct bench){ kvm, &chosen, result });
+	chosen.run(&(struct bench){ kvm, &chosen, result });
 	set_patience(0);
 	if (!result->reason[0] && result->count < chosen.samples)
 		result__fail(result, "only %u of %u samples", result->count, chosen.samples);
@@ -144,24 +154,52 @@ static void run_benchmark(const struct kvm *kvm, const struct benchmark *benchma
 	result->samples = NULL;
 }
 
+static bool is_chosen(const struct bench_arguments *args, size_t i)
+{
+	return !args->chosen || args->chosen & 1u << i;
+}
+
 static int run_chosen(const struct kvm *kvm, const struct bench_arguments *args)
 {
-	struct sigaction sa = { .sa_handler = alarm_handler };
 	struct report report = { .json = args->json, .device = kvm->path };
 	struct result result;
 
-	sigaction(SIGALRM, &sa, NULL);
-	if (thread__init_kicks())
-		return STATUS_FAILED;
 	report__begin(&report);
 	for (size_t i = 0; i < ARRAY_SIZE(benchmarks); i++) {
-		if (args->chosen && !(args->chosen & 1u << i))
+		if (!is_chosen(args, i))
 			continue;
 		result = (struct result){ .count = 0 };
 		run_benchmark(kvm, &benchmarks[i], &result);
 		report__add(&report, benchmarks[i].name, &result);
 	}
 	return report__end(&report) ? STATUS_FAILED : STATUS_OK;
+}
+
+/* In turn: whatever else the machine does then meets both. */
+static int run_against(const struct kvm *a, const struct kvm *b, const struct bench_arguments *args)
+{
+	struct comparison *c = comparison__begin(a->path, b->path, args->json, args->html);
+
+	if (!c)
+		return STATUS_FAILED;
+	for (size_t i = 0; i < ARRAY_SIZE(benchmarks); i++) {
+		struct pair pair = { 0 };
+
+		if (!is_chosen(args, i))
+			continue;
+		for (unsigned int round = 0; round < BENCH_ROUNDS; round++) {
+			struct result of_a = { .count = 0 }, of_b = { .count = 0 };
+
+			run_benchmark(a, &benchmarks[i], &of_a);
+			if (!of_a.reason[0])
+				run_benchmark(b, &benchmarks[i], &of_b);
+			pair__add_round(&pair, &of_a, &of_b, round);
+			if (of_a.reason[0] || of_b.reason[0])
+				break;
+		}
+		comparison__add(c, &benchmarks[i], &pair);
+	}
+	return comparison__end(c) ? STATUS_FAILED : STATUS_OK;
 }
 
 /** bench__main() - nestor bench */
@@ -175,14 +213,27 @@ int bench__main(int argc, char **argv)
 		       "Median and minimum are TSC ticks for one operation. What cannot be "
 		       "measured on this machine is listed with the reason.",
 	};
+	struct sigaction sa = { .sa_handler = alarm_handler };
 	struct bench_arguments args = { 0 };
-	struct kvm kvm;
-	int status;
+	struct kvm kvm, other;
+	int status = STATUS_FAILED;
 
 	option__parse(&argp, argc, argv, &args);
 	if (kvm__open(&kvm, args.device))
 		return args.device ? STATUS_USAGE : STATUS_FAILED;
-	status = kvm__check_capabilities(&kvm) ? STATUS_FAILED : run_chosen(&kvm, &args);
+	sigaction(SIGALRM, &sa, NULL);
+	if (kvm__check_capabilities(&kvm) || thread__init_kicks())
+		goto out;
+	if (!args.against) {
+		status = run_chosen(&kvm, &args);
+	} else if (kvm__open(&other, args.against)) {
+		status = STATUS_USAGE;
+	} else {
+		if (!kvm__check_capabilities(&other))
+			status = run_against(&kvm, &other, &args);
+		kvm__close(&other);
+	}
+out:
 	kvm__close(&kvm);
 	return status;
 }

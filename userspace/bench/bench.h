@@ -54,6 +54,19 @@ struct report {
 	struct json_t *results;
 };
 
+/**
+ * struct pair - one benchmark on two devices, in turn
+ * @a: the first device's last result; its median is that of all rounds
+ * @b: the same of the other
+ * @ratio: of the medians, the median of all rounds: below 1, the first is faster
+ * @low: the smallest of a round
+ * @high: the largest
+ */
+struct pair {
+	struct result a, b;
+	double ratio, low, high;
+};
+
 struct benchmark;
 
 /**
@@ -68,24 +81,31 @@ struct bench {
 	struct result *result;
 };
 
+/* Under which heading a benchmark is shown. */
+enum bench_group { BENCH_EXIT, BENCH_EVENT, BENCH_FAULT, BENCH_SCALING, BENCH_NESTED, BENCH_VM, NR_BENCH_GROUPS };
+
 /**
  * struct benchmark - one kind of exit
  * @name: its name in the report
+ * @group: what it is about
  * @run: takes the samples
  * @code: the guest's entry point
  * @peer: vCPU 1's entry point, or NULL for a guest of one vCPU
  * @samples: how many samples to take
  * @divisor: how many of the operation a sample holds
  * @page: for page faults, the size of the leaf
+ * @cpus: for page faults of several vCPUs at once, how many
  */
 struct benchmark {
 	const char *name;
+	enum bench_group group;
 	void (*run)(struct bench *bench);
 	const char *code;
 	const char *peer;
 	unsigned int samples;
 	unsigned int divisor;
 	uint64_t page;
+	unsigned int cpus;
 };
 
 /**
@@ -115,6 +135,25 @@ void measure__in_host(struct bench *bench);
 void measure__with_peer(struct bench *bench);
 void measure__faults(struct bench *bench);
 void measure__vm_create(struct bench *bench);
+
+/* scaling.c and nested.c */
+void measure__scaling(struct bench *bench);
+void measure__nested(struct bench *bench);
+
+/* against.c: both devices in one run. */
+struct comparison;
+void pair__add_round(struct pair *pair, const struct result *a, const struct result *b, unsigned int round);
+struct comparison *comparison__begin(const char *a, const char *b, bool json, const char *html);
+void comparison__add(struct comparison *c, const struct benchmark *benchmark, const struct pair *pair);
+int comparison__end(struct comparison *c);
+
+#define BENCH_ROUNDS	5	/* odd: the median is one of them */
+
+/* html.c */
+struct page;
+struct page *page__open(const char *path, const char *a, const char *b);
+void page__add(struct page *page, const struct benchmark *benchmark, const struct pair *pair);
+int page__close(struct page *page);
 
 /* ops.c */
 void ops__read(struct ops *ops);

@@ -12,11 +12,9 @@
  * rax and rdx are the time stamp's.
  */
 #include "bench/layout.h"
+#include "l1_code.h"
 
 #define MSR_APIC_BASE		0x1b
-#define MSR_EFER		0xc0000080
-#define EFER_SVME		0x1000
-#define MSR_VM_HSAVE_PA		0xc0010117
 #define APIC_BASE_X2APIC	0xc00
 #define MSR_MISC_ENABLE		0x1a0
 #define X2APIC_EOI		0x80b
@@ -28,6 +26,12 @@
 #define TIMER_DIVIDE_BY_1	0xb
 #define SVR_ENABLE		0x1ff
 #define XAPIC_VERSION		0xfee00030
+#define MSR_FEATURE_CONTROL	0x3a
+#define FEATURE_CONTROL_VMX	5
+#define MSR_EFER		0xc0000080
+#define EFER_SVME		0x1000
+#define MSR_VM_HSAVE_PA		0xc0010117
+#define CR4_VMXE		0x2000
 #define PORT_PIC_MASK		0x21
 #define KVM_HC_VAPIC_POLL_IRQ	1	/* does nothing and returns 0 */
 
@@ -166,6 +170,61 @@ bench_mmio_user:
 	jnz	1b
 	jmp	finish
 
+/* r12 touches from rbx on, r13 apart: several vCPUs at once, and the host takes the time. */
+	.globl	bench_touch
+bench_touch:
+	movb	$1, (%rbx)
+	add	%r13, %rbx
+	dec	%r12
+	jnz	bench_touch
+	jmp	finish
+
+/*
+ * L2 exits by its only instruction, in front of which it is again at the next entry. A sample has the instructions that
+ * hypervisors have around VMRUN.
+ */
+.macro op_vmrun
+	clgi
+	mov	$BENCH_VMCB, %eax
+	vmload
+	vmrun
+	vmsave
+	mov	$BENCH_L1_SAVED, %eax
+	vmload
+	stgi
+.endm
+	entry	nested_svm
+	mov	$MSR_EFER, %ecx
+	rdmsr
+	or	$EFER_SVME, %eax
+	wrmsr
+	write_msr MSR_VM_HSAVE_PA, BENCH_HSAVE
+	mov	$BENCH_L1_SAVED, %eax
+	vmsave
+	samples	op_vmrun
+
+/* The first sample is that of VMLAUNCH. */
+	entry	nested_vmx
+	mov	%cr4, %rax
+	or	$CR4_VMXE, %rax
+	mov	%rax, %cr4
+	write_msr MSR_FEATURE_CONTROL, FEATURE_CONTROL_VMX
+	l1_load_vmcs BENCH_HSAVE, BENCH_VMCB, BENCH_VMWRITES
+	stamp	%r14
+	vmlaunch
+	ud2
+	.globl	bench_nested_vmx_exit
+bench_nested_vmx_exit:
+	stamp	%rax
+	sub	%r14, %rax
+	mov	%rax, (%r13)
+	add	$8, %r13
+	dec	%r12
+	jz	finish
+	stamp	%r14
+	vmresume
+	ud2
+
 /* Arm the one-shot timer with the smallest count, and spin until its interrupt came. */
 .macro op_timer
 	write_msr X2APIC_TIMER_COUNT, 1
@@ -206,80 +265,6 @@ bench_peer_running:
 	movq	$1, PARAM_READY
 	sti
 1:	jmp	1b
-
-/*
- * A guest hypervisor, whose guest (L2) executes CPUID for ever: a sample is an exit of L2 to L1 and the way back, with the
- * instructions that hypervisors have around VMRUN. Offsets are those of the VMCB (APM volume 2, Layout of VMCB).
- */
-#define VMCB_INTERCEPTS		0x00c
-#define VMCB_IOPM		0x040
-#define VMCB_MSRPM		0x048
-#define VMCB_ASID		0x058
-#define VMCB_INT_CTL		0x060
-#define VMCB_ES			0x400
-#define VMCB_CS			0x410
-#define VMCB_EFER		0x4d0
-#define VMCB_CR4		0x548
-#define VMCB_RIP		0x578
-#define ICPT_INSTRUCTIONS	0x98040003	/* INTR, NMI, CPUID, IOIO, MSR, shutdown */
-#define ICPT_SVM		0x7f
-#define V_INTR_MASKING		0x1000000
-
-.macro vmcb_segment offset, attributes
-	movw	$\attributes, \offset + 2(%rbx)
-	movl	$-1, \offset + 4(%rbx)
-.endm
-
-.macro op_nested
-	clgi
-	mov	%rbx, %rax
-	vmload
-	vmrun
-	vmsave
-	mov	%r8, %rax
-	vmload
-	stgi
-	addq	$2, VMCB_RIP(%rbx)
-.endm
-	entry	nested_cpuid
-	mov	$BENCH_VMCB, %ebx
-	mov	$MSR_EFER, %ecx
-	rdmsr
-	or	$EFER_SVME, %eax
-	wrmsr
-	mov	%rax, VMCB_EFER(%rbx)
-	write_msr MSR_VM_HSAVE_PA, BENCH_VMCB + 0x1000
-	mov	$BENCH_VMCB + 0x2000, %r8d
-	mov	%r8, %rax
-	vmsave
-	mov	%rbx, %rax
-	vmsave
-	movl	$ICPT_INSTRUCTIONS, VMCB_INTERCEPTS(%rbx)
-	movl	$ICPT_SVM, VMCB_INTERCEPTS + 4(%rbx)
-	movq	$BENCH_MAPS, VMCB_IOPM(%rbx)
-	movq	$BENCH_MAPS, VMCB_MSRPM(%rbx)
-	movl	$1, VMCB_ASID(%rbx)
-	movl	$V_INTR_MASKING, VMCB_INT_CTL(%rbx)
-	vmcb_segment VMCB_ES, 0xc93
-	vmcb_segment VMCB_CS, 0xa9b
-	vmcb_segment VMCB_CS + 0x10, 0xc93
-	vmcb_segment VMCB_CS + 0x20, 0xc93
-	mov	%cr4, %rax
-	mov	%rax, VMCB_CR4(%rbx)
-	mov	%cr3, %rax
-	mov	%rax, VMCB_CR4 + 8(%rbx)
-	mov	%cr0, %rax
-	mov	%rax, VMCB_CR4 + 16(%rbx)
-	movq	$0x400, VMCB_CR4 + 24(%rbx)	/* DR7 */
-	mov	$0xffff0ff0, %eax
-	mov	%rax, VMCB_CR4 + 32(%rbx)	/* DR6 */
-	movq	$2, VMCB_CR4 + 40(%rbx)		/* RFLAGS */
-	lea	l2_cpuid(%rip), %rax
-	mov	%rax, VMCB_RIP(%rbx)
-	samples	op_nested
-l2_cpuid:
-	cpuid
-	jmp	l2_cpuid
 
 /*
  * Send an IPI to a halted vCPU, which answers with one to this vCPU, halted too. The

@@ -45,7 +45,7 @@ int guest__create(struct guest *guest, const struct bench *bench, struct result 
 	int ret;
 
 	guest->config = (struct vm_config){
-		.cpus = bench->benchmark->peer ? 2 : 1,
+		.cpus = bench->benchmark->peer ? 2 : bench->benchmark->cpus ?: 1,
 		.memory = BENCH_MEMORY,
 		.backing = PAGES_4K,
 	};
@@ -81,7 +81,7 @@ static int enter(struct vcpu *vcpu, const char *code)
 		.mode = BOOT_LONG,
 		.rip = code_address(code),
 		.rsp = BENCH_STACK - 0x1000 * vcpu->id,
-		.tables = 0x30000 + BOOT_TABLES_SIZE * vcpu->id,
+		.tables = BENCH_TABLES + BOOT_TABLES_SIZE * vcpu->id,
 		.gdt = BOOT_GDT,
 	});
 

@@ -6,10 +6,16 @@
 #define BENCH_PARAMS	0x10000	/* what the host tells the guest, see below */
 #define BENCH_IDT	0x11000
 #define BENCH_STACK	0x20000	/* top of vCPU 0's stack, vCPU 1's is one page below */
+#define BENCH_TABLES	0x30000	/* vCPU 0's, the others' follow */
+#define BENCH_VMCB	0x60000	/* of nested guests: the VMCB or VMCS, */
+#define BENCH_HSAVE	0x61000	/* the host save area or VMXON region, */
+#define BENCH_PERMISSIONS 0x62000 /* I/O and MSR permissions, */
+#define BENCH_L2_CODE	0x68000
+#define BENCH_L2_STACK	0x6a000
+#define BENCH_VMWRITES	0x6b000	/* fields of the VMCS, */
+#define BENCH_L1_SAVED	0x6c000	/* and what VMSAVE saves of L1 */
 #define BENCH_CODE	0x100000
 #define BENCH_SAMPLES	0x200000
-#define BENCH_VMCB	0x400000	/* the page behind is VM_HSAVE_PA's, then what VMSAVE saves of L1 */
-#define BENCH_MAPS	0x404000	/* permissions of L2: all zero */
 #define BENCH_MEMORY	0x800000
 #define BENCH_FRESH	0x40000000
 
