@@ -11,6 +11,7 @@ static const struct command commands[] = {
 	{ "check", "name the rules that a failed VM entry broke", check__main },
 	{ "probe", "break each of those rules and see what this CPU does", probe__main },
 	{ "bench", "time every kind of VM exit", bench__main },
+	{ "top", "show what all virtual machines do right now", top__main },
 };
 
 static void print_help(FILE *out)
