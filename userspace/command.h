@@ -19,6 +19,7 @@ struct command {
 };
 
 int run__main(int argc, char **argv);
+int compare__main(int argc, char **argv);
 int top__main(int argc, char **argv);
 int bench__main(int argc, char **argv);
 int check__main(int argc, char **argv);

@@ -38,6 +38,7 @@ void crashdump__print_state(struct vcpu *vcpu);
 void crashdump__report_mmio(struct vcpu *vcpu);
 
 /* exitreason.c */
+const char *exitreason__name(uint32_t reason);
 void exitreason__print(const struct kvm_run *run);
 
 /* pagewalk.c */

@@ -10,6 +10,8 @@
 
 static const char *const exit_names[] = {
 	[KVM_EXIT_UNKNOWN] = "KVM_EXIT_UNKNOWN",
+	[KVM_EXIT_IO] = "KVM_EXIT_IO",
+	[KVM_EXIT_MMIO] = "KVM_EXIT_MMIO",
 	[KVM_EXIT_EXCEPTION] = "KVM_EXIT_EXCEPTION",
 	[KVM_EXIT_HYPERCALL] = "KVM_EXIT_HYPERCALL",
 	[KVM_EXIT_DEBUG] = "KVM_EXIT_DEBUG",
@@ -75,11 +77,16 @@ static void print_internal_error(const struct kvm_run *run)
 	fprintf(stderr, "\n");
 }
 
+/** exitreason__name() - its name, with what it stands for where that is not the same */
+const char *exitreason__name(uint32_t reason)
+{
+	return lookup(exit_names, ARRAY_SIZE(exit_names), reason);
+}
+
 /** exitreason__print() - print why KVM_RUN returned, decoded as far as it is known */
 void exitreason__print(const struct kvm_run *run)
 {
-	fprintf(stderr, "exit reason %u: %s\n", run->exit_reason,
-		lookup(exit_names, ARRAY_SIZE(exit_names), run->exit_reason));
+	fprintf(stderr, "exit reason %u: %s\n", run->exit_reason, exitreason__name(run->exit_reason));
 	switch (run->exit_reason) {
 	case KVM_EXIT_UNKNOWN:
 		fprintf(stderr, "hardware exit reason 0x%llx\n",

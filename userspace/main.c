@@ -10,6 +10,7 @@ static const struct command commands[] = {
 	{ "run", "run a virtual machine", run__main },
 	{ "check", "name the rules that a failed VM entry broke", check__main },
 	{ "probe", "break each of those rules and see what this CPU does", probe__main },
+	{ "compare", "do the same on two hypervisors and tell what differs", compare__main },
 	{ "bench", "time every kind of VM exit", bench__main },
 	{ "top", "show what all virtual machines do right now", top__main },
 };

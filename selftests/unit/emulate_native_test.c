@@ -21,7 +21,7 @@
 #include <ucontext.h>
 #include <unistd.h>
 
-#include "emulate_undefined.h"
+#include "../../userspace/compare/undefined.h"
 #include "random.h"
 #include "tap.h"
 

@@ -2,8 +2,8 @@
 /*
  * What the SDM leaves undefined after an instruction. @rcx is RCX before it.
  */
-#ifndef NESTOR_UNIT_EMULATE_UNDEFINED_H
-#define NESTOR_UNIT_EMULATE_UNDEFINED_H
+#ifndef NESTOR_COMPARE_UNDEFINED_H
+#define NESTOR_COMPARE_UNDEFINED_H
 
 #include "emulate/internal.h"
 
