@@ -7,7 +7,6 @@
  * usage: coexist [SECONDS]	of each of the three (3)
  *
  * nestor-test: cpu=amd kernel=6.1 module=both cpus=2 memory=3072
- * nestor-test: cpu=intel kernel=6.1 module=both cpus=2
  */
 #include <pthread.h>
 #include <sched.h>

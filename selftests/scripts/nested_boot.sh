@@ -1,11 +1,11 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# Verify that Linux in a guest, with its own KVM, boots Linux in a guest of its own (L2), and that both power off: with nested
-# paging, and on AMD also where L1 shadows L2's page tables itself.
+# Verify that Linux in a guest, with its own KVM, boots Linux in a guest of its own (L2), and that both power off.
 #
-# nestor-test: cpu=amd kernel=6.1 cpus=2 timeout=1800
-# nestor-test: cpu=intel kernel=6.1 cpus=1 timeout=1800
+# usage: nested_boot.sh [CPUS [PARAMETER...]]	CPUs of L1 and of L2 (1), parameters of L1's kvm-amd or kvm-intel
+#
+# nestor-test: cpu=amd,intel kernel=6.1 cpus=1 timeout=1800
 set -u
 
 # shellcheck source=SCRIPTDIR/../lib/tap.sh
@@ -18,8 +18,10 @@ case $release in
 6.12.*) series=6.12 ;;
 *) series=7.3 ;;
 esac
-vendor=intel cpus=1
-grep -q AuthenticAMD /proc/cpuinfo && vendor=amd cpus=2
+vendor=intel
+grep -q AuthenticAMD /proc/cpuinfo && vendor=amd
+cpus=${1:-1}
+shift $(($# > 0))
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -46,24 +48,16 @@ make_disk()
 	rm -rf "$l2"
 }
 
-# boot NAME PARAMETERS: L1 with these for its KVM
-boot()
-{
-	local name=$1 log=$work/$1.log script
-	shift
-	script="mkdir /l2; cd /l2; tar -xf /dev/vda || exit; . ./load; insmod ./kvm-$vendor.ko $* || exit
-		./ld-linux-x86-64.so.2 --library-path /l2 ./nestor run --device /dev/kvm --kernel vmlinuz --initrd initrd \
-		--memory 128 --cpus $cpus --append 'console=ttyS0 quiet' | sed 's/^/L2: /'"
-	timeout 900 nestor run --device "$device" --kernel "/boot/vmlinuz-$series" --initrd "/boot/initrd-$series" \
-		--disk "$work/disk" --memory 512 --cpus $cpus --append \
-		"console=ttyS0 quiet no-kvmapf nestor.run=$(base64 -w 0 <<<"$script")" 2>&1 </dev/null | tee "$log" | sed -u 's/^/# /'
-	status=${PIPESTATUS[0]}
-	sed -i 's/\r//g' "$log"
-	check "$name: status 0 after L1's power-off" [ "$status" = 0 ]
-	check "$name: L2 says what it is" grep -qE "^L2: guest: Linux $series.*, $cpus CPUs" "$log"
-}
-
 make_disk
-boot plain
-[ $vendor != amd ] || boot shadow npt=0
+log=$work/log
+script="mkdir /l2; cd /l2; tar -xf /dev/vda || exit; . ./load; insmod ./kvm-$vendor.ko $* || exit
+	./ld-linux-x86-64.so.2 --library-path /l2 ./nestor run --device /dev/kvm --kernel vmlinuz --initrd initrd \
+	--memory 128 --cpus $cpus --append 'console=ttyS0 quiet' | sed 's/^/L2: /'"
+timeout 900 nestor run --device "$device" --kernel "/boot/vmlinuz-$series" --initrd "/boot/initrd-$series" \
+	--disk "$work/disk" --memory 512 --cpus "$cpus" --append \
+	"console=ttyS0 quiet no-kvmapf nestor.run=$(base64 -w 0 <<<"$script")" 2>&1 </dev/null | tee "$log" | sed -u 's/^/# /'
+status=${PIPESTATUS[0]}
+sed -i 's/\r//g' "$log"
+check "status 0 after L1's power-off" [ "$status" = 0 ]
+check "L2 says what it is" grep -qE "^L2: guest: Linux $series.*, $cpus CPUs" "$log"
 tap_done
