@@ -45,10 +45,12 @@ static struct topology topology_of(const struct vcpu *vcpu)
 	return t;
 }
 
-static struct kvm_cpuid_entry2 *cpuid__find(struct kvm_cpuid2 *list, uint32_t function)
+/** cpuid__find() - the entry of a function, and of @index where the function has several; NULL: there is none */
+struct kvm_cpuid_entry2 *cpuid__find(struct kvm_cpuid2 *list, uint32_t function, uint32_t index)
 {
 	for (uint32_t i = 0; i < list->nent; i++)
-		if (list->entries[i].function == function)
+		if (list->entries[i].function == function &&
+		    (!(list->entries[i].flags & KVM_CPUID_FLAG_SIGNIFCANT_INDEX) || list->entries[i].index == index))
 			return &list->entries[i];
 	return NULL;
 }
@@ -63,11 +65,12 @@ static void cpuid__drop(struct kvm_cpuid2 *list, uint32_t function)
 	list->nent = kept;
 }
 
-static bool cpuid__is_amd(struct kvm_cpuid2 *list)
+/** cpuid__is_amd() - is it a CPU of AMD's, or of Hygon's, which are alike? */
+bool cpuid__is_amd(struct kvm_cpuid2 *list)
 {
-	const struct kvm_cpuid_entry2 *e = cpuid__find(list, 0);
+	const struct kvm_cpuid_entry2 *e = cpuid__find(list, 0, 0);
 
-	/* "Auth", "Hygo": the vendors whose extended leaves tell the topology. */
+	/* "Auth", "Hygo" */
 	return e && (e->ebx == 0x68747541 || e->ebx == 0x6f677948);
 }
 
@@ -134,10 +137,10 @@ static void add_level(struct kvm_cpuid2 *list, uint32_t function, uint32_t index
 static void rebuild_levels(struct kvm_cpuid2 *list, const struct topology *t)
 {
 	static const uint32_t leaves[] = { 0xb, 0x1f };
-	uint32_t max = cpuid__find(list, 0) ? cpuid__find(list, 0)->eax : 0;
+	uint32_t max = cpuid__find(list, 0, 0) ? cpuid__find(list, 0, 0)->eax : 0;
 
 	for (size_t i = 0; i < ARRAY_SIZE(leaves); i++) {
-		bool there = cpuid__find(list, leaves[i]);
+		bool there = cpuid__find(list, leaves[i], 0);
 
 		cpuid__drop(list, leaves[i]);
 		if (leaves[i] > max || (leaves[i] == 0x1f && !there))
@@ -151,7 +154,7 @@ static void rebuild_levels(struct kvm_cpuid2 *list, const struct topology *t)
 /* Spares the guest the calibration of its timers against the PIT. */
 static void add_timing(struct kvm_cpuid2 *list, const struct vcpu *vcpu)
 {
-	struct kvm_cpuid_entry2 *base = cpuid__find(list, CPUID_HV_BASE);
+	struct kvm_cpuid_entry2 *base = cpuid__find(list, CPUID_HV_BASE, 0);
 	int khz = ioctl(vcpu->fd, KVM_GET_TSC_KHZ, 0);
 
 	if (!base || khz <= 0)

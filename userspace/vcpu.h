@@ -34,6 +34,8 @@ void vcpu__stop(struct vcpu *vcpu);
 int vcpu__set_msr(struct vcpu *vcpu, uint32_t index, uint64_t value);
 
 /* cpuid.c */
+struct kvm_cpuid_entry2 *cpuid__find(struct kvm_cpuid2 *list, uint32_t function, uint32_t index);
+bool cpuid__is_amd(struct kvm_cpuid2 *list);
 int cpuid__apply(struct vcpu *vcpu);
 
 #endif

@@ -43,16 +43,6 @@ struct bench_arguments {
 	uint32_t chosen;
 };
 
-/* The two vendors' instructions for a hypercall differ, and each faults on the other's. */
-static bool host_is_amd(const struct kvm *kvm)
-{
-	for (uint32_t i = 0; i < kvm->cpuid->nent; i++)
-		if (kvm->cpuid->entries[i].function == 0)
-			return kvm->cpuid->entries[i].ebx == 0x68747541 ||
-			       kvm->cpuid->entries[i].ebx == 0x6f677948;
-	return false;
-}
-
 static const struct benchmark benchmarks[] = {
 	{ "cpuid", BENCH_EXIT, measure__in_guest, bench_cpuid, NULL, 1000, 1, 0, 0 },
 	{ "hypercall", BENCH_EXIT, measure__in_guest, bench_vmcall, NULL, 1000, 1, 0, 0 },
@@ -139,9 +129,10 @@ static void run_benchmark(const struct kvm *kvm, const struct benchmark *benchma
 {
 	struct benchmark chosen = *benchmark;
 
-	if (chosen.code == bench_vmcall && host_is_amd(kvm))
+	/* The vendors' instructions differ, and each faults on the other's. */
+	if (chosen.code == bench_vmcall && cpuid__is_amd(kvm->cpuid))
 		chosen.code = bench_vmmcall;
-	if (chosen.code == bench_nested_vmx && host_is_amd(kvm))
+	if (chosen.code == bench_nested_vmx && cpuid__is_amd(kvm->cpuid))
 		chosen.code = bench_nested_svm;
 	result->samples = xcalloc(chosen.samples, sizeof(*result->samples));
 	set_patience(PATIENCE);

@@ -14,13 +14,9 @@ extern const char bench_nested_svm[], bench_nested_vmx_exit[];
 
 static bool has_nesting(const struct kvm *kvm, bool amd)
 {
-	for (uint32_t i = 0; i < kvm->cpuid->nent; i++) {
-		const struct kvm_cpuid_entry2 *e = &kvm->cpuid->entries[i];
+	const struct kvm_cpuid_entry2 *e = cpuid__find(kvm->cpuid, amd ? 0x80000001 : 1, 0);
 
-		if (e->function == (amd ? 0x80000001 : 1))
-			return e->ecx & (amd ? 1 << 2 : 1 << 5);
-	}
-	return false;
+	return e && e->ecx & (amd ? 1 << 2 : 1 << 5);
 }
 
 static void put(struct guest *guest, uint64_t at, const void *data, size_t size)

@@ -338,10 +338,8 @@ static void abi__step(struct subject *s, const struct step *step)
 static int abi__open(struct subject *s, const struct compare_case *c)
 {
 	static const uint8_t code[] = { 0xe6, PORT_DONE, 0xeb, 0xfc };
-	int ret = subject__create(s, c->steps[0].word[W_RUN] & 1 ? CHIPS_FULL : CHIPS_NONE);
+	int ret = subject__create_in_long_mode(s, c->steps[0].word[W_RUN] & 1 ? CHIPS_FULL : CHIPS_NONE);
 
-	if (!ret)
-		ret = subject__enter_long_mode(s);
 	if (!ret)
 		memcpy(s->memory + GUEST_CODE, code, sizeof(code));
 	return ret;

@@ -26,15 +26,6 @@ static const struct {
 	{ 0x80000021, ANY_INDEX, true, false, true, false },
 };
 
-static const struct kvm_cpuid_entry2 *find(const struct kvm_cpuid2 *list, uint32_t function, uint32_t index)
-{
-	for (uint32_t i = 0; i < list->nent; i++)
-		if (list->entries[i].function == function &&
-		    (!(list->entries[i].flags & KVM_CPUID_FLAG_SIGNIFCANT_INDEX) || list->entries[i].index == index))
-			return &list->entries[i];
-	return NULL;
-}
-
 static void intersect(struct kvm_cpuid_entry2 *e, const struct kvm_cpuid_entry2 *other)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(features); i++) {
@@ -81,7 +72,7 @@ void common__init(struct common *common, const struct kvm *a, const struct kvm *
 
 	for (uint32_t i = 0; i < a->cpuid->nent; i++) {
 		const struct kvm_cpuid_entry2 *e = &a->cpuid->entries[i];
-		const struct kvm_cpuid_entry2 *of_b = find(b->cpuid, e->function, e->index);
+		const struct kvm_cpuid_entry2 *of_b = cpuid__find(b->cpuid, e->function, e->index);
 
 		if (!of_b)
 			continue;
@@ -98,16 +89,4 @@ void common__exit(struct common *common)
 {
 	free(common->cpuid);
 	free(common->msrs);
-}
-
-const struct kvm_cpuid_entry2 *common__cpuid(const struct common *common, uint32_t function, uint32_t index)
-{
-	return find(common->cpuid, function, index);
-}
-
-bool common__is_amd(const struct common *common)
-{
-	const struct kvm_cpuid_entry2 *e = common__cpuid(common, 0, 0);
-
-	return e && (e->ebx == 0x68747541 || e->ebx == 0x6f677948);
 }

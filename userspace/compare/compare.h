@@ -85,9 +85,6 @@ struct common {
 
 void common__init(struct common *common, const struct kvm *a, const struct kvm *b);
 void common__exit(struct common *common);
-/* An entry of it, or NULL. */
-const struct kvm_cpuid_entry2 *common__cpuid(const struct common *common, uint32_t function, uint32_t index);
-bool common__is_amd(const struct common *common);
 
 enum chips { CHIPS_NONE, CHIPS_FULL };
 
@@ -133,6 +130,7 @@ struct subject {
 
 /* subject.c */
 int subject__create(struct subject *s, enum chips chips);
+int subject__create_in_long_mode(struct subject *s, enum chips chips);
 void subject__destroy(struct subject *s);
 int subject__enter_long_mode(struct subject *s);
 int subject__enter_protected_mode(struct subject *s);

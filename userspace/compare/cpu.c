@@ -204,12 +204,10 @@ static void cpu__step(struct subject *s, const struct step *step)
 
 static int cpu__open(struct subject *s, const struct compare_case *c)
 {
-	int ret = subject__create(s, CHIPS_NONE);
+	int ret = subject__create_in_long_mode(s, CHIPS_NONE);
 	struct kvm_sregs sregs;
 
 	(void)c;
-	if (!ret)
-		ret = subject__enter_long_mode(s);
 	if (ret)
 		return ret;
 	subject__get_sregs(s, &sregs);

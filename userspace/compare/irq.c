@@ -232,11 +232,9 @@ static void irq__step(struct subject *s, const struct step *step)
 
 static int irq__open(struct subject *s, const struct compare_case *c)
 {
-	int ret = subject__create(s, CHIPS_FULL);
+	int ret = subject__create_in_long_mode(s, CHIPS_FULL);
 
 	(void)c;
-	if (!ret)
-		ret = subject__enter_long_mode(s);
 	/* Most of what there is to see needs it on. */
 	if (!ret)
 		set_lapic(s, 0xf0, 0x1ff);

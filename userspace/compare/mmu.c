@@ -258,11 +258,9 @@ static void mmu__step(struct subject *s, const struct step *step)
 
 static int mmu__open(struct subject *s, const struct compare_case *c)
 {
-	int ret = subject__create(s, CHIPS_NONE);
+	int ret = subject__create_in_long_mode(s, CHIPS_NONE);
 
 	(void)c;
-	if (!ret)
-		ret = subject__enter_long_mode(s);
 	if (ret)
 		return ret;
 	for (size_t i = 0; i < ARRAY_SIZE(entries); i++)

@@ -150,11 +150,9 @@ static void nested_svm__step(struct subject *s, const struct step *step)
 static int nested_svm__open(struct subject *s, const struct compare_case *c)
 {
 	struct kvm_sregs sregs;
-	int ret = subject__create(s, CHIPS_NONE);
+	int ret = subject__create_in_long_mode(s, CHIPS_NONE);
 
 	(void)c;
-	if (!ret)
-		ret = subject__enter_long_mode(s);
 	if (ret)
 		return ret;
 	subject__get_sregs(s, &sregs);
@@ -166,9 +164,9 @@ static int nested_svm__open(struct subject *s, const struct compare_case *c)
 
 static const char *nested_svm__missing(const struct common *common)
 {
-	const struct kvm_cpuid_entry2 *e = common__cpuid(common, 0x80000001, 0);
+	const struct kvm_cpuid_entry2 *e = cpuid__find(common->cpuid, 0x80000001, 0);
 
-	return common__is_amd(common) && e && e->ecx & 4 ? NULL : "no SVM for guests";
+	return cpuid__is_amd(common->cpuid) && e && e->ecx & 4 ? NULL : "no SVM for guests";
 }
 
 const struct suite nested_svm_suite = {

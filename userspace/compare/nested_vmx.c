@@ -171,11 +171,9 @@ static void nested_vmx__step(struct subject *s, const struct step *step)
 static int nested_vmx__open(struct subject *s, const struct compare_case *c)
 {
 	struct kvm_sregs sregs;
-	int ret = subject__create(s, CHIPS_NONE);
+	int ret = subject__create_in_long_mode(s, CHIPS_NONE);
 
 	(void)c;
-	if (!ret)
-		ret = subject__enter_long_mode(s);
 	if (ret)
 		return ret;
 	for (uint32_t i = 0; i < s->common->msrs->nmsrs; i++)
@@ -189,7 +187,7 @@ static int nested_vmx__open(struct subject *s, const struct compare_case *c)
 
 static const char *nested_vmx__missing(const struct common *common)
 {
-	const struct kvm_cpuid_entry2 *e = common__cpuid(common, 1, 0);
+	const struct kvm_cpuid_entry2 *e = cpuid__find(common->cpuid, 1, 0);
 
 	return e && e->ecx & 1 << 5 ? NULL : "no VMX for guests";
 }

@@ -135,6 +135,14 @@ int subject__enter_long_mode(struct subject *s)
 	return set_idt(s, 16);
 }
 
+/** subject__create_in_long_mode() - what most suites begin with; as subject__create() */
+int subject__create_in_long_mode(struct subject *s, enum chips chips)
+{
+	int ret = subject__create(s, chips);
+
+	return ret ? ret : subject__enter_long_mode(s);
+}
+
 /** subject__enter_protected_mode() - flat, 32-bit, without paging */
 int subject__enter_protected_mode(struct subject *s)
 {
