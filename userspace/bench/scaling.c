@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -19,14 +20,24 @@
 #define PER_CPU		(TOUCHES * STRIDE)
 
 /**
+ * struct start - all threads begin together, however many there are
+ * @ready: posted by each that is there
+ * @gate: locked for writing until they may go
+ */
+struct start {
+	sem_t ready;
+	pthread_rwlock_t gate;
+};
+
+/**
  * struct toucher - a vCPU and its thread
  * @vcpu: the vCPU
- * @start: all of them begin together
+ * @start: of all
  * @good: it came to its end
  */
 struct toucher {
 	struct vcpu *vcpu;
-	pthread_barrier_t *start;
+	struct start *start;
 	bool good;
 };
 
@@ -36,7 +47,9 @@ static void *touch(void *arg)
 	const struct kvm_run *run = t->vcpu->run;
 	int ret;
 
-	pthread_barrier_wait(t->start);
+	sem_post(&t->start->ready);
+	pthread_rwlock_rdlock(&t->start->gate);
+	pthread_rwlock_unlock(&t->start->gate);
 	do {
 		ret = ioctl(t->vcpu->fd, KVM_RUN, 0);
 	} while (ret < 0 && errno == EINTR);
@@ -61,8 +74,8 @@ static bool set_registers(struct guest *guest, unsigned int cpu, struct bench *b
 static uint64_t run_round(struct guest *guest, struct bench *bench)
 {
 	unsigned int cpus = bench->benchmark->cpus, started = 0;
+	struct start start = { .gate = PTHREAD_RWLOCK_INITIALIZER };
 	struct toucher touchers[8] = { 0 };
-	pthread_barrier_t start;
 	pthread_t threads[8];
 	uint64_t begin, end;
 	bool good = true;
@@ -70,23 +83,26 @@ static uint64_t run_round(struct guest *guest, struct bench *bench)
 	for (unsigned int i = 0; i < cpus; i++)
 		if (!set_registers(guest, i, bench))
 			return 0;
-	pthread_barrier_init(&start, NULL, cpus + 1);
+	sem_init(&start.ready, 0, 0);
+	pthread_rwlock_wrlock(&start.gate);
 	for (; started < cpus; started++) {
 		touchers[started] = (struct toucher){ &guest->vm.vcpus[started], &start, false };
 		if (pthread_create(&threads[started], NULL, touch, &touchers[started]))
 			break;
 	}
-	if (started < cpus)
-		return 0;
+	for (unsigned int i = 0; i < started; i++)
+		while (sem_wait(&start.ready))
+			;
 	begin = host_tsc();
-	pthread_barrier_wait(&start);
-	for (unsigned int i = 0; i < cpus; i++) {
+	pthread_rwlock_unlock(&start.gate);
+	for (unsigned int i = 0; i < started; i++) {
 		pthread_join(threads[i], NULL);
 		good &= touchers[i].good;
 	}
 	end = host_tsc();
-	pthread_barrier_destroy(&start);
-	return good ? end - begin : 0;
+	pthread_rwlock_destroy(&start.gate);
+	sem_destroy(&start.ready);
+	return good && started == cpus ? end - begin : 0;
 }
 
 static void run_rounds(struct guest *guest, struct bench *bench, void *host, uint64_t size)
