@@ -68,9 +68,11 @@ L2_CODE_BLOCK(
 	" mov %cr3, %rdx\n mov %rdx, %cr3\n in $0x71, %al\n mov %rsp, 0x3a008\n vmmcall\n"
 	"l2_flush: mov $2, %ecx\n mov $0x3a000, %edx\n xor %r8d, %r8d\n l2_flushes: vmmcall\n"
 	"l2_flushed: xor %ecx, %ecx\n l2_calls: vmmcall\n"
+	"l2_gif: nop\n l2_stgi: stgi\n l2_stgi_end: nop\n clgi\n vmmcall\n"
 	"l2_svme: mov $0xc0000080, %ecx\n rdmsr\n wrmsr\n vmmcall\n"
 );
 
+extern const char l2_gif[], l2_stgi[], l2_stgi_end[];
 extern const char l2_script[], l2_flush[], l2_flushes[], l2_flushed[], l2_calls[];
 extern const char l2_end[], l2_store[], l2_load_high[], l2_cr4[], l2_spin[], i_out[], i_pf[], i_rdmsr[], i_cpuid[];
 
@@ -420,6 +422,63 @@ static void test_events(void)
 	svm_run(&t);
 	tap_check(t.run->exit_reason == KVM_EXIT_IO && t.run->io.port == SVM_DONE && t.vmcb->exit_int_info >> 31,
 		  "one that cannot be delivered comes back in EXITINTINFO");
+}
+
+#define V_IRQ		(1u << 8 | 0xfu << 16)
+#define V_GIF		(1u << 9)
+#define V_GIF_ENABLE	(1u << 25)
+#define VIRQ_VECTOR	29
+
+static void save_and_restore(void);
+
+/* L2, with interrupts on, meets a virtual interrupt, sets its GIF and clears it. */
+static void run_gif(uint32_t int_ctl, bool vintr)
+{
+	svm_prepare(&t, l2_gif);
+	t.vmcb->int_ctl = 1u << 24 | V_IRQ | int_ctl;
+	t.vmcb->int_vector = VIRQ_VECTOR;
+	t.vmcb->rflags |= 0x200;
+	if (vintr)
+		svm_intercept(&t, EXIT_VINTR);
+}
+
+/* APM volume 2, Virtual GIF. */
+static void test_virtual_gif(void)
+{
+	struct svm_test other = t;
+
+	run_gif(V_GIF_ENABLE | V_GIF, false);
+	tap_check(svm_run(&t) == SVM_HANDLER + VIRQ_VECTOR, "V_GIF 1: the virtual interrupt is taken");
+	run_gif(V_GIF_ENABLE, true);
+	svm_run(&t);
+	tap_check(exited(EXIT_VINTR) && t.vmcb->rip == svm_l2_address(l2_stgi_end), "V_GIF 0: it waits for L2's STGI");
+	tap_check(t.vmcb->int_ctl & V_GIF && t.vmcb->int_ctl & 1u << 8, "which sets V_GIF");
+	run_gif(V_GIF_ENABLE, false);
+	tap_check(svm_run(&t) == SVM_HANDLER + VIRQ_VECTOR, "and takes it where L1 does not want to know");
+	run_gif(V_GIF_ENABLE | V_GIF, false);
+	t.vmcb->rflags &= ~0x200ull;
+	svm_run(&t);
+	tap_check(exited(EXIT_VMMCALL) && !(t.vmcb->int_ctl & V_GIF) && t.vmcb->int_ctl & 1u << 8,
+		  "CLGI clears V_GIF, and V_IRQ stays");
+	run_gif(V_GIF_ENABLE, false);
+	svm_intercept(&t, EXIT_STGI);
+	svm_run(&t);
+	tap_check(exited(EXIT_STGI) && t.vmcb->rip == svm_l2_address(l2_stgi) && !(t.vmcb->int_ctl & V_GIF),
+		  "STGI exits where L1 wants it to");
+	run_gif(V_GIF_ENABLE, false);
+	t.vmcb->rip = svm_l2_address(i_out);
+	svm_run(&t);
+	save_and_restore();
+	svm_continue(&t);
+	tap_check(exited(EXIT_VMMCALL) && !(t.vmcb->int_ctl & V_GIF) && t.vmcb->int_ctl & 1u << 8,
+		  "saved and restored, V_GIF 0 holds the interrupt back");
+
+	svm_open_with(&t, 0, SVM_VGIF);
+	run_gif(V_GIF_ENABLE, true);
+	svm_run(&t);
+	tap_check(exited(EXIT_VINTR) && t.vmcb->rip == svm_l2_address(l2_gif), "a CPU without it ignores both bits");
+	svm_close(&t);
+	t = other;
 }
 
 #define HV_ASSIST	0x3c000
@@ -791,6 +850,7 @@ int main(void)
 	test_walk();
 	test_npt();
 	test_events();
+	test_virtual_gif();
 	test_direct_flush();
 	test_init();
 	test_smi();

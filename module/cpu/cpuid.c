@@ -113,13 +113,13 @@ static void offer_speculation_controls(void)
 
 /*
  * What a guest's VMRUN can do. The software's own: the next RIP and decode assists where the CPU does not save them, flushes by
- * ASID, and clean bits, which say what VMRUN need not look at and it looks at all the same.
+ * ASID, virtual GIF, and clean bits, which say what VMRUN need not look at and it looks at all the same.
  */
 static void offer_nested_svm(void)
 {
 	static const enum feature software[] = {
 		FEAT_SVM, FEAT_NPT, FEAT_NRIPS, FEAT_VMCBCLEAN, FEAT_FLUSHBYASID, FEAT_DECODEASSISTS,
-		FEAT_SVME_ADDR_CHK,
+		FEAT_VGIF, FEAT_SVME_ADDR_CHK,
 	};
 	unsigned int i;
 

@@ -75,12 +75,15 @@ void nested_svm_after_flush(struct vcpu *vcpu);
 bool nested_svm_tells_next_rip(struct svm_vcpu *svm, u64 code);
 u32 nested_svm_event_info(struct vcpu *vcpu, u32 *error);
 u32 nested_svm_int_ctl(struct svm_vcpu *svm);
+u32 nested_svm_injection(struct svm_vcpu *svm);
 void nested_svm_restore_int_ctl(struct svm_vcpu *svm);
 void nested_svm_save_int_ctl(struct svm_vcpu *svm);
 
 /* nested_gif.c */
 void nested_svm_use_vgif(struct svm_vcpu *svm, bool use);
 void nested_svm_set_gif(struct svm_vcpu *svm, bool gif);
+void nested_svm_execute_gif(struct svm_vcpu *svm, bool gif);
+bool nested_svm_holds_virq(struct svm_vcpu *svm);
 void nested_svm_watch_gif(struct svm_vcpu *svm);
 bool nested_svm_blocks_init(struct vcpu *vcpu);
 bool nested_svm_blocks_smi(struct vcpu *vcpu);

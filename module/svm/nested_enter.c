@@ -6,9 +6,6 @@
 #include "svm/nested.h"
 #include "trace/trace.h"
 
-/* L1's control of virtual interrupts that hardware may have as it is. */
-#define INT_CTL_FROM_L1		(INT_CTL_TPR | INT_CTL_INJECTION)
-
 /* A CPU without paging for L1's tables uses the VM's: L1 then shadows L2's tables itself. */
 static void prepare_control(struct svm_vcpu *svm, const struct shadow_root *root)
 {
@@ -19,7 +16,7 @@ static void prepare_control(struct svm_vcpu *svm, const struct shadow_root *root
 	ctl02->iopm_base_pa = ctl01->iopm_base_pa;
 	ctl02->tsc_offset = ctl01->tsc_offset + ctl12->tsc_offset;
 	ctl02->tlb_control = TLB_CTL_NOTHING;
-	ctl02->int_ctl = (ctl12->int_ctl & INT_CTL_FROM_L1) | INT_CTL_MASKING;
+	ctl02->int_ctl = (ctl12->int_ctl & INT_CTL_TPR) | nested_svm_injection(svm) | INT_CTL_MASKING;
 	ctl02->int_vector = ctl12->int_vector & 0xff;
 	ctl02->int_state = ctl12->int_state & INT_STATE_SHADOW;
 	ctl02->exit_int_info = 0;

@@ -14,18 +14,25 @@ void nested_svm_save_int_ctl(struct svm_vcpu *svm)
 {
 	struct vmcb_control *ctl12 = &svm->nested.vmcb12->control;
 
-	if (!svm->nested.usurped && !svm->virq)
+	if (!svm->nested.usurped && !svm->virq && !nested_svm_holds_virq(svm))
 		ctl12->int_ctl = (ctl12->int_ctl & ~(u32)INT_CTL_IRQ) | (svm->vmcb->control.int_ctl & INT_CTL_IRQ);
+}
+
+/* L1's virtual interrupt as vmcb02 has it. */
+u32 nested_svm_injection(struct svm_vcpu *svm)
+{
+	u32 injection = svm->nested.vmcb12->control.int_ctl & INT_CTL_INJECTION;
+
+	return nested_svm_holds_virq(svm) ? injection & ~(u32)INT_CTL_IRQ : injection;
 }
 
 /* After ours, L1's again. */
 void nested_svm_restore_int_ctl(struct svm_vcpu *svm)
 {
-	const struct vmcb_control *ctl12 = &svm->nested.vmcb12->control;
 	struct vmcb_control *ctl = &svm->vmcb->control;
 
-	ctl->int_ctl = (ctl->int_ctl & ~(u32)INT_CTL_INJECTION) | (ctl12->int_ctl & INT_CTL_INJECTION);
-	ctl->int_vector = ctl12->int_vector & 0xff;
+	ctl->int_ctl = (ctl->int_ctl & ~(u32)INT_CTL_INJECTION) | nested_svm_injection(svm);
+	ctl->int_vector = svm->nested.vmcb12->control.int_vector & 0xff;
 	svm_dirty(svm, CLEAN_INTR);
 }
 

@@ -4,7 +4,8 @@
  *
  * With the virtual flag STGI and CLGI of L1's do not exit. Interrupts find out by their window, which opens when GIF is set;
  * for anything else STGI is intercepted while it waits. An L2 never has the CPU's: GIF is 1 while it runs, and what it does
- * to the flag, if L1 lets it, exits.
+ * to the flag, if L1 lets it, exits. Where L1 gave it a virtual one, that is in vmcb12 and holds back nothing but L1's
+ * virtual interrupt (APM volume 2, Virtual GIF).
  */
 #include "irq/irq.h"
 #include "svm/nested.h"
@@ -82,6 +83,36 @@ void nested_svm_use_vgif(struct svm_vcpu *svm, bool use)
 		svm_set_intercept(svm, ICPT_CLGI);
 	}
 	put(svm, gif);
+}
+
+static bool l2_has_gif(struct svm_vcpu *svm)
+{
+	return svm->nested.vmcb12->control.int_ctl & INT_CTL_GIF_ENABLE && guest_has(&svm->vcpu, X86_FEATURE_VGIF);
+}
+
+/* While L2 runs. Its virtual interrupt is then in vmcb12 only. */
+bool nested_svm_holds_virq(struct svm_vcpu *svm)
+{
+	return l2_has_gif(svm) && !(svm->nested.vmcb12->control.int_ctl & INT_CTL_GIF);
+}
+
+static void set_l2_gif(struct svm_vcpu *svm, bool gif)
+{
+	struct vmcb_control *ctl12 = &svm->nested.vmcb12->control;
+
+	nested_svm_save_int_ctl(svm);
+	ctl12->int_ctl = (ctl12->int_ctl & ~(u32)INT_CTL_GIF) | (gif ? INT_CTL_GIF : 0);
+	if (!svm->nested.usurped)
+		nested_svm_restore_int_ctl(svm);
+}
+
+/* STGI and CLGI, executed by whoever runs. */
+void nested_svm_execute_gif(struct svm_vcpu *svm, bool gif)
+{
+	if (svm->vcpu.nested.guest_mode && l2_has_gif(svm))
+		set_l2_gif(svm, gif);
+	else
+		nested_svm_set_gif(svm, gif);
 }
 
 /* Something waits for GIF that no interrupt window tells about. */

@@ -79,7 +79,7 @@ int svm_handle_stgi(struct vcpu *vcpu)
 {
 	if (!nested_svm_may_execute(vcpu))
 		return RUN_GUEST;
-	nested_svm_set_gif(to_svm(vcpu), true);
+	nested_svm_execute_gif(to_svm(vcpu), true);
 	return svm_skip_instruction(vcpu);
 }
 
@@ -87,7 +87,7 @@ int svm_handle_clgi(struct vcpu *vcpu)
 {
 	if (!nested_svm_may_execute(vcpu))
 		return RUN_GUEST;
-	nested_svm_set_gif(to_svm(vcpu), false);
+	nested_svm_execute_gif(to_svm(vcpu), false);
 	return svm_skip_instruction(vcpu);
 }
 

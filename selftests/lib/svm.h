@@ -39,18 +39,21 @@
 #define EXIT_INTR	0x60
 #define EXIT_SMI	0x62
 #define EXIT_INIT	0x63
+#define EXIT_VINTR	0x64
 #define EXIT_CPUID	0x72
 #define EXIT_IOIO	0x7b
 #define EXIT_MSR	0x7c
 #define EXIT_SHUTDOWN	0x7f
 #define EXIT_VMRUN	0x80
 #define EXIT_VMMCALL	0x81
+#define EXIT_STGI	0x84
 #define EXIT_NPF	0x400
 #define EXIT_INVALID	(~0ull)
 
 /* CPUID 8000000A, EDX */
 #define SVM_NRIPS		(1u << 3)
 #define SVM_DECODE_ASSISTS	(1u << 7)
+#define SVM_VGIF		(1u << 16)
 
 #define MSR_EFER	0xc0000080
 #define MSR_VM_CR	0xc0010114

@@ -86,7 +86,7 @@ const struct deliberate deliberate[] = {
 		.reason = "no order of setting the state loses a part of it",
 	},
 	{
-		.topic = "SVM for guests: decode assists; the next RIP on a CPU that does not save it",
+		.topic = "SVM for guests: decode assists; the next RIP and virtual GIF on a CPU without them",
 		.nestor = "offered",
 		.upstream = "not offered",
 		.reason = "guest hypervisors need not decode",
