@@ -4,9 +4,10 @@
 # Verify that Linux in a guest, with a hypervisor of its own, boots Linux in a guest of its own (L2), and that both
 # power off.
 #
-# usage: nested_boot.sh [--l1 kvm|nestor] [--vmm nestor|qemu] [--cpus N] [PARAMETER...]
+# usage: nested_boot.sh [--l1 kvm|nestor] [--vmm nestor|qemu] [--cpus N] [--l3] [PARAMETER...]
 #
 # L1's hypervisor is its kernel's KVM or Nestor, with these parameters; its VMM is nestor or QEMU; L1 and L2 have N CPUs.
+# With --l3 the same hypervisor in L2 runs the guests of nestor bench.
 #
 # nestor-test: cpu=amd,intel kernel=6.1 cpus=1 timeout=1800
 set -u
@@ -23,25 +24,39 @@ case $release in
 esac
 vendor=intel
 grep -q AuthenticAMD /proc/cpuinfo && vendor=amd
-l1=kvm vmm=nestor cpus=1
+l1=kvm vmm=nestor cpus=1 l3=''
 while [[ ${1:-} == --* ]]; do
 	case $1 in
-	--l1 | --vmm | --cpus) printf -v "${1#--}" %s "$2" ;;
+	--l1 | --vmm | --cpus) printf -v "${1#--}" %s "$2"; shift ;;
+	--l3) l3=y ;;
 	*) echo "unknown option: $1" >&2; exit 2 ;;
 	esac
-	shift 2
+	shift
 done
 case $l1 in
 kvm) module=kvm-$vendor.ko node=/dev/kvm ;;
 nestor) module=nestor.ko node=/dev/nestor ;;
 *) echo "no such hypervisor: $l1" >&2; exit 2 ;;
 esac
-l2='--append "console=ttyS0 quiet"'
+
+# In L1 and in L2: unpack the disk and load the hypervisor.
+load="mkdir /here; cd /here; tar -xf /dev/vda || exit; . ./load; insmod ./$module $* || exit"
+run="./ld-linux-x86-64.so.2 --library-path /here"
+append='console=ttyS0 quiet'
+memory=128
+if [ -n "$l3" ]; then
+	append+=" nestor.run=$(base64 -w 0 <<<"$load; $run ./nestor bench --device $node cpuid hypercall pio_user")"
+	memory=320
+fi
 case $vmm in
-nestor) l2="./nestor run --device $node --kernel vmlinuz --initrd initrd --memory 128 --cpus $cpus $l2" ;;
+nestor)
+	l2="./nestor run --device $node --kernel vmlinuz --initrd initrd --disk /dev/vda --memory $memory --cpus $cpus \
+		--append '$append'"
+	;;
 qemu)
 	l2="./qemu-system-x86_64 -L . -accel kvm -cpu host -nodefaults -no-user-config -display none -serial stdio \
-		-no-reboot -kernel vmlinuz -initrd initrd -m 128 -smp $cpus -append \"console=ttyS0 quiet\""
+		-drive file=/dev/vda,format=raw,if=virtio -no-reboot -kernel vmlinuz -initrd initrd -m $memory -smp $cpus \
+		-append '$append'"
 	;;
 *) echo "no such VMM: $vmm" >&2; exit 2 ;;
 esac
@@ -70,20 +85,27 @@ put_module()
 	done <"$work/modules"
 }
 
+# put_program NAME FOLDER: a program with its libraries.
+put_program()
+{
+	local path lib
+	path=$(command -v "$1")
+	cp "$path" "$2/"
+	ldd "$path" | grep -o '/[^ ]*' | while read -r lib; do cp -L "$lib" "$2/"; done
+}
+
 # What L1 needs: a hypervisor, a VMM with its libraries, a kernel and an initramfs for L2. It is a tar archive on a disk.
 make_disk()
 {
-	local l2=$work/l2 program lib
+	local l2=$work/l2
 	mkdir -p "$l2"
 	: >"$l2/load"
 	put_module "$module" "$l2"
-	program=$(command -v nestor)
+	put_program nestor "$l2"
 	if [ "$vmm" = qemu ]; then
-		program=$(command -v qemu-system-x86_64)
+		put_program qemu-system-x86_64 "$l2"
 		cp -L /usr/share/seabios/bios-256k.bin /usr/share/qemu/{linuxboot_dma,kvmvapic}.bin "$l2/"
 	fi
-	cp "$program" "$l2/"
-	ldd "$program" | grep -o '/[^ ]*' | while read -r lib; do cp -L "$lib" "$l2/"; done
 	cp "/boot/vmlinuz-$series" "$l2/vmlinuz"
 	cp "/boot/initrd-$series" "$l2/initrd"
 	tar -C "$l2" -cf "$work/disk" .
@@ -92,8 +114,7 @@ make_disk()
 
 make_disk
 log=$work/log
-script="mkdir /l2; cd /l2; tar -xf /dev/vda || exit; . ./load; insmod ./$module $* || exit
-	./ld-linux-x86-64.so.2 --library-path /l2 $l2 | sed 's/^/L2: /'"
+script="$load; $run $l2 | sed 's/^/L2: /'"
 timeout 900 nestor run --device "$device" --kernel "/boot/vmlinuz-$series" --initrd "/boot/initrd-$series" \
 	--disk "$work/disk" --memory 768 --cpus "$cpus" --append \
 	"console=ttyS0 quiet no-kvmapf nestor.run=$(base64 -w 0 <<<"$script")" 2>&1 </dev/null | tee "$log" | sed -u 's/^/# /'
@@ -101,4 +122,9 @@ status=${PIPESTATUS[0]}
 sed -i 's/\r//g' "$log"
 check "status 0 after L1's power-off" [ "$status" = 0 ]
 check "L2 says what it is" grep -qE "^L2: guest: Linux $series.*, $cpus CPUs" "$log"
+if [ -n "$l3" ]; then
+	for name in cpuid hypercall pio_user; do
+		check "L3: $name" grep -qE "^L2: $name +[0-9]+" "$log"
+	done
+fi
 tap_done
