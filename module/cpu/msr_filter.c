@@ -120,7 +120,8 @@ static struct msr_filter *make_filter(const struct kvm_msr_filter *user)
  * msr_filter_set - KVM_X86_SET_MSR_FILTER
  * @vm: the VM
  * @user: what user space gave, copied
- * @vm: the VM
+ *
+ * 0; -EINVAL: unknown flags, a bitmap that is too large, or one that allows nothing at all; -ENOMEM; -EFAULT.
  */
 int msr_filter_set(struct vm *vm, const struct kvm_msr_filter *user)
 {

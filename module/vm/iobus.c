@@ -2,10 +2,9 @@
 /*
  * I/O buses: who handles a port or an address in the kernel.
  *
- * Readers see an array under SRCU, in a burst under RCU, as they have interrupts off anyway; a device that is added brings
- * a new array, one that is removed leaves a hole, so that removal cannot fail.
+ * Readers see an array under SRCU, or in a burst; a device that is added brings a new array, one that is removed leaves a
+ * hole, so that removal cannot fail.
  */
-#include <linux/rcupdate.h>
 #include <linux/slab.h>
 #include <linux/srcu.h>
 
@@ -39,15 +38,10 @@ struct iobus {
 
 static struct iobus *iobus_of(struct vm *vm, int bus)
 {
+	/* Interrupts are off in a burst: see vm_wait_for_readers(). */
 	return srcu_dereference_check(vm->iobus[bus], &vm->srcu,
-				      lockdep_is_held(&vm->slots_lock) || rcu_read_lock_any_held() ||
+				      lockdep_is_held(&vm->slots_lock) || irqs_disabled() ||
 				      !refcount_read(&vm->users));
-}
-
-static void wait_for_readers(struct vm *vm)
-{
-	synchronize_srcu_expedited(&vm->srcu);
-	synchronize_rcu_expedited();
 }
 
 static void append(struct iobus *bus, const struct iobus_range *r)
@@ -104,7 +98,7 @@ int iobus_register(struct vm *vm, int bus, u64 addr, u64 len, struct iodev *dev)
 
 	rcu_assign_pointer(vm->iobus[bus], new);
 	if (old) {
-		wait_for_readers(vm);
+		vm_wait_for_readers(vm);
 		kvfree(old);
 	}
 	return 0;
@@ -124,7 +118,7 @@ void iobus_unregister(struct vm *vm, int bus, struct iodev *dev)
 		}
 	}
 	if (found)
-		wait_for_readers(vm);
+		vm_wait_for_readers(vm);
 }
 
 /* VM destruction: nobody uses the buses any more. */

@@ -127,6 +127,17 @@ void vm_kick_all_sync(struct vm *vm)
 	kick_sync(vm, 0);
 }
 
+/*
+ * vm_wait_for_readers - wait for all who read what vm->srcu protects: in a burst it is not taken
+ *
+ * As vm_kick_all_sync(); under vm->slots_lock.
+ */
+void vm_wait_for_readers(struct vm *vm)
+{
+	synchronize_srcu_expedited(&vm->srcu);
+	vm_kick_all_sync(vm);
+}
+
 /* A vCPU whose request is no longer there has left its burst to serve it. */
 void vm_kick_requested_sync(struct vm *vm, enum vcpu_req req)
 {

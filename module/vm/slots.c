@@ -237,8 +237,7 @@ static void slots_replace(struct vm *vm, struct slot *old, struct slot *new)
 		WRITE_ONCE(mem->moving, old);
 	WRITE_ONCE(mem->generation, mem->generation + 1);
 	rcu_assign_pointer(space->slots, next);
-	synchronize_srcu_expedited(&vm->srcu);
-	vm_kick_all_sync(vm);
+	vm_wait_for_readers(vm);
 	WRITE_ONCE(mem->generation, mem->generation + 1);
 	space->spare = now;
 	mem->nr_pages += (new ? new->npages : 0) - (old ? old->npages : 0);

@@ -44,7 +44,7 @@ struct slots {
 
 static inline struct slots *vm_slots(struct vm *vm, int space)
 {
-	/* Interrupts are off in a burst: see slots_replace(). */
+	/* Interrupts are off in a burst: see vm_wait_for_readers(). */
 	return srcu_dereference_check(vm->memory.spaces[space].slots, &vm->srcu,
 				      lockdep_is_held(&vm->slots_lock) || irqs_disabled());
 }

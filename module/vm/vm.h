@@ -286,6 +286,7 @@ void vcpu_kick(struct vcpu *vcpu);			/* make it leave the guest; any context */
 void vcpu_wake(struct vcpu *vcpu);			/* wake it if it sleeps, kick it if it runs */
 void vcpu_wake_posted(struct vcpu *vcpu);		/* the same for requests that the CPU takes without an exit */
 void vm_kick_all_sync(struct vm *vm);			/* returns when no vCPU is in a burst begun before */
+void vm_wait_for_readers(struct vm *vm);		/* of what vm->srcu protects, and bursts read without it */
 void vm_kick_requested_sync(struct vm *vm, enum vcpu_req req);	/* the same for those that have @req to serve */
 void vcpu_reset(struct vcpu *vcpu, bool init_event);	/* power-up or INIT state */
 bool vcpu_runnable(struct vcpu *vcpu);
