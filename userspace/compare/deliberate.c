@@ -192,6 +192,38 @@ const struct deliberate deliberate[] = {
 		.reason = "the CPU sets it",
 		.suite = "mmu", .action = "@(increment|exchange) *", .what = "P[TD]E ?",
 	},
+	{
+		.topic = "SYSENTER of a 64-bit guest on AMD",
+		.nestor = "#UD, as on the CPU",
+		.upstream = "may end in `KVM_EXIT_INTERNAL_ERROR`",
+		.reason = "a VMM can do nothing about it",
+		.suite = "cpu", .action = "sys@(enter|exit)*", .what = "exit",
+		.values = "*/KVM_EXIT_INTERNAL_ERROR",
+	},
+	{
+		.topic = "STGI and CLGI before EFER.SVME is set, on a CPU with virtual GIF",
+		.nestor = "#UD",
+		.upstream = "are executed",
+		.reason = "the APM says so (STGI, CLGI)",
+		.suite = "cpu", .action = "@(stgi|clgi)*", .what = "port written",
+		.values = "0x6/0xff",
+	},
+	{
+		.topic = "`KVM_SIGNAL_MSI` to a destination that no APIC has",
+		.nestor = "0: blocked",
+		.upstream = "0 or `-EPERM`, after how its map of APICs is just now",
+		.reason = "it is no error of the sender's",
+		.suite = "irq", .action = "KVM_SIGNAL_MSI*", .what = "KVM_SIGNAL_MSI",
+		.values = "0/-EPERM",
+	},
+	{
+		.topic = "bits and registers that a local APIC does not have, set by `KVM_SET_LAPIC`",
+		.nestor = "0",
+		.upstream = "as they were set",
+		.reason = "guests can not set them",
+		.suite = "irq", .action = "KVM_SET_LAPIC*", .what = "local APIC register 0x*",
+		.values = "0x0/*",
+	},
 };
 
 const unsigned int nr_deliberate = ARRAY_SIZE(deliberate);

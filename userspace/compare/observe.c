@@ -121,6 +121,18 @@ void observe__regs(struct subject *s)
 	observe__fields(s, regs_fields, &regs);
 }
 
+/* What is left of an event that was delivered means nothing. */
+static void forget_delivered(struct kvm_vcpu_events *events)
+{
+	if (!events->exception.injected && !events->exception.pending) {
+		memset(&events->exception, 0, sizeof(events->exception));
+		events->exception_has_payload = 0;
+		events->exception_payload = 0;
+	}
+	if (!events->interrupt.injected)
+		events->interrupt.nr = events->interrupt.soft = 0;
+}
+
 /** observe__vcpu() - all that ioctls tell about the vCPU and that does not depend on time */
 void observe__vcpu(struct subject *s)
 {
@@ -134,6 +146,7 @@ void observe__vcpu(struct subject *s)
 	subject__get_sregs(s, &sregs);
 	observe__fields(s, sregs_fields, &sregs);
 	subject__ioctl(s->vcpu.fd, KVM_GET_VCPU_EVENTS, &events);
+	forget_delivered(&events);
 	observe__fields(s, events_fields, &events);
 	subject__ioctl(s->vcpu.fd, KVM_GET_DEBUGREGS, &debugregs);
 	observe__fields(s, debugregs_fields, &debugregs);
