@@ -64,14 +64,17 @@ build_module()
 	shift
 	need_kernel "$series"
 	[ -z "${OPS:-}" ] || flavour=-ops
+	[ -z "${PATCH:-}" ] || flavour=$flavour-$(basename "$PATCH" .patch)
 	dir=$BUILD/module-$series$flavour
 	mkdir -p "$dir"
 	exec {lock}>"$dir.lock"
 	flock "$lock"
-	hash="$KVERSION $(tree_hash Kbuild module uapi) $*"
+	hash="$KVERSION $(tree_hash Kbuild module uapi) ${PATCH:+$(sha256sum <"$PATCH")} $*"
 	if [ ! -f "$dir/nestor.ko" ] || [ "$(cat "$dir/stamp" 2>/dev/null)" != "$hash" ]; then
 		rm -f "$dir/stamp"
 		mirror_tree "$dir" Kbuild module uapi || die "cannot copy the module's source"
+		[ -z "${PATCH:-}" ] || in_root "$TOOLS" "$dir:/build" -- patch -s -d /build -p1 <"$PATCH" ||
+			die "$PATCH does not apply"
 		compile "building nestor.ko for Linux $KVERSION" "$dir.log" \
 			in_kernel_tree "$dir" make -s -k -C "/usr/src/linux-headers-$KVERSION" \
 			M=/build -j "$(nproc)" W=1 ${OPS:+NESTOR_COUNT_OPS=1} "$@" modules ||
