@@ -120,6 +120,28 @@ need_vmms()
 	VMMS=$REPLY/vmms.squashfs
 }
 
+# A browser, to look at pages; nothing else needs it.
+BROWSER_PACKAGES="chromium fonts-dejavu-core"
+
+recipe_browser()
+{
+	local list
+	list=$(echo $BROWSER_PACKAGES | tr ' ' ,)
+	# shellcheck disable=SC2086
+	mmdebstrap --mode=root --variant=essential $SLIM --include="$list" trixie "$1" "deb $2 trixie main"
+	rm -rf "$1"/var/cache/apt/* "$1"/var/lib/apt/lists/*
+	mkdir -p "$1/page"
+}
+
+# need_browser: set BROWSER to a root with one.
+need_browser()
+{
+	need_tools
+	mirror
+	RECIPE_INPUTS="$BROWSER_PACKAGES $SLIM" cached browser "building a root with a browser" recipe_browser "$REPLY"
+	BROWSER=$REPLY
+}
+
 # Which suite of Debian has the newest kernel of a series.
 kernel_suite()
 {
