@@ -29,12 +29,10 @@ MUST(long_pe, S_CHECKS, INVALID, (cr0, efer), "CR0.PE is 1 with EFER.LME and CR0
 MUST(cs_l_and_d, S_CHECKS, INVALID, (cs_attrib, cr4, cr0, efer), "CS.L and CS.D are not both 1 in long mode",
      !long_paging(f) || !(f->cr4 & CR4_PAE) || (f->cs_attrib & (SEG_L | SEG_D)) != (SEG_L | SEG_D))
 MUST(vmrun_intercept, S_CHECKS, INVALID, (intercept_4), "VMRUN is intercepted", f->intercept_4 & ICPT_VMRUN)
-MUST(msrpm_width, S_CHECKS, INVALID, (msrpm_base, intercept_3),
-     "the MSR permission map ends within the physical-address width",
-     !(f->intercept_3 & ICPT_MSR) || map_within(f->msrpm_base, 0x2000, c))
-MUST(iopm_width, S_CHECKS, INVALID, (iopm_base, intercept_3),
-     "the I/O permission map ends within the physical-address width",
-     !(f->intercept_3 & ICPT_IOIO) || map_within(f->iopm_base, 0x3000, c))
+MUST(msrpm_width, S_CHECKS, INVALID, (msrpm_base),
+     "the MSR permission map ends within the physical-address width", map_within(f->msrpm_base, 0x2000, c))
+MUST(iopm_width, S_CHECKS, INVALID, (iopm_base),
+     "the I/O permission map ends within the physical-address width", map_within(f->iopm_base, 0x3000, c))
 MUST(asid, S_CHECKS, INVALID, (asid), "the ASID is not 0", f->asid)
 MUST(cr4_cet, S_CHECKS, INVALID, (cr4, cr0), "CR4.CET needs CR0.WP", !(f->cr4 & CR4_CET) || f->cr0 & CR0_WP)
 ZERO(s_cet_reserved, S_CHECKS, INVALID, (s_cet, cr4), "reserved bits of S_CET are 0",
