@@ -8,7 +8,6 @@
 #include "vm/ops.h"
 
 /* Two NMIs at most wait: one being handled, one latched behind it. */
-#define MAX_PENDING_NMIS	2u
 
 #define EVENTS_KNOWN_FLAGS							\
 	(KVM_VCPUEVENT_VALID_NMI_PENDING | KVM_VCPUEVENT_VALID_SIPI_VECTOR |	\
@@ -53,6 +52,7 @@ int cpu_get_events(struct vcpu *vcpu, struct kvm_vcpu_events *ev)
 	const struct events *e = &vcpu->events;
 
 	cpu_deliver_payload_early(vcpu);
+	vcpu_collect_nmis(vcpu);
 	vcpu_fetch(vcpu, REGS_SHADOW);
 	memset(ev, 0, sizeof(*ev));
 	get_exception(vcpu, ev);
@@ -62,8 +62,7 @@ int cpu_get_events(struct vcpu *vcpu, struct kvm_vcpu_events *ev)
 	ev->interrupt.shadow = vcpu->regs.int_shadow;
 
 	ev->nmi.injected = e->nmi.injected;
-	ev->nmi.pending = min_t(unsigned int, e->nmi.pending + atomic_read(&e->nmi.queued),
-				MAX_PENDING_NMIS);
+	ev->nmi.pending = e->nmi.pending;
 	ev->nmi.masked = vendor->nmi_masked(vcpu);
 
 	ev->smi.smm = e->in_smm;

@@ -204,8 +204,8 @@ static void inject_nmi(struct vcpu *vcpu, bool again)
 	vendor->inject_nmi(vcpu);
 }
 
-/* NMIs that others sent become pending: one, or two while none is being handled. */
-static void collect_nmis(struct vcpu *vcpu)
+/* vcpu_collect_nmis - NMIs that others sent become pending: one, or two while none is being handled */
+void vcpu_collect_nmis(struct vcpu *vcpu)
 {
 	struct events *ev = &vcpu->events;
 	unsigned int limit = vendor->nmi_masked(vcpu) || ev->nmi.injected ? 1 : 2;
@@ -249,7 +249,7 @@ void vcpu_inject_events(struct vcpu *vcpu)
 		busy = false;
 
 	if (atomic_read(&ev->nmi.queued))
-		collect_nmis(vcpu);
+		vcpu_collect_nmis(vcpu);
 	/* A debugger steps through one thread of execution: nothing new from outside until it lets go. */
 	if (unlikely(vcpu->guest_debug & KVM_GUESTDBG_BLOCKIRQ))
 		goto out;

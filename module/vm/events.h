@@ -58,6 +58,7 @@ void vcpu_raise_error(struct vcpu *vcpu, u8 vector, u32 error);
 void vcpu_raise_pf(struct vcpu *vcpu, u64 address, u32 error);
 void vcpu_raise_db(struct vcpu *vcpu, u64 dr6_payload);
 void vcpu_send_nmi(struct vcpu *vcpu);				/* any context */
+void vcpu_collect_nmis(struct vcpu *vcpu);
 void vcpu_queue_interrupt(struct vcpu *vcpu, u8 vector);		/* KVM_INTERRUPT */
 void vcpu_add_dr6(struct vcpu *vcpu, u64 payload);		/* what a #DB that is delivered puts there */
 void vcpu_deliver_payload(struct vcpu *vcpu);			/* exception payload into CR2 or DR6 */
