@@ -97,7 +97,7 @@ const struct msr_desc msr_table[] = {
 	  .set = msr_set_misc_enable },
 	{ ROW(MSR_IA32_DEBUGCTLMSR), .flags = MSR_LISTED, IN_REGS(debugctl, REGS_DEBUGCTL),
 	  .set = msr_set_debugctl },
-	{ RANGE(LASTBRANCH, MSR_IA32_LASTBRANCHFROMIP, MSR_IA32_LASTINTTOIP), CONST(0) },
+	{ RANGE(LASTBRANCH, MSR_IA32_LASTBRANCHFROMIP, MSR_IA32_LASTINTTOIP), .flags = MSR_LISTED, CONST(0) },
 	{ ROW(MSR_IA32_POWER_CTL), .flags = MSR_LISTED, STORED(power_ctl), .bits = ~0ull,
 	  .set = msr_set_stored },
 	{ RANGE(MTRRphys, MTRRphysBase_MSR(0), MTRRphysMask_MSR(VCNT - 1)), .get = msr_get_mtrr,
