@@ -28,7 +28,7 @@ static const struct row {
 	uint64_t bits;
 } rows[] = {
 	{ KVM_CAP_SPLIT_IRQCHIP, NUMBER, 0 },
-	{ KVM_CAP_X2APIC_API, BITS, 3 },
+	{ KVM_CAP_X2APIC_API, BITS, 0xb },
 	{ KVM_CAP_MAX_VCPU_ID, NUMBER, 0 },
 	{ KVM_CAP_EXCEPTION_PAYLOAD, ANY, 0 },
 	{ KVM_CAP_X86_TRIPLE_FAULT_EVENT, ANY, 0 },

@@ -377,6 +377,57 @@ static void test_split(void)
 	machine_close(&m);
 }
 
+#define SPIV_DIRECTED_EOI	0x1000
+#define VERSION_DIRECTED_EOI	0x1000000
+
+static int say_directed_eoi(struct machine *m, uint64_t flags)
+{
+	struct kvm_enable_cap cap = { .cap = KVM_CAP_X2APIC_API, .args = { flags } };
+
+	return kvm_raw(m->vm, KVM_ENABLE_CAP, &cap);
+}
+
+/* A guest that tells user space's I/O APIC itself, as far as user space says that it can. */
+static void run_directed_eoi(uint64_t flags, bool announced, bool suppressed, const char *who)
+{
+	const struct kvm_irq_routing_entry route = MSI_ROUTE(3, MSI_TO(0), 0xd1 | MSI_LEVEL);
+	struct machine m;
+	uint64_t version = 0;
+	int cpu;
+
+	machine_make(&m, IRQCHIP_SPLIT, 1);
+	cpu = m.cpu[0];
+	if (flags)
+		tap_check(say_directed_eoi(&m, flags) == 0, "directed EOI: user space says %s", who);
+	apic_enter_x2apic(cpu);
+	tap_check(msr_read(cpu, MSR_X2APIC(APIC_LVR), &version) && !!(version & VERSION_DIRECTED_EOI) == announced,
+		  "directed EOI, %s: %s", who, announced ? "announced" : "not announced");
+	tap_check(msr_write(cpu, MSR_X2APIC(APIC_SPIV), 0x1ff | (announced ? SPIV_DIRECTED_EOI : 0)),
+		  "directed EOI, %s: the guest does as it reads", who);
+	set_routes(&m, 1, &route);
+	irq_line(&m, 3, 1);
+	take(cpu, 0xd1);
+	eoi(cpu);
+	tap_check((run(&m) == KVM_EXIT_IOAPIC_EOI) != suppressed, "directed EOI, %s: %s", who,
+		  suppressed ? "no exit" : "an exit");
+	machine_close(&m);
+}
+
+static void test_directed_eoi(void)
+{
+	const uint64_t on = KVM_X2APIC_ENABLE_SUPPRESS_EOI_BROADCAST, off = KVM_X2APIC_DISABLE_SUPPRESS_EOI_BROADCAST;
+	struct machine m;
+
+	machine_make(&m, IRQCHIP_FULL, 1);
+	tap_check(say_directed_eoi(&m, on) == -EINVAL, "directed EOI: the I/O APIC in the kernel cannot");
+	tap_check(say_directed_eoi(&m, on | off) == -EINVAL, "directed EOI: not yes and no");
+	tap_check(!(kvm_raw(m.vm, KVM_CHECK_EXTENSION, (void *)KVM_CAP_X2APIC_API) & on), "directed EOI: nor is it offered");
+	machine_close(&m);
+	run_directed_eoi(0, true, false, "nothing said");
+	run_directed_eoi(on, true, true, "yes");
+	run_directed_eoi(off, false, false, "no");
+}
+
 int main(void)
 {
 	test_ioapic_reset();
@@ -387,5 +438,6 @@ int main(void)
 	test_pit();
 	test_routing();
 	test_split();
+	test_directed_eoi();
 	return tap_done();
 }

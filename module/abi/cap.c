@@ -112,12 +112,26 @@ static int enable_split_irqchip(struct vm *vm, const struct kvm_enable_cap *cap)
 	return r;
 }
 
-#define X2APIC_API_FLAGS	(KVM_X2APIC_API_USE_32BIT_IDS | KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK)
+#define DIRECTED_EOI_FLAGS	(KVM_X2APIC_ENABLE_SUPPRESS_EOI_BROADCAST | KVM_X2APIC_DISABLE_SUPPRESS_EOI_BROADCAST)
+#define X2APIC_API_FLAGS	(KVM_X2APIC_API_USE_32BIT_IDS | KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK | DIRECTED_EOI_FLAGS)
+
+/* Only an I/O APIC of user space's may have an EOI register. */
+static long get_x2apic_api(struct vm *vm)
+{
+	if (vm && irqchip_mode(vm) != IRQCHIP_SPLIT)
+		return X2APIC_API_FLAGS & ~KVM_X2APIC_ENABLE_SUPPRESS_EOI_BROADCAST;
+	return X2APIC_API_FLAGS;
+}
 
 static int enable_x2apic_api(struct vm *vm, const struct kvm_enable_cap *cap)
 {
-	if (cap->args[0] & ~X2APIC_API_FLAGS)
+	bool on = cap->args[0] & KVM_X2APIC_ENABLE_SUPPRESS_EOI_BROADCAST;
+
+	if (cap->args[0] & ~X2APIC_API_FLAGS || (cap->args[0] & DIRECTED_EOI_FLAGS) == DIRECTED_EOI_FLAGS ||
+	    (on && irqchip_mode(vm) != IRQCHIP_SPLIT))
 		return -EINVAL;
+	if (cap->args[0] & DIRECTED_EOI_FLAGS)
+		vm->caps.directed_eoi = on ? DIRECTED_EOI_ON : DIRECTED_EOI_OFF;
 	if (cap->args[0] & KVM_X2APIC_API_USE_32BIT_IDS)
 		vm->caps.x2apic_32bit_ids = true;
 	if (cap->args[0] & KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK)
@@ -442,7 +456,7 @@ static const struct capability capabilities[] = {
 	/* Interrupts and I/O. */
 	ON(IRQCHIP),
 	ENABLE(SPLIT_IRQCHIP, 1, enable_split_irqchip),
-	ENABLE(X2APIC_API, X2APIC_API_FLAGS, enable_x2apic_api),
+	GET_ENABLE(X2APIC_API, get_x2apic_api, enable_x2apic_api),
 	VALUE(IRQ_ROUTING, NESTOR_MAX_ROUTES),
 	ON(IRQ_INJECT_STATUS),
 	ON(IOAPIC_POLARITY_IGNORED),

@@ -299,7 +299,7 @@ void ioapic_eoi(struct vcpu *vcpu, u8 vector, bool level)
 
 	for_each_set_bit(pin, &pins, IOAPIC_PINS)
 		irq_notify_acked(vcpu->vm, KVM_IRQCHIP_IOAPIC, pin);
-	if (!level || lapic_reg(vcpu->lapic, APIC_SPIV) & APIC_SPIV_DIRECTED_EOI)
+	if (!level || lapic_suppresses_eoi(vcpu->lapic))
 		return;
 	raw_spin_lock_irqsave(&ioapic->lock, flags);
 	for_each_set_bit(pin, &pins, IOAPIC_PINS)

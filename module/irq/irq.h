@@ -68,6 +68,9 @@ struct irq_msg {
 };
 
 /* What the VM has: under vm->lock to change, constant once a vCPU exists. */
+/* vm->caps.directed_eoi: whether local APICs can suppress the broadcast of an EOI. */
+enum directed_eoi { DIRECTED_EOI_UNSAID, DIRECTED_EOI_ON, DIRECTED_EOI_OFF };
+
 enum irqchip_mode { IRQCHIP_NONE, IRQCHIP_KERNEL, IRQCHIP_SPLIT };
 enum irqchip_mode irqchip_mode(struct vm *vm);
 static inline bool irqchip_in_kernel_apic(struct vm *vm)

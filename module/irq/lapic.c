@@ -43,15 +43,34 @@ int lapic_nr_lvt(const struct lapic *apic)
 }
 
 /*
- * The version register follows CPUID and the number of LVT entries. Suppressing EOI broadcasts is
- * not announced with the in-kernel I/O APIC, whose model (82093AA) has no EOI register: there are
- * guests that do not look and would never end a level interrupt.
+ * Suppressing EOI broadcasts is not announced with the in-kernel I/O APIC, whose model (82093AA) has no EOI register:
+ * there are guests that do not look and would never end a level interrupt. With a split irqchip, user space that says
+ * nothing gets what upstream always did: it is announced, and not done.
  */
+static bool announces_directed_eoi(struct vm *vm)
+{
+	if (vm->caps.directed_eoi == DIRECTED_EOI_UNSAID)
+		return irqchip_mode(vm) == IRQCHIP_SPLIT;
+	return vm->caps.directed_eoi == DIRECTED_EOI_ON;
+}
+
+bool lapic_suppresses_eoi(const struct lapic *apic)
+{
+	struct vm *vm = apic->vcpu->vm;
+
+	if (likely(!(lapic_reg(apic, APIC_SPIV) & APIC_SPIV_DIRECTED_EOI)))
+		return false;
+	if (vm->caps.directed_eoi == DIRECTED_EOI_UNSAID)
+		return irqchip_mode(vm) == IRQCHIP_KERNEL;
+	return vm->caps.directed_eoi == DIRECTED_EOI_ON;
+}
+
+/* The version register follows CPUID, the number of LVT entries and KVM_CAP_X2APIC_API. */
 u32 lapic_version(const struct lapic *apic)
 {
 	u32 version = APIC_VERSION | (lapic_nr_lvt(apic) - 1) << 16;
 
-	if (irqchip_mode(apic->vcpu->vm) == IRQCHIP_SPLIT && guest_has(apic->vcpu, X86_FEATURE_X2APIC))
+	if (announces_directed_eoi(apic->vcpu->vm) && guest_has(apic->vcpu, X86_FEATURE_X2APIC))
 		version |= APIC_LVR_DIRECTED_EOI;
 	return version;
 }

@@ -173,6 +173,7 @@ static inline int lapic_in_service(struct lapic *apic)
 /* lapic.c */
 int lapic_nr_lvt(const struct lapic *apic);
 u32 lapic_version(const struct lapic *apic);
+bool lapic_suppresses_eoi(const struct lapic *apic);	/* the guest tells I/O APICs itself */
 u32 lapic_lvt_mask(const struct lapic *apic, int lvt);
 void lapic_update_ppr(struct lapic *apic);
 void lapic_set_spiv(struct lapic *apic, u32 value);

@@ -309,7 +309,7 @@ void lapic_send_eoi(struct lapic *apic, u8 vector)
 	level = lapic_test_vector(apic, APIC_TMR, vector);
 	if (irqchip_mode(vcpu->vm) == IRQCHIP_KERNEL) {
 		ioapic_eoi(vcpu, vector, level);
-	} else if (irq_split_wants_eoi(vcpu, vector, level)) {
+	} else if (irq_split_wants_eoi(vcpu, vector, level) && !lapic_suppresses_eoi(apic)) {
 		apic->ioapic_eoi = vector;
 		vcpu_request(vcpu, REQ_IOAPIC_EOI_EXIT);
 	}

@@ -212,6 +212,7 @@ struct vm {
 		bool triple_fault_event;
 		bool x2apic_32bit_ids;
 		bool x2apic_broadcast_quirk_disabled;
+		u8 directed_eoi;		/* enum directed_eoi */
 		bool exit_on_emulation_error;
 		bool exec_huge_pages;		/* trusted with the iTLB multihit erratum */
 		u32 user_space_msr_mask;	/* KVM_MSR_EXIT_REASON_* */
