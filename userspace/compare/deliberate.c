@@ -120,12 +120,12 @@ const struct deliberate deliberate[] = {
 		.suite = "abi", .action = "lists", .what = "capability 0x@(42|46|59|80|d5|d9|da|df|e0|e5|e6|e7|e8|eb|ec|ed|ee|ef|f0|f1|f2|f3|f4|f5|f6|f7|f8)",
 	},
 	{
-		.topic = "capabilities of device assignment by KVM, performance counters, SGX, SEV, and `KVM_CAP_LAST_CPU`",
+		.topic = "capabilities of device assignment by KVM, performance counters, SGX, SEV, Xen, `guest_memfd`, and `KVM_CAP_LAST_CPU`",
 		.nestor = "0",
-		.upstream = "1",
+		.upstream = "1, or flags",
 		.reason = "Nestor has none of these, and a number is offered when it works",
-		.suite = "abi", .action = "lists", .what = "capability 0x@(2f|ad|b8|c4|c5|ce)",
-		.values = "0/1",
+		.suite = "abi", .action = "lists", .what = "capability 0x@(26|2f|ad|b8|c4|c5|ce|e2|e9|ea)",
+		.values = "0/*",
 	},
 	{
 		.topic = "performance counters",
@@ -179,6 +179,20 @@ const struct deliberate deliberate[] = {
 		.values = "*/KVM_EXIT_INTERNAL_ERROR",
 	},
 	{
+		.topic = "`KVM_SET_GUEST_DEBUG` with bits 63:32 of DR7",
+		.nestor = "ignores them",
+		.upstream = "`KVM_EXIT_FAIL_ENTRY`",
+		.reason = "they mean nothing, and the VM is usable",
+		.suite = "abi", .action = "*", .what = "exit", .values = "*/KVM_EXIT_FAIL_ENTRY",
+	},
+	{
+		.topic = "MOVNTI with prefix 66, on memory that is not there",
+		.nestor = "#UD",
+		.upstream = "executed",
+		.reason = "the SDM allows no prefix there (NP), and CPUs do not",
+		.suite = "emulate", .action = "*66 *0f c3 *", .what = "exit",
+	},
+	{
 		.topic = "MOV from and to segment registers with REX.R, on memory that is not there",
 		.nestor = "REX.R is ignored",
 		.upstream = "#UD",
@@ -213,7 +227,7 @@ const struct deliberate deliberate[] = {
 		.nestor = "0: blocked",
 		.upstream = "0 or `-EPERM`, after how its map of APICs is just now",
 		.reason = "it is no error of the sender's",
-		.suite = "irq", .action = "KVM_SIGNAL_MSI*", .what = "KVM_SIGNAL_MSI",
+		.suite = "@(irq|abi)", .action = "KVM_SIGNAL_MSI*", .what = "KVM_SIGNAL_MSI",
 		.values = "0/-EPERM",
 	},
 	{
@@ -221,8 +235,7 @@ const struct deliberate deliberate[] = {
 		.nestor = "0",
 		.upstream = "as they were set",
 		.reason = "guests can not set them",
-		.suite = "irq", .action = "KVM_SET_LAPIC*", .what = "local APIC register 0x*",
-		.values = "0x0/*",
+		.suite = "irq", .action = "KVM_SET_LAPIC*", .what = "local APIC register 0x@(80|d0|e0|f0|2f0|30|3[0-9]0)",
 	},
 };
 
