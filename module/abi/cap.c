@@ -11,6 +11,7 @@
 #include <linux/moduleparam.h>
 #include <linux/overflow.h>
 #include <linux/sched/stat.h>
+#include <linux/uaccess.h>
 #include <asm/cpufeature.h>
 
 #include "abi/abi.h"
@@ -225,6 +226,22 @@ static int enable_hv_enforce_cpuid(struct vcpu *vcpu, const struct kvm_enable_ca
 	return hv_enforce_cpuid(vcpu, cap->args[0]);
 }
 
+static long get_hv_evmcs(struct vm *vm)
+{
+	return hv_evmcs_versions(NULL) != 0;
+}
+
+/* @args[0] is where user space wants to have the versions. */
+static int enable_hv_evmcs(struct vcpu *vcpu, const struct kvm_enable_cap *cap)
+{
+	u16 versions;
+	int r = hv_enable_evmcs(vcpu, &versions);
+
+	if (!r && copy_to_user(u64_to_user_ptr(cap->args[0]), &versions, sizeof(versions)))
+		r = -EFAULT;
+	return r;
+}
+
 static int enable_platform_info(struct vm *vm, const struct kvm_enable_cap *cap)
 {
 	vm->caps.platform_info_guest_read = cap->args[0];
@@ -358,6 +375,7 @@ static int enable_disable_exits(struct vm *vm, const struct kvm_enable_cap *cap)
 #define ENABLE(name, v, fn)		{ .cap = KVM_CAP_##name, .value = (v), .enable_vm = (fn) }
 #define ENABLE_VCPU(name, v, fn)	{ .cap = KVM_CAP_##name, .value = (v), .enable_vcpu = (fn) }
 #define GET_ENABLE(name, g, fn)		{ .cap = KVM_CAP_##name, .get = (g), .enable_vm = (fn) }
+#define GET_ENABLE_VCPU(name, g, fn)	{ .cap = KVM_CAP_##name, .get = (g), .enable_vcpu = (fn) }
 
 #define CLOCK_FLAGS	(KVM_CLOCK_TSC_STABLE | KVM_CLOCK_REALTIME | KVM_CLOCK_HOST_TSC)
 
@@ -488,6 +506,7 @@ static const struct capability capabilities[] = {
 	ON(HYPERV_CPUID),
 	ON(SYS_HYPERV_CPUID),
 	ENABLE_VCPU(HYPERV_ENFORCE_CPUID, 1, enable_hv_enforce_cpuid),
+	GET_ENABLE_VCPU(HYPERV_ENLIGHTENED_VMCS, get_hv_evmcs, enable_hv_evmcs),
 };
 
 static const struct capability *find_capability(u64 cap)

@@ -72,7 +72,7 @@ int abi_get_hv_cpuid(struct vcpu *vcpu, struct kvm_cpuid2 __user *list)
 		return -EFAULT;
 	if (head.nent < HV_CPUID_ENTRIES)
 		return -E2BIG;
-	hv_cpuid_supported(entries, !vcpu || vcpu->lapic);
+	hv_cpuid_supported(entries, vcpu);
 	if (copy_to_user(list->entries, entries, sizeof(entries)))
 		return -EFAULT;
 	return put_user(HV_CPUID_ENTRIES, &list->nent);

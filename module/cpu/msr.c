@@ -125,7 +125,7 @@ int msr_get(struct vcpu *vcpu, u32 msr, u64 *value, bool host)
 	const struct msr_desc *d = find(msr);
 	int err;
 
-	err = d ? table_get(vcpu, d, msr, value, host) : vendor->get_msr(vcpu, msr, value);
+	err = d ? table_get(vcpu, d, msr, value, host) : vendor->get_msr(vcpu, msr, value, host);
 	if (err)
 		*value = 0;
 	if (err == -ENOENT && host && d && is_listed(d))

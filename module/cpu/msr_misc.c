@@ -253,7 +253,7 @@ int msr_set_feat_ctl(struct vcpu *vcpu, struct msr_access *a)
 /* MSRs that the vendor's own code keeps, and that are listed. */
 int msr_get_vendor(struct vcpu *vcpu, struct msr_access *a)
 {
-	return vendor->get_msr(vcpu, a->index, &a->value);
+	return vendor->get_msr(vcpu, a->index, &a->value, a->host);
 }
 
 int msr_set_vendor(struct vcpu *vcpu, struct msr_access *a)

@@ -113,6 +113,7 @@ enum nested_event {
  *	no L2. -errno: there is no such state
  * @l1_pat: where L1's PAT is while an L2 runs that has its own; NULL: they share one. NULL op: user space's is the one in use
  * @after_flush: L2 has flushed TLBs by a hypercall that L1 wants to hear of (pv/hyperv_nested.c). NULL: it never does
+ * @enable_evmcs: user space lets L1 use enlightened VMCSs: sets vcpu->nested.evmcs. NULL: there are none
  * @wakes: has L2 an interrupt of L1's making that ends its halt? NULL: never
  * @sync: REQ_NESTED, outside of a burst. enum run_next or -errno
  * @leave: back to L1 as if it had never entered L2: reset, KVM_SET_NESTED_STATE
@@ -133,6 +134,7 @@ struct nested_ops {
 	int (*smm_leave)(struct vcpu *vcpu, const u64 *vmcb);
 	u64 *(*l1_pat)(struct vcpu *vcpu);
 	void (*after_flush)(struct vcpu *vcpu);
+	void (*enable_evmcs)(struct vcpu *vcpu);
 	bool (*wakes)(struct vcpu *vcpu);
 	int (*sync)(struct vcpu *vcpu);
 	void (*leave)(struct vcpu *vcpu);
@@ -147,6 +149,7 @@ struct nested_ops {
  * @root: the tables and the tag of the L2 that runs; NULL in L1
  * @walks: gpa2 differs from gpa1: root->key.levels, while L2 runs
  * @own_tpr: CR8 is not L1's task priority but L2's virtual one, @tpr
+ * @evmcs: KVM_CAP_HYPERV_ENLIGHTENED_VMCS is enabled
  * @table_access: L1_* that reading one of L2's own page tables needs of L1's
  * @shadow: all shadow tables of this vCPU; NULL until its guest first enters an L2
  * @steps: L1 wants an exit behind every instruction of L2's; @stepped: L0 has executed one
@@ -158,6 +161,7 @@ struct vcpu_nested {
 	bool walks;			/* [v] */
 	bool own_tpr;			/* [v] */
 	u8 tpr;				/* [v] */
+	bool evmcs;			/* [v] */
 	u8 table_access;		/* [v] */
 	struct shadow_root *root;	/* [v] */
 	struct vcpu_shadow *shadow;	/* [v]; others look at it under mmu.lock, for writing */

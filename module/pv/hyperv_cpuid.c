@@ -2,6 +2,7 @@
 /*
  * Enlightenments: CPUID leaves, offered and as the guest has them.
  */
+#include <linux/bitfield.h>
 #include <linux/cpu.h>
 #include <asm/cpufeature.h>
 
@@ -38,24 +39,35 @@ static void set_features(struct kvm_cpuid_entry2 *e, bool apic)
 		e->edx |= HV_HAS_DIRECT_STIMER;
 }
 
-static void set_hints(struct kvm_cpuid_entry2 *e, bool apic)
+static void set_hints(struct kvm_cpuid_entry2 *e, bool apic, bool evmcs)
 {
 	e->eax = HV_HINT_REMOTE_FLUSH | HV_HINT_APIC_MSRS | HV_HINT_RELAXED_TIMING | HV_HINT_NO_AUTO_EOI |
 		 HV_HINT_EX_MASKS;
 	if (apic)
 		e->eax |= HV_HINT_CLUSTER_IPI;
+	if (evmcs)
+		e->eax |= HV_HINT_EVMCS;
 	if (!cpu_smt_possible())
 		e->eax |= HV_HINT_NO_CORE_SHARING;
 	e->ebx = SPINS;
 }
 
-void hv_cpuid_supported(struct kvm_cpuid_entry2 *entries, bool apic)
+static void set_nested(struct kvm_cpuid_entry2 *e, u16 evmcs_versions)
+{
+	e->eax = FIELD_PREP(HV_NESTED_EVMCS, evmcs_versions) | HV_NESTED_MSR_BITMAP;
+	if (cpu_caps.nested && vendor->nested->after_flush)
+		e->eax |= HV_NESTED_DIRECT_FLUSH;
+}
+
+void hv_cpuid_supported(struct kvm_cpuid_entry2 *entries, const struct vcpu *vcpu)
 {
 	static const u32 leaves[HV_CPUID_ENTRIES] = {
 		HV_LEAF_VENDOR, HV_LEAF_INTERFACE, HV_LEAF_VERSION, HV_LEAF_FEATURES, HV_LEAF_HINTS,
 		HV_LEAF_LIMITS, HV_LEAF_DEBUG_VENDOR, HV_LEAF_DEBUG_INTERFACE, HV_LEAF_DEBUG_CAPS,
 		HV_LEAF_NESTED,
 	};
+	u16 evmcs_versions = hv_evmcs_versions(vcpu);
+	bool apic = !vcpu || vcpu->lapic;
 	struct kvm_cpuid_entry2 *e;
 	int i;
 
@@ -77,7 +89,7 @@ void hv_cpuid_supported(struct kvm_cpuid_entry2 *entries, bool apic)
 			set_features(e, apic);
 			break;
 		case HV_LEAF_HINTS:
-			set_hints(e, apic);
+			set_hints(e, apic, evmcs_versions);
 			break;
 		case HV_LEAF_LIMITS:
 			e->eax = NESTOR_MAX_VCPUS;
@@ -93,7 +105,7 @@ void hv_cpuid_supported(struct kvm_cpuid_entry2 *entries, bool apic)
 			e->eax = HV_DEBUG_ALLOWED;
 			break;
 		case HV_LEAF_NESTED:
-			e->eax = HV_NESTED_MSR_BITMAP | (cpu_caps.nested && vendor->nested->after_flush ? HV_NESTED_DIRECT_FLUSH : 0);
+			set_nested(e, evmcs_versions);
 			break;
 		}
 	}

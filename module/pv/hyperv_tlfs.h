@@ -61,9 +61,11 @@
 #define HV_HINT_NO_AUTO_EOI		BIT(9)
 #define HV_HINT_CLUSTER_IPI		BIT(10)
 #define HV_HINT_EX_MASKS		BIT(11)
+#define HV_HINT_EVMCS			BIT(14)
 #define HV_HINT_NO_CORE_SHARING		BIT(18)
 
 /* HV_LEAF_NESTED: EAX */
+#define HV_NESTED_EVMCS			GENMASK(15, 0)
 #define HV_NESTED_DIRECT_FLUSH		BIT(17)
 #define HV_NESTED_MSR_BITMAP		BIT(19)
 
@@ -114,6 +116,17 @@
 /* Virtual processor assist page: features that a guest hypervisor enables. */
 #define HV_ASSIST_NESTED		32
 #define HV_ASSIST_DIRECT_CALLS		BIT(0)
+
+/* And how it enters its guests: with the enlightened VMCS at @evmcs. */
+#define HV_ASSIST_ENTRY			40
+struct hv_assist_entry {
+	u8 enlightened;
+	u8 reserved[7];
+	u64 evmcs;
+};
+static_assert(sizeof(struct hv_assist_entry) == 16);
+#define HV_NO_EVMCS			U64_MAX
+#define HV_EVMCS_VERSION		1
 
 #define HV_CRASH_NOTIFY			BIT_ULL(63)
 #define HV_TSC_INVARIANT_EXPOSE		BIT_ULL(0)

@@ -52,7 +52,7 @@ void svm_init_msrpm(struct svm_vcpu *svm)
 		svm_msr_intercept(&svm->vcpu, svm_direct_msrs[i], false, false);
 }
 
-int svm_get_msr(struct vcpu *vcpu, u32 msr, u64 *value)
+int svm_get_msr(struct vcpu *vcpu, u32 msr, u64 *value, bool host)
 {
 	const struct svm_nested *n = &to_svm(vcpu)->nested;
 

@@ -264,7 +264,7 @@ extern const struct exit_name svm_exit_names[];
 int svm_msrpm_bit(u32 msr);			/* -1: always intercepted */
 void svm_msr_intercept(struct vcpu *vcpu, u32 msr, bool read, bool write);
 void svm_init_msrpm(struct svm_vcpu *svm);
-int svm_get_msr(struct vcpu *vcpu, u32 msr, u64 *value);
+int svm_get_msr(struct vcpu *vcpu, u32 msr, u64 *value, bool host);
 int svm_set_msr(struct vcpu *vcpu, u32 msr, u64 value, bool host);
 
 /* enter.S. @host_pa: the host's VMSAVE area. */

@@ -74,7 +74,7 @@ struct vendor_ops {
 	bool (*cr0_valid)(struct vcpu *vcpu, u64 cr0);	/* NULL: no rules but the common ones */
 	bool (*cr4_valid)(struct vcpu *vcpu, u64 cr4);
 	bool (*efer_valid)(struct vcpu *vcpu, u64 efer);	/* of the guest's own writes; NULL: as cr0_valid */
-	int (*get_msr)(struct vcpu *vcpu, u32 msr, u64 *value);	/* vendor-only MSRs: 0, or -ENOENT */
+	int (*get_msr)(struct vcpu *vcpu, u32 msr, u64 *value, bool host);	/* vendor-only MSRs: 0, or -ENOENT */
 	int (*set_msr)(struct vcpu *vcpu, u32 msr, u64 value, bool host);	/* 0, -ENOENT, -EINVAL */
 	int (*get_feature_msr)(u32 msr, u64 *value);	/* what this host offers; NULL: no such MSRs. 0, -ENOENT */
 	void (*write_tsc_offset)(struct vcpu *vcpu, u64 offset, u64 ratio);

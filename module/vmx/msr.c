@@ -35,6 +35,7 @@ void vmx_msr_intercept(struct vcpu *vcpu, u32 msr, bool read, bool write)
 
 	if (bit < 0)
 		return;
+	to_vmx(vcpu)->nested.bitmap_merged = false;
 	/* An MSR that user space filters is never given to the guest. */
 	__assign_bit(bit, bitmap, read || !msr_filter_allows(vcpu, msr, false));
 	__assign_bit(bit + BITMAP_WRITES, bitmap, write || !msr_filter_allows(vcpu, msr, true));
@@ -196,11 +197,11 @@ static bool is_capability(u32 msr)
 }
 
 /* What VMX a guest has. */
-int vmx_get_msr(struct vcpu *vcpu, u32 msr, u64 *value)
+int vmx_get_msr(struct vcpu *vcpu, u32 msr, u64 *value, bool host)
 {
 	if (!is_capability(msr))
 		return -ENOENT;
-	*value = nested_vmx_caps_get(vcpu, msr);
+	*value = nested_vmx_caps_get(vcpu, msr, host);
 	return 0;
 }
 

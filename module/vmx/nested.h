@@ -11,6 +11,7 @@
 
 #include "check/check.h"
 #include "nested/nested.h"
+#include "vmx/evmcs.h"
 #include "vmx/vmcs12.h"
 
 struct emu_intercept;
@@ -103,6 +104,13 @@ struct access_frame {
  * @exit: an exit of L2's
  * @exit_waits: REQ_NESTED has to finish it
  * @merge_waits: REQ_NESTED has to read what L1's memory says about L2, which was restored
+ * @evmcs: address of the enlightened VMCS that is L1's current one; NO_VMCS: none is
+ * @evmcs_restored: user space says that there is one, and nobody has looked yet where
+ * @evmcs_fresh: no entry with it has succeeded
+ * @evmcs_stale: vmcs12 says something else, and REQ_NESTED has to write it
+ * @evmcs_direct_flush: its L2 flushes TLBs by hypercalls to L0; @evmcs_partition: its partition assist page
+ * @evmcs_copy: what L1's memory said last
+ * @bitmap_merged: vmcs02's MSR bitmap is made from the one that L1 has, if L1 would tell of a change
  */
 struct nested_vmx {
 	struct nested_caps caps;
@@ -135,6 +143,12 @@ struct nested_vmx {
 	struct nested_exit exit;
 	bool exit_waits;
 	bool merge_waits;
+	u64 evmcs;
+	bool evmcs_restored, evmcs_fresh, evmcs_stale;
+	bool evmcs_direct_flush;
+	u64 evmcs_partition;
+	struct evmcs *evmcs_copy;
+	bool bitmap_merged;
 };
 
 /* shadow_key.mode: EPT's accessed and dirty bits, execute-only entries, the width of L1's addresses. */
@@ -150,6 +164,18 @@ static inline u32 nested_vmx_cpu2(const struct vmcs12 *v)
 static inline bool nested_vmx_uses(const struct vmcs12 *v, u32 control)
 {
 	return nested_vmx_cpu2(v) & control;
+}
+
+/* KVM_GET_NESTED_STATE has to tell of an enlightened VMCS. */
+static inline bool nested_vmx_evmcs_is_set(const struct nested_vmx *nested)
+{
+	return nested->evmcs != NO_VMCS || nested->evmcs_restored;
+}
+
+/* Where L1's current VMCS is, of either kind. Of an enlightened one's address the offset in its page means nothing. */
+static inline u64 nested_vmx_vmcs_address(const struct nested_vmx *nested)
+{
+	return unlikely(nested->evmcs != NO_VMCS) ? nested->evmcs & PAGE_MASK : nested->current_vmcs;
 }
 
 /* L1 wrote a field. */
@@ -177,7 +203,7 @@ enum vmx_error {
 void nested_vmx_caps_setup(void);
 void nested_vmx_caps_init(struct vmx_vcpu *vmx);
 u64 nested_vmx_caps_host(u32 msr);
-u64 nested_vmx_caps_get(struct vcpu *vcpu, u32 msr);
+u64 nested_vmx_caps_get(struct vcpu *vcpu, u32 msr, bool host);
 int nested_vmx_caps_set(struct vcpu *vcpu, u32 msr, u64 value);
 void nested_vmx_caps_check(struct vcpu *vcpu, u64 *caps);
 
@@ -207,6 +233,7 @@ int nested_vmx_fail(struct vcpu *vcpu, enum vmx_error error);
 int nested_vmx_fail_invalid(struct vcpu *vcpu);
 bool nested_vmx_permitted(struct vcpu *vcpu);
 void nested_vmx_set_vmcs12(struct vmx_vcpu *vmx, u64 address);
+int nested_vmx_release_vmcs12(struct vcpu *vcpu);
 
 /* nested_entry.c */
 int nested_vmx_check_setup(void);
@@ -263,6 +290,20 @@ bool nested_vmx_apic_wakes(struct vcpu *vcpu);
 void nested_vmx_apic_merge_posted(struct vcpu *vcpu);
 bool nested_vmx_apic_take_posted(struct vcpu *vcpu);
 void nested_vmx_apic_update_tpr(struct vmx_vcpu *vmx);
+
+/* nested_evmcs.c */
+bool nested_vmx_has_evmcs(const struct vcpu *vcpu);
+void nested_vmx_evmcs_release(struct nested_vmx *nested);
+int nested_vmx_evmcs_enter(struct vcpu *vcpu, bool resume);
+int nested_vmx_evmcs_prepare(struct vcpu *vcpu);
+int nested_vmx_evmcs_sync(struct vcpu *vcpu);
+void nested_vmx_evmcs_store(struct vcpu *vcpu);
+int nested_vmx_evmcs_store_error(struct vcpu *vcpu);
+void nested_vmx_evmcs_reload(struct vcpu *vcpu);
+int nested_vmx_evmcs_read(struct vcpu *vcpu, enum vmcs12_index index, u64 encoding, u64 *value);
+int nested_vmx_evmcs_clear(struct vcpu *vcpu, u64 address);
+void nested_vmx_after_flush(struct vcpu *vcpu);
+void nested_vmx_enable_evmcs(struct vcpu *vcpu);
 
 /* nested_shadowing.c */
 int nested_vmx_shadowing_setup(void);

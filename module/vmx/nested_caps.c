@@ -14,16 +14,19 @@ static struct nested_caps offered;
 
 /*
  * Bits of each word of controls. @known: offered where the CPU has them; @always: whether it has them or not;
- * @default1: reserved bits that read as 1 and must be 1; @free: those of them that the TRUE MSRs let be 0.
+ * @default1: reserved bits that read as 1 and must be 1; @free: those of them that the TRUE MSRs let be 0; @fieldless:
+ * whose fields an enlightened VMCS, version 1, lacks or, for TSC scaling, lacked at first: a Hyper-V may take it for the
+ * older one.
  */
 static const struct {
 	u32 true_msr;
-	u32 known, always, default1, free;
+	u32 known, always, default1, free, fieldless;
 } control_words[NESTED_WORDS] = {
 	[NESTED_PIN] = {
 		.true_msr = MSR_IA32_VMX_TRUE_PINBASED_CTLS,
 		.known = PIN_INTR_EXITING | PIN_NMI_EXITING | PIN_VIRTUAL_NMIS | PIN_PREEMPTION_TIMER,
 		.default1 = 0x16,
+		.fieldless = PIN_PREEMPTION_TIMER | PIN_POSTED,
 	},
 	[NESTED_CPU] = {
 		.true_msr = MSR_IA32_VMX_TRUE_PROCBASED_CTLS,
@@ -48,6 +51,8 @@ static const struct {
 		 * exit in any case, and we look at L1's bitmaps and at its shadow VMCS.
 		 */
 		.always = CPU2_CONCEAL_FROM_PT | CPU2_VMCS_SHADOWING,
+		.fieldless = CPU2_APIC_ACCESSES | CPU2_APIC_REGISTERS | CPU2_VIRTUAL_DELIVERY | CPU2_VMCS_SHADOWING |
+			     CPU2_TSC_SCALING,
 	},
 	[NESTED_EXIT] = {
 		.true_msr = MSR_IA32_VMX_TRUE_EXIT_CTLS,
@@ -55,6 +60,7 @@ static const struct {
 		.always = EXIT_SAVE_EFER | EXIT_LOAD_EFER | EXIT_ACK_INTR | EXIT_CONCEAL_FROM_PT,
 		.default1 = 0x00036dff,
 		.free = EXIT_SAVE_DEBUG,
+		.fieldless = EXIT_SAVE_PREEMPTION_TIMER,
 	},
 	[NESTED_ENTRY] = {
 		.true_msr = MSR_IA32_VMX_TRUE_ENTRY_CTLS,
@@ -90,6 +96,7 @@ void nested_vmx_caps_setup(void)
 	u64 misc = nst_rdmsr(MSR_IA32_VMX_MISC);
 
 	vmcs12_setup();
+	evmcs_setup();
 	offered.basic = VMCS12_REVISION | FIELD_PREP(VMX_BASIC_SIZE, VMCS12_SIZE) |
 			FIELD_PREP(VMX_BASIC_MEMTYPE, EPTP_MEMTYPE_WB) | VMX_BASIC_TRUE_CONTROLS |
 			(nst_rdmsr(MSR_IA32_VMX_BASIC) & (VMX_BASIC_IO_INFO | VMX_BASIC_ANY_ERROR_CODE));
@@ -192,11 +199,28 @@ u64 nested_vmx_caps_host(u32 msr)
 	return msr == MSR_IA32_VMX_CR4_FIXED1 ? vmx_caps.cr4_fixed1 : read_caps(&offered, msr);
 }
 
-u64 nested_vmx_caps_get(struct vcpu *vcpu, u32 msr)
+/* Controls that L1 may set: where it may use enlightened VMCSs, whether it does or not, what these can do. */
+static u64 offered_to_l1(struct vcpu *vcpu, enum nested_word word)
 {
+	u64 value = to_vmx(vcpu)->nested.caps.words[word];
+
+	if (nested_vmx_has_evmcs(vcpu))
+		value &= ~((u64)control_words[word].fieldless << 32);
+	return value;
+}
+
+/* nested_vmx_caps_get - a capability MSR: for user space, @host, as it has set it; what a VM migrates with */
+u64 nested_vmx_caps_get(struct vcpu *vcpu, u32 msr, bool host)
+{
+	u64 value = read_caps(&to_vmx(vcpu)->nested.caps, msr);
+	enum nested_word word;
+	bool all_fixed;
+
 	if (msr == MSR_IA32_VMX_CR4_FIXED1)
 		return cr4_fixed1(vcpu);
-	return read_caps(&to_vmx(vcpu)->nested.caps, msr);
+	if (!host && find_word(msr, &word, &all_fixed))
+		value &= offered_to_l1(vcpu, word) | U32_MAX;
+	return value;
 }
 
 /* Bits 63:57, 47:45 and 31 are reserved; a CPU whose addresses end at 32 bits is another one. */
@@ -260,7 +284,7 @@ int nested_vmx_caps_set(struct vcpu *vcpu, u32 msr, u64 value)
 	bool all_fixed;
 	u64 *plain = find_plain(&nested->caps, msr);
 
-	if (value == nested_vmx_caps_get(vcpu, msr))
+	if (value == nested_vmx_caps_get(vcpu, msr, true))
 		return 0;
 	if (nested->vmxon)
 		return -EBUSY;
@@ -285,11 +309,11 @@ void nested_vmx_caps_check(struct vcpu *vcpu, u64 *caps)
 
 	caps[VCAP_basic] = n->basic;
 	caps[VCAP_misc] = n->misc;
-	caps[VCAP_pin] = n->words[NESTED_PIN];
-	caps[VCAP_cpu] = n->words[NESTED_CPU];
-	caps[VCAP_cpu2] = n->words[NESTED_CPU2];
-	caps[VCAP_exit] = n->words[NESTED_EXIT];
-	caps[VCAP_entry] = n->words[NESTED_ENTRY];
+	caps[VCAP_pin] = offered_to_l1(vcpu, NESTED_PIN);
+	caps[VCAP_cpu] = offered_to_l1(vcpu, NESTED_CPU);
+	caps[VCAP_cpu2] = offered_to_l1(vcpu, NESTED_CPU2);
+	caps[VCAP_exit] = offered_to_l1(vcpu, NESTED_EXIT);
+	caps[VCAP_entry] = offered_to_l1(vcpu, NESTED_ENTRY);
 	caps[VCAP_cr0_fixed0] = n->cr0_fixed0;
 	caps[VCAP_cr0_fixed1] = U32_MAX;
 	caps[VCAP_cr4_fixed0] = n->cr4_fixed0;

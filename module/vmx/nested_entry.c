@@ -97,7 +97,7 @@ static void collect_moment(struct nested_vmx *nested, const struct moment *momen
 	set_value(nested, VF_mov_ss_blocking, moment->mov_ss, changed);
 	set_value(nested, VF_launched, nested->vmcs12->launched, changed);
 	set_value(nested, VF_vmresume, moment->resume, changed);
-	set_value(nested, VF_vmcs_pointer, nested->current_vmcs, changed);
+	set_value(nested, VF_vmcs_pointer, nested_vmx_vmcs_address(nested), changed);
 	if (!moment->entry)
 		set_value(nested, VF_entry_intr_info, nested->vmcs12->entry_intr_info & ~INTR_VALID, changed);
 	if (nested->check->caps[VCAP_host_lma] == moment->lma)
@@ -131,7 +131,7 @@ static int check_entry(struct vcpu *vcpu, const struct moment *moment, const str
 		bitmap_zero(nested->stale, V12_NR);
 		bitmap_zero(nested->dirty, V12_NR);
 	} else {
-		trace_nested_refused(vcpu->id, nested->current_vmcs, (*rule)->id,
+		trace_nested_refused(vcpu->id, nested_vmx_vmcs_address(nested), (*rule)->id,
 				     nested->check->values[(*rule)->fields[0]]);
 	}
 	return 0;
@@ -166,7 +166,7 @@ static int prepare(struct vcpu *vcpu, struct shadow_root **root)
 	if (!*root)
 		return vcpu->in_burst ? RUN_SLOW : -ENOMEM;
 	nested->apic_loaded = false;
-	if (nested_vmx_merge_msr_bitmaps(vmx) || nested_vmx_apic_load(vmx))
+	if (nested_vmx_merge_msr_bitmaps(vmx) || nested_vmx_apic_load(vmx) || nested_vmx_evmcs_prepare(vcpu))
 		return RUN_SLOW;
 	if (vcpu->in_burst)
 		return nested_vmx_apic_has_frame(vcpu) ? 0 : RUN_SLOW;
@@ -330,6 +330,17 @@ static int entry_failure(struct vcpu *vcpu, u32 reason, u64 qualification)
 	return RUN_GUEST;
 }
 
+/* No CPU has such a VMCS: the errors are upstream's. */
+static int evmcs_refused(struct vcpu *vcpu, int err)
+{
+	if (err == -EAGAIN)
+		return RUN_SLOW;
+	if (err == -EINVAL)
+		return nested_vmx_fail_invalid(vcpu);
+	vcpu_raise(vcpu, EXC_UD);
+	return RUN_GUEST;
+}
+
 static int handle_entry(struct vcpu *vcpu, bool resume)
 {
 	struct vmx_vcpu *vmx = to_vmx(vcpu);
@@ -343,7 +354,10 @@ static int handle_entry(struct vcpu *vcpu, bool resume)
 
 	if (!nested_vmx_permitted(vcpu))
 		return RUN_GUEST;
-	if (nested->current_vmcs == NO_VMCS || nested->vmcs12->revision & VMCS12_SHADOW)
+	r = nested_vmx_evmcs_enter(vcpu, resume);
+	if (unlikely(r))
+		return evmcs_refused(vcpu, r);
+	if (nested_vmx_vmcs_address(nested) == NO_VMCS || nested->vmcs12->revision & VMCS12_SHADOW)
 		return nested_vmx_fail_invalid(vcpu);
 	nested_vmx_shadowing_read(vmx);
 	/* From the instruction on, however long it takes here. */
@@ -415,6 +429,7 @@ int nested_vmx_resume_l2(struct vcpu *vcpu)
 	nested->pending_debug_stale = true;
 	nested->timer_runs = v->pin_controls & PIN_PREEMPTION_TIMER;
 	memset(vmx->vmcs02.msr_bitmap, 0xff, PAGE_SIZE);
+	nested->bitmap_merged = false;
 	nested->merge_waits = true;
 	vcpu_request(vcpu, REQ_NESTED);
 	return 0;

@@ -8,6 +8,7 @@
 #include <asm/cpufeature.h>
 
 #include "irq/irq.h"
+#include "pv/hyperv.h"
 #include "trace/trace.h"
 #include "vmx/vmx.h"
 
@@ -216,6 +217,8 @@ static enum verdict whose(struct vmx_vcpu *vmx)
 	case EXIT_REASON_MSR_READ:
 	case EXIT_REASON_MSR_WRITE:
 		return wants_msr(vmx, v, vmx->vcpu.regs.gpr[GPR_RCX], reason == EXIT_REASON_MSR_WRITE);
+	case EXIT_REASON_VMCALL:
+		return hv_takes_call(&vmx->vcpu) ? L0_HANDLES : L1_WANTS;
 	case EXIT_REASON_VMREAD:
 		return wants_vmcs_access(vmx, v, v->vmread_bitmap);
 	case EXIT_REASON_VMWRITE:

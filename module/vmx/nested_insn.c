@@ -28,14 +28,16 @@ int nested_vmx_fail_invalid(struct vcpu *vcpu)
 	return finish(vcpu, X86_EFLAGS_CF);
 }
 
-/* SDM, Conventions: VMfailValid where there is a current VMCS to tell the error. */
+/* SDM, Conventions: VMfailValid where there is a current VMCS to tell the error. A handler's last step that can fail. */
 int nested_vmx_fail(struct vcpu *vcpu, enum vmx_error error)
 {
 	struct nested_vmx *nested = &to_vmx(vcpu)->nested;
 
-	if (nested->current_vmcs == NO_VMCS)
+	if (nested_vmx_vmcs_address(nested) == NO_VMCS)
 		return nested_vmx_fail_invalid(vcpu);
 	nested->vmcs12->insn_error = error;
+	if (unlikely(nested->evmcs != NO_VMCS) && nested_vmx_evmcs_store_error(vcpu))
+		return RUN_SLOW;
 	return finish(vcpu, X86_EFLAGS_ZF);
 }
 
@@ -101,14 +103,15 @@ int nested_vmx_handle_vmxon(struct vcpu *vcpu)
 	nested->vmxon = true;
 	nested->vmxon_pointer = address;
 	nested->current_vmcs = NO_VMCS;
+	nested_vmx_evmcs_release(nested);
 	return nested_vmx_succeed(vcpu);
 gp:
 	vcpu_raise_error(vcpu, EXC_GP, 0);
 	return RUN_GUEST;
 }
 
-/* Write the current VMCS back to L1's memory; then none is current. 0 or RUN_SLOW. */
-static int release_vmcs12(struct vcpu *vcpu)
+/* Write the current VMCS back to L1's memory, if it is one of VMPTRLD's; then none is current. 0 or RUN_SLOW. */
+int nested_vmx_release_vmcs12(struct vcpu *vcpu)
 {
 	struct vmx_vcpu *vmx = to_vmx(vcpu);
 	struct nested_vmx *nested = &vmx->nested;
@@ -131,8 +134,9 @@ int nested_vmx_handle_vmxoff(struct vcpu *vcpu)
 	if (!nested_vmx_permitted(vcpu))
 		return RUN_GUEST;
 	/* Tables are freed. */
-	if (vcpu->in_burst || release_vmcs12(vcpu))
+	if (vcpu->in_burst || nested_vmx_release_vmcs12(vcpu))
 		return RUN_SLOW;
+	nested_vmx_evmcs_release(nested);
 	nested->vmxon = false;
 	nested->vmxon_pointer = NO_VMCS;
 	shadow_destroy(vcpu);
@@ -154,7 +158,10 @@ int nested_vmx_handle_vmclear(struct vcpu *vcpu)
 		return nested_vmx_fail(vcpu, VMX_ERROR_VMCLEAR_ADDRESS);
 	if (address == nested->vmxon_pointer)
 		return nested_vmx_fail(vcpu, VMX_ERROR_VMCLEAR_VMXON_POINTER);
-	if (address == nested->current_vmcs && release_vmcs12(vcpu))
+	r = nested_vmx_evmcs_clear(vcpu, address);
+	if (r != -ENOENT)
+		return r ? RUN_SLOW : nested_vmx_succeed(vcpu);
+	if (address == nested->current_vmcs && nested_vmx_release_vmcs12(vcpu))
 		return RUN_SLOW;
 	if (vcpu_write_guest(vcpu, address + offsetof(struct vmcs12, launched), &clear, sizeof(clear)) == -EAGAIN)
 		return RUN_SLOW;
@@ -192,7 +199,7 @@ static int load_vmcs12(struct vcpu *vcpu, u64 address)
 		return RUN_SLOW;
 	if (err || !nested_vmx_revision_ok(nested, revision))
 		return nested_vmx_fail(vcpu, VMX_ERROR_VMPTRLD_REVISION);
-	if (release_vmcs12(vcpu))
+	if (nested_vmx_release_vmcs12(vcpu))
 		return RUN_SLOW;
 	err = vcpu_read_guest(vcpu, address, nested->vmcs12, sizeof(*nested->vmcs12));
 	if (err == -EAGAIN)
@@ -219,6 +226,9 @@ int nested_vmx_handle_vmptrld(struct vcpu *vcpu)
 		return nested_vmx_fail(vcpu, VMX_ERROR_VMPTRLD_ADDRESS);
 	if (address == nested->vmxon_pointer)
 		return nested_vmx_fail(vcpu, VMX_ERROR_VMPTRLD_VMXON_POINTER);
+	/* VMCLEAR comes first: upstream executes it for ever. */
+	if (nested->evmcs != NO_VMCS)
+		return nested_vmx_fail_invalid(vcpu);
 	if (address == nested->current_vmcs)
 		return nested_vmx_succeed(vcpu);
 	return load_vmcs12(vcpu, address);
@@ -231,6 +241,8 @@ int nested_vmx_handle_vmptrst(struct vcpu *vcpu)
 
 	if (!nested_vmx_permitted(vcpu))
 		return RUN_GUEST;
+	if (nested->evmcs != NO_VMCS)
+		return nested_vmx_fail_invalid(vcpu);
 	if (!nested_vmx_write_operand(vcpu, &nested->current_vmcs, sizeof(nested->current_vmcs), &r))
 		return r;
 	return nested_vmx_succeed(vcpu);
@@ -244,15 +256,23 @@ static u64 accessed_vmcs(struct vcpu *vcpu)
 {
 	const struct nested_vmx *nested = &to_vmx(vcpu)->nested;
 
-	return vcpu->nested.guest_mode ? nested->vmcs12->link_pointer : nested->current_vmcs;
+	return vcpu->nested.guest_mode ? nested->vmcs12->link_pointer : nested_vmx_vmcs_address(nested);
 }
 
-/* 0 or -EAGAIN. Memory that is not there reads as ones and takes no writes. */
+/* An enlightened VMCS is read by VMREAD, but L1 writes to its memory itself. */
+static bool is_written_directly(struct vcpu *vcpu)
+{
+	return to_vmx(vcpu)->nested.evmcs != NO_VMCS && !vcpu->nested.guest_mode;
+}
+
+/* 0, -EAGAIN, or -ENOENT: no such field. Memory that is not there reads as ones and takes no writes. */
 static int read_field(struct vcpu *vcpu, enum vmcs12_index index, u64 encoding, u64 *value)
 {
 	unsigned int offset, bytes;
 	int err;
 
+	if (unlikely(is_written_directly(vcpu)))
+		return nested_vmx_evmcs_read(vcpu, index, encoding, value);
 	if (likely(!vcpu->nested.guest_mode)) {
 		*value = vmcs12_get(to_vmx(vcpu)->nested.vmcs12, index, encoding);
 		return 0;
@@ -306,10 +326,9 @@ int nested_vmx_handle_vmread(struct vcpu *vcpu)
 		return nested_vmx_fail_invalid(vcpu);
 	encoding = nested_vmx_operand(vcpu, FIELD_GET(INSN_REG2, info));
 	index = vmcs12_find(encoding);
-	if (index == V12_none)
-		return nested_vmx_fail(vcpu, VMX_ERROR_NO_FIELD);
-	if (read_field(vcpu, index, encoding, &value))
-		return RUN_SLOW;
+	r = index == V12_none ? -ENOENT : read_field(vcpu, index, encoding, &value);
+	if (r)
+		return r == -ENOENT ? nested_vmx_fail(vcpu, VMX_ERROR_NO_FIELD) : RUN_SLOW;
 	if (info & INSN_IS_REG)
 		vcpu_set_gpr(vcpu, FIELD_GET(INSN_REG1, info), operand_size(vcpu) == 8 ? value : (u32)value);
 	else if (!nested_vmx_write_operand(vcpu, &value, operand_size(vcpu), &r))
@@ -328,7 +347,7 @@ int nested_vmx_handle_vmwrite(struct vcpu *vcpu)
 
 	if (!nested_vmx_permitted(vcpu))
 		return RUN_GUEST;
-	if (accessed_vmcs(vcpu) == NO_VMCS)
+	if (accessed_vmcs(vcpu) == NO_VMCS || is_written_directly(vcpu))
 		return nested_vmx_fail_invalid(vcpu);
 	if (info & INSN_IS_REG)
 		value = nested_vmx_operand(vcpu, FIELD_GET(INSN_REG1, info));

@@ -6,6 +6,7 @@
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 
+#include "pv/hyperv.h"
 #include "vmx/vmx.h"
 
 void nested_vmx_vcpu_init(struct vmx_vcpu *vmx)
@@ -15,6 +16,7 @@ void nested_vmx_vcpu_init(struct vmx_vcpu *vmx)
 	nested_vmx_caps_init(vmx);
 	nested->vmxon_pointer = NO_VMCS;
 	nested->current_vmcs = NO_VMCS;
+	nested->evmcs = NO_VMCS;
 }
 
 /* 0 or -ENOMEM. May sleep, unless it was done before. */
@@ -33,7 +35,8 @@ int nested_vmx_alloc(struct vmx_vcpu *vmx)
 	err = nested_vmx_shadowing_init(nested) ?: nested_vmx_apic_init(nested);
 	nested->check = kzalloc(sizeof(*nested->check), GFP_KERNEL_ACCOUNT);
 	nested->vmcs12 = (void *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
-	if (!err && nested->check && nested->vmcs12)
+	nested->evmcs_copy = kzalloc(sizeof(*nested->evmcs_copy), GFP_KERNEL_ACCOUNT);
+	if (!err && nested->check && nested->vmcs12 && nested->evmcs_copy)
 		return 0;
 	nested_vmx_vcpu_destroy(vmx);
 	return -ENOMEM;
@@ -48,8 +51,10 @@ void nested_vmx_vcpu_destroy(struct vmx_vcpu *vmx)
 	nested_vmx_apic_free(nested);
 	kfree(nested->check);
 	free_page((unsigned long)nested->vmcs12);
+	kfree(nested->evmcs_copy);
 	nested->check = NULL;
 	nested->vmcs12 = NULL;
+	nested->evmcs_copy = NULL;
 }
 
 /* As if L1 had never executed VMXON: its VMCSs stay in its memory as they were written last. */
@@ -61,7 +66,10 @@ void nested_vmx_vcpu_reset(struct vmx_vcpu *vmx)
 	nested->vmxon = nested->smm_vmxon = nested->smm_guest_mode = false;
 	nested->vmxon_pointer = NO_VMCS;
 	nested->current_vmcs = NO_VMCS;
+	nested_vmx_evmcs_release(nested);
 	nested_vmx_shadowing_update(vmx);
+	if (vmx->vcpu.hv)
+		hv_enter_l2(&vmx->vcpu, false, 0);
 }
 
 /* An entry that L1 has made comes first: vmcs12 says what it delivers. */
@@ -87,6 +95,8 @@ int nested_vmx_smm_enter(struct vcpu *vcpu, u64 *vmcb)
 		nested_vmx_apic_store(vmx);
 		nested_vmx_save_guest(vmx);
 		nested_vmx_leave(vcpu);
+		/* While no L2 runs L1's memory is what counts, for KVM_GET_NESTED_STATE, too. */
+		nested_vmx_evmcs_store(vcpu);
 	}
 	nested_vmx_shadowing_update(vmx);
 	return 0;
@@ -106,6 +116,9 @@ int nested_vmx_smm_leave(struct vcpu *vcpu, const u64 *vmcb)
 	nested->vmxon = nested->smm_vmxon;
 	nested->smm_vmxon = nested->smm_guest_mode = false;
 	nested_vmx_shadowing_update(vmx);
+	/* In SMM nobody could look for it. */
+	if (nested->evmcs_restored)
+		vcpu_request(vcpu, REQ_NESTED);
 	if (!guest_mode)
 		return 0;
 	nested->rsm_pending = true;
@@ -143,6 +156,18 @@ static int copy_shadow_vmcs(struct vcpu *vcpu, struct kvm_nested_state __user *u
 	return err;
 }
 
+/* Where the current VMCS is also kept elsewhere: vmcs12 as it is now. */
+static void update_vmcs12(struct vmx_vcpu *vmx)
+{
+	nested_vmx_apic_store(vmx);
+	if (!vmx->vcpu.nested.guest_mode) {
+		nested_vmx_shadowing_read(vmx);
+		nested_vmx_evmcs_reload(&vmx->vcpu);
+	} else if (!vmx->nested.run_pending) {
+		nested_vmx_save_guest(vmx);
+	}
+}
+
 /**
  * nested_vmx_get_state - KVM_GET_NESTED_STATE
  * @vcpu: the vCPU; NULL: any
@@ -155,7 +180,7 @@ long nested_vmx_get_state(struct vcpu *vcpu, struct kvm_nested_state __user *use
 {
 	struct vmx_vcpu *vmx;
 	struct nested_vmx *nested;
-	bool shadow;
+	bool has_data, shadow;
 	int err;
 	struct kvm_nested_state head = {
 		.format = KVM_STATE_NESTED_FORMAT_VMX,
@@ -175,7 +200,8 @@ long nested_vmx_get_state(struct vcpu *vcpu, struct kvm_nested_state __user *use
 		head.hdr.vmx.vmxon_pa = nested->vmxon_pointer;
 		head.hdr.vmx.vmcs12_pa = nested->current_vmcs;
 	}
-	if (nested->current_vmcs != NO_VMCS)
+	has_data = nested->current_vmcs != NO_VMCS || nested_vmx_evmcs_is_set(nested);
+	if (has_data)
 		head.size += sizeof(user->data.vmx->vmcs12);
 	if (vcpu->nested.guest_mode) {
 		head.flags = KVM_STATE_NESTED_GUEST_MODE;
@@ -184,6 +210,8 @@ long nested_vmx_get_state(struct vcpu *vcpu, struct kvm_nested_state __user *use
 		if (vcpu->nested.stepped)
 			head.flags |= KVM_STATE_NESTED_MTF_PENDING;
 	}
+	if (nested_vmx_evmcs_is_set(nested))
+		head.flags |= KVM_STATE_NESTED_EVMCS;
 	/* It goes on counting in SMM. */
 	if ((vcpu->nested.guest_mode || nested->smm_guest_mode) && nested->vmcs12->pin_controls & PIN_PREEMPTION_TIMER) {
 		head.hdr.vmx.flags |= KVM_STATE_VMX_PREEMPTION_TIMER_DEADLINE;
@@ -196,13 +224,9 @@ long nested_vmx_get_state(struct vcpu *vcpu, struct kvm_nested_state __user *use
 		return head.size;
 	if (copy_to_user(user, &head, sizeof(head)))
 		return -EFAULT;
-	if (nested->current_vmcs == NO_VMCS)
+	if (!has_data)
 		return head.size;
-	nested_vmx_apic_store(vmx);
-	if (!vcpu->nested.guest_mode)
-		nested_vmx_shadowing_read(vmx);
-	else if (!nested->run_pending)
-		nested_vmx_save_guest(vmx);
+	update_vmcs12(vmx);
 	if (copy_to_user(&user->data, nested->vmcs12, PAGE_SIZE))
 		return -EFAULT;
 	if (shadow) {
@@ -241,6 +265,12 @@ static int restore_l2(struct vcpu *vcpu, struct kvm_nested_state __user *user, c
 	return err;
 }
 
+/* The state has a VMCS, of VMPTRLD's or an enlightened one. */
+static bool has_vmcs12(const struct kvm_nested_state *head)
+{
+	return head->hdr.vmx.vmcs12_pa != NO_VMCS || head->flags & KVM_STATE_NESTED_EVMCS;
+}
+
 /* SMM is no VMX operation: what RSM goes back to is all that there can be. */
 static bool smm_flags_ok(struct vcpu *vcpu, const struct kvm_nested_state *head)
 {
@@ -249,7 +279,7 @@ static bool smm_flags_ok(struct vcpu *vcpu, const struct kvm_nested_state *head)
 	if (flags & ~(KVM_STATE_NESTED_SMM_GUEST_MODE | KVM_STATE_NESTED_SMM_VMXON))
 		return false;
 	if (flags & KVM_STATE_NESTED_SMM_GUEST_MODE &&
-	    (!(flags & KVM_STATE_NESTED_SMM_VMXON) || head->hdr.vmx.vmcs12_pa == NO_VMCS))
+	    (!(flags & KVM_STATE_NESTED_SMM_VMXON) || !has_vmcs12(head)))
 		return false;
 	if (vcpu->events.in_smm)
 		return !(head->flags & (KVM_STATE_NESTED_GUEST_MODE | KVM_STATE_NESTED_RUN_PENDING));
@@ -264,15 +294,21 @@ static bool head_ok(struct vcpu *vcpu, const struct kvm_nested_state *head)
 
 	if (head->format != KVM_STATE_NESTED_FORMAT_VMX || !smm_flags_ok(vcpu, head) ||
 	    h->flags & ~KVM_STATE_VMX_PREEMPTION_TIMER_DEADLINE ||
-	    head->flags & ~(KVM_STATE_NESTED_GUEST_MODE | KVM_STATE_NESTED_RUN_PENDING | KVM_STATE_NESTED_MTF_PENDING))
+	    head->flags & ~(KVM_STATE_NESTED_GUEST_MODE | KVM_STATE_NESTED_RUN_PENDING | KVM_STATE_NESTED_MTF_PENDING |
+			    KVM_STATE_NESTED_EVMCS))
 		return false;
+	if (head->flags & KVM_STATE_NESTED_EVMCS && (!guest_has(vcpu, X86_FEATURE_VMX) || !vcpu->nested.evmcs))
+		return false;
+	/* Once the flag was how enlightened VMCSs were enabled. */
 	if (h->vmxon_pa == NO_VMCS)
-		return h->vmcs12_pa == NO_VMCS && !head->flags && !h->smm.flags;
+		return h->vmcs12_pa == NO_VMCS && !(head->flags & ~KVM_STATE_NESTED_EVMCS) && !h->smm.flags;
 	if (!guest_has(vcpu, X86_FEATURE_VMX) || !page_ok(vcpu, h->vmxon_pa))
 		return false;
 	if (head->size < sizeof(*head) + VMCS12_SIZE)
-		return !guest_mode && h->vmcs12_pa == NO_VMCS;
-	return h->vmcs12_pa == NO_VMCS ? !guest_mode : h->vmcs12_pa != h->vmxon_pa && page_ok(vcpu, h->vmcs12_pa);
+		return !guest_mode && !has_vmcs12(head);
+	if (h->vmcs12_pa == NO_VMCS)
+		return !guest_mode || has_vmcs12(head);
+	return h->vmcs12_pa != h->vmxon_pa && page_ok(vcpu, h->vmcs12_pa);
 }
 
 /**
@@ -302,13 +338,17 @@ int nested_vmx_set_state(struct vcpu *vcpu, struct kvm_nested_state __user *user
 	nested->smm_guest_mode = h->smm.flags & KVM_STATE_NESTED_SMM_GUEST_MODE;
 	nested->vmxon = !nested->smm_vmxon;
 	nested->vmxon_pointer = h->vmxon_pa;
-	if (h->vmcs12_pa == NO_VMCS)
+	if (!has_vmcs12(head))
 		return 0;
 	if (copy_from_user(nested->vmcs12, &user->data, PAGE_SIZE))
 		return -EFAULT;
 	if (!nested_vmx_revision_ok(nested, nested->vmcs12->revision))
 		return -EINVAL;
 	nested_vmx_set_vmcs12(vmx, h->vmcs12_pa);
+	if (h->vmcs12_pa == NO_VMCS) {
+		nested->evmcs_restored = true;
+		vcpu_request(vcpu, REQ_NESTED);
+	}
 	if (head->flags & KVM_STATE_NESTED_GUEST_MODE)
 		err = restore_l2(vcpu, user, head);
 	if (!err && h->flags & KVM_STATE_VMX_PREEMPTION_TIMER_DEADLINE)

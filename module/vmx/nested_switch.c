@@ -242,7 +242,7 @@ static void abort_l1(struct vmx_vcpu *vmx, enum vmx_abort why)
 	u32 indicator = why;
 
 	vmx->nested.vmcs12->abort = why;
-	vcpu_write_guest(&vmx->vcpu, vmx->nested.current_vmcs + offsetof(struct vmcs12, abort), &indicator,
+	vcpu_write_guest(&vmx->vcpu, nested_vmx_vmcs_address(&vmx->nested) + offsetof(struct vmcs12, abort), &indicator,
 			 sizeof(indicator));
 	vcpu_request(&vmx->vcpu, REQ_TRIPLE_FAULT);
 }
@@ -319,6 +319,7 @@ static void finish_exit(struct vmx_vcpu *vmx)
 		nested->vmcs12->exit_reason = e->reason;
 		nested->vmcs12->exit_qualification = e->qualification;
 		enter_l1(vmx);
+		nested_vmx_evmcs_store(&vmx->vcpu);
 		return;
 	}
 	if (!nested->pending_debug_stale)
@@ -326,6 +327,7 @@ static void finish_exit(struct vmx_vcpu *vmx)
 	nested->pending_debug_stale = false;
 	save_guest(vmx, e);
 	save_information(nested, e);
+	nested_vmx_evmcs_store(&vmx->vcpu);
 	why = store_msrs(&vmx->vcpu);
 	if (why) {
 		leave_l2(vmx);
@@ -378,6 +380,10 @@ int nested_vmx_sync(struct vcpu *vcpu)
 	struct vmx_vcpu *vmx = to_vmx(vcpu);
 	int err;
 
+	if (nested_vmx_evmcs_sync(vcpu)) {
+		vcpu_request(vcpu, REQ_NESTED);
+		return vcpu_internal_error(vcpu, KVM_INTERNAL_ERROR_EMULATION, 0, NULL);
+	}
 	if (vmx->nested.exit_waits) {
 		if (nested_vmx_apic_store(vmx))
 			vcpu_request(vcpu, REQ_NESTED);

@@ -166,15 +166,18 @@ static int merge_apic_msrs(struct vmx_vcpu *vmx)
 /*
  * nested_vmx_merge_msr_bitmaps - vmcs02's bitmap: an access exits if L0 or L1 says so
  *
- * 0 or -EAGAIN.
+ * Not again where L1 would tell of a change to its own, and has not. 0 or -EAGAIN.
  */
 int nested_vmx_merge_msr_bitmaps(struct vmx_vcpu *vmx)
 {
-	const struct vmcs12 *v = vmx->nested.vmcs12;
+	struct nested_vmx *nested = &vmx->nested;
+	const struct vmcs12 *v = nested->vmcs12;
 	const u64 *bitmap01 = vmx->vmcs01.msr_bitmap;
 	u64 *bitmap02 = vmx->vmcs02.msr_bitmap, word = ~0ull;
 	unsigned int i, write, at;
 
+	if (nested->evmcs != NO_VMCS && nested->bitmap_merged)
+		return 0;
 	for (i = 0; i < ARRAY_SIZE(l0_open); i++) {
 		for (write = 0; write < 2; write++) {
 			at = l0_open[i].word + write * WRITES;
@@ -189,7 +192,8 @@ int nested_vmx_merge_msr_bitmaps(struct vmx_vcpu *vmx)
 			bitmap02[at] = bitmap01[at] | word | ~l0_open[i].mask;
 		}
 	}
-	return merge_apic_msrs(vmx);
+	nested->bitmap_merged = !merge_apic_msrs(vmx);
+	return nested->bitmap_merged ? 0 : -EAGAIN;
 }
 
 /* nested_vmx_use_vmcs02 - L2's translations are VPID02's; those of another VPID12 are not for it */

@@ -310,7 +310,7 @@ int vmx_msr_bitmap_bit(u32 msr, bool write);
 void vmx_msrs_enter(struct vmx_vcpu *vmx);
 void vmx_msrs_update(struct vmx_vcpu *vmx, bool rewrite);
 void vmx_msrs_leave(struct vmx_vcpu *vmx);
-int vmx_get_msr(struct vcpu *vcpu, u32 msr, u64 *value);
+int vmx_get_msr(struct vcpu *vcpu, u32 msr, u64 *value, bool host);
 int vmx_set_msr(struct vcpu *vcpu, u32 msr, u64 value, bool host);
 int vmx_get_feature_msr(u32 msr, u64 *value);
 
