@@ -105,6 +105,24 @@ const struct deliberate deliberate[] = {
 		.suite = "cpu", .action = "lists", .what = "feature MSR 0x4[89]?",
 	},
 	{
+		.topic = "VMPTRLD and VMPTRST while an enlightened VMCS is the current one",
+		.nestor = "VMfailInvalid",
+		.upstream = "are executed for ever",
+		.reason = "the TLFS says nothing, and nobody can find out why a guest hypervisor hangs",
+	},
+	{
+		.topic = "VM-instruction errors with an enlightened VMCS",
+		.nestor = "the field is written",
+		.upstream = "all fields that exits write are",
+		.reason = "the guest hypervisor may have written to them since its guest's last exit",
+	},
+	{
+		.topic = "`KVM_GET_NESTED_STATE` in SMM, which has interrupted a guest's guest with an enlightened VMCS",
+		.nestor = "what was interrupted",
+		.upstream = "what the guest hypervisor entered",
+		.reason = "RSM would go back to where its guest was long before",
+	},
+	{
 		.topic = "`KVM_IOEVENTFD_FLAG_VIRTIO_CCW_NOTIFY` without a port address",
 		.nestor = "`-EINVAL`",
 		.upstream = "an eventfd that nothing can signal",
