@@ -23,14 +23,6 @@ static struct l1 {
 	uint64_t *pml4, *pdpt;
 } l1;
 
-#define CHECK(ok, name)			self_check(ok, name, 0, 0)
-#define CHECK_IS(value, wanted, name)						\
-	do {									\
-		uint64_t got = (value);						\
-										\
-		self_check(got == (uint64_t)(wanted), name, got, wanted);	\
-	} while (0)
-
 static uint64_t *new_region(uint32_t revision)
 {
 	uint64_t *page = self_page();
@@ -201,13 +193,6 @@ static void make_ept(void)
 		l1.pdpt[i] = i << 30 | 0xb7;
 }
 
-static uint32_t adjust(uint32_t msr, uint32_t wanted)
-{
-	uint64_t cap = self_rdmsr(msr);
-
-	return (wanted | (uint32_t)cap) & cap >> 32;
-}
-
 static void set_segment(uint32_t number, uint16_t selector, uint64_t base, uint32_t limit, uint32_t ar)
 {
 	vmwrite(GUEST_ES_SELECTOR + 2 * number, selector);
@@ -303,11 +288,6 @@ static void skip(void)
 {
 	vmwrite(GUEST_RIP, field(GUEST_RIP) + field(EXIT_INSN_LENGTH));
 }
-
-/* Code of L2's: an instruction, and VMCALL behind it. */
-#define L2(name, text)								\
-	void name(void);							\
-	asm(".pushsection .text\n" #name ":\n" text "\n vmcall\n1: jmp 1b\n.popsection\n")
 
 L2(l2_cpuid, "cpuid");
 L2(l2_hlt, "hlt");

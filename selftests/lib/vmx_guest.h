@@ -8,6 +8,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "self.h"
+
 #define CR4_VMXE		0x2000
 
 #define MSR_FEATURE_CONTROL	0x3a
@@ -141,7 +143,28 @@ extern struct l2_regs l2_regs;
 /* VMLAUNCH or VMRESUME: VM_SUCCEED after an exit. Sets HOST_RSP and HOST_RIP. */
 int vm_enter(bool launch);
 
-struct self;
+/* Controls: what is wanted and may be set, and what has to be. */
+static inline uint32_t adjust(uint32_t msr, uint32_t wanted)
+{
+	uint64_t cap = self_rdmsr(msr);
+
+	return (wanted | (uint32_t)cap) & cap >> 32;
+}
+
+/* Code of L2's: an instruction, and VMCALL behind it. */
+#define L2(name, text)								\
+	void name(void);							\
+	asm(".pushsection .text\n" #name ":\n" text "\n vmcall\n1: jmp 1b\n.popsection\n")
+
+/* Checks in L1. */
+#define CHECK(ok, name)			self_check(ok, name, 0, 0)
+#define CHECK_IS(value, wanted, name)						\
+	do {									\
+		uint64_t got = (value);						\
+										\
+		self_check(got == (uint64_t)(wanted), name, got, wanted);	\
+	} while (0)
+
 /* In the host: does the VM's CPUID have VMX? */
 bool self_offers_vmx(struct self *s);
 
