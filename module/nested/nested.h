@@ -66,6 +66,7 @@ struct l1_entry {
  * @dirty: out: the leaf's dirty bit is set, or L1 keeps none: writes need not be seen
  * @level: out: of the leaf, or of the entry that ended the walk
  * @bad: out: -EFAULT because of reserved bits
+ * @log_full: out: -EFAULT because L1's log has no room, see struct nested_log
  * @present: out: -EFAULT although all entries were present
  * @table: out: gpa1 of the table of each level, down to @level
  * @entry: out: the entry in each
@@ -77,10 +78,23 @@ struct nested_walk {
 
 	u64 gpa1;
 	u8 rights;
-	bool dirty, bad, present;
+	bool dirty, bad, log_full, present;
 	int level;
 	u64 table[L1_MAX_LEVELS + 1];
 	u64 entry[L1_MAX_LEVELS + 1];
+};
+
+#define NESTED_LOG_ENTRIES	512
+
+/**
+ * struct nested_log - where L1 wants to find the pages of which L2 makes the dirty bit be set
+ * @gpa: gpa1 of its page of addresses
+ * @index: of the next one, in what the vendor keeps for L1; it counts down, and the log is full when it is none of the
+ *	page's. NULL: there is no log
+ */
+struct nested_log {
+	u64 gpa;
+	u16 *index;
 };
 
 /* What L1 may take as an exit of L2 instead of L2's taking it. */
@@ -151,6 +165,7 @@ struct nested_ops {
  * @own_tpr: CR8 is not L1's task priority but L2's virtual one, @tpr
  * @evmcs: KVM_CAP_HYPERV_ENLIGHTENED_VMCS is enabled
  * @table_access: L1_* that reading one of L2's own page tables needs of L1's
+ * @log: L1's, while L2 runs
  * @shadow: all shadow tables of this vCPU; NULL until its guest first enters an L2
  * @steps: L1 wants an exit behind every instruction of L2's; @stepped: L0 has executed one
  * @exception: that L2 raised and L1 takes; @exception.pending
@@ -163,6 +178,7 @@ struct vcpu_nested {
 	u8 tpr;				/* [v] */
 	bool evmcs;			/* [v] */
 	u8 table_access;		/* [v] */
+	struct nested_log log;		/* [v] */
 	struct shadow_root *root;	/* [v] */
 	struct vcpu_shadow *shadow;	/* [v]; others look at it under mmu.lock, for writing */
 	bool steps, stepped;		/* [v] */

@@ -50,18 +50,58 @@ static int set_bits(struct vcpu *vcpu, struct nested_walk *w, int level, u64 bit
 	return r == -EFAULT ? 0 : r;
 }
 
+/* The bits that the walk sets in the entry of a level. */
+static u64 walk_bits(const struct nested_walk *w, const struct l1_entry *leaf, int level)
+{
+	return leaf->accessed | (level == w->level && w->access & L1_WRITE ? leaf->dirty : 0);
+}
+
+static bool bits_missing(const struct nested_walk *w, const struct l1_entry *leaf, int levels)
+{
+	int level;
+
+	for (level = levels; level >= w->level; level--)
+		if (walk_bits(w, leaf, level) & ~w->entry[level])
+			return true;
+	return false;
+}
+
+/*
+ * SDM, Page-Modification Logging: before any bit is set there has to be room. The address is written before the dirty bit,
+ * which L1 would else find without it, and counts when that bit was set: until then the next one takes its place.
+ * -EFAULT with w->log_full, -EAGAIN or 0.
+ */
+static int write_log(struct vcpu *vcpu, struct nested_walk *w, bool dirty, bool atomic)
+{
+	const struct nested_log *log = &vcpu->nested.log;
+	u64 page = w->gpa2 & PAGE_MASK;
+	u16 index = *log->index;
+	int r;
+
+	w->log_full = index >= NESTED_LOG_ENTRIES;
+	if (w->log_full)
+		return -EFAULT;
+	if (!dirty)
+		return 0;
+	if (atomic && !vcpu->in_burst)
+		return -EAGAIN;
+	r = vcpu_write_guest(vcpu, log->gpa + index * sizeof(page), &page, sizeof(page));
+	/* Where no memory is nothing is kept. */
+	return r == -EAGAIN ? r : 0;
+}
+
 static int set_accessed_dirty(struct vcpu *vcpu, struct nested_walk *w, const struct l1_entry *leaf, bool atomic)
 {
-	u64 bits;
-	int level, r = 0;
+	int level, levels = vcpu->nested.root->key.levels, r = 0;
+	bool dirties = walk_bits(w, leaf, w->level) & leaf->dirty & ~w->entry[w->level];
 
-	for (level = vcpu->nested.root->key.levels; level >= w->level && !r; level--) {
-		bits = leaf->accessed;
-		if (level == w->level && w->access & L1_WRITE)
-			bits |= leaf->dirty;
-		r = set_bits(vcpu, w, level, bits, atomic);
-	}
+	if (unlikely(vcpu->nested.log.index) && bits_missing(w, leaf, levels))
+		r = write_log(vcpu, w, dirties, atomic);
+	for (level = levels; level >= w->level && !r; level--)
+		r = set_bits(vcpu, w, level, walk_bits(w, leaf, level), atomic);
 	w->dirty = !leaf->dirty || w->entry[w->level] & leaf->dirty;
+	if (unlikely(vcpu->nested.log.index) && !r && dirties && w->dirty)
+		--*vcpu->nested.log.index;
 	return r;
 }
 
@@ -73,7 +113,7 @@ static int walk_once(struct vcpu *vcpu, struct nested_walk *w, bool atomic)
 	int r;
 
 	w->rights = L1_ALL;
-	w->bad = w->present = false;
+	w->bad = w->log_full = w->present = false;
 	w->level = key->levels;
 	w->table[w->level] = key->root;
 	if (beyond_tables(w, key->levels))

@@ -259,13 +259,20 @@ u64 nested_vmx_cr_write(struct vmx_vcpu *vmx, int cr, u64 value);
 bool nested_vmx_handle_exit(struct vmx_vcpu *vmx, int *next);
 bool nested_vmx_intercepts(struct vcpu *vcpu, enum nested_event event, u8 vector, u32 error);
 void nested_vmx_reflect(struct vcpu *vcpu, enum nested_event event);
+void nested_vmx_save_vectoring(struct vmx_vcpu *vmx, struct nested_exit *e);
 bool nested_vmx_blocks_init(struct vcpu *vcpu);
 bool nested_vmx_blocks_smi(struct vcpu *vcpu);
 int nested_vmx_smm_enter(struct vcpu *vcpu, u64 *vmcb);
 int nested_vmx_smm_leave(struct vcpu *vcpu, const u64 *vmcb);
-void nested_vmx_reflect_walk(struct vcpu *vcpu);
 int nested_vmx_insn(struct vcpu *vcpu, const struct emu_intercept *info);
 void nested_vmx_reflect_insn(struct vcpu *vcpu);
+
+/* nested_ept.c */
+bool nested_vmx_eptp_valid(struct vcpu *vcpu, u64 eptp);
+void nested_vmx_ept_key(const struct nested_vmx *nested, u32 maxphyaddr, struct shadow_key *key);
+void nested_vmx_decode(const struct shadow_key *key, u64 entry, int level, struct l1_entry *out);
+void nested_vmx_use_tables(struct vcpu *vcpu, struct shadow_root *root);
+void nested_vmx_reflect_walk(struct vcpu *vcpu);
 
 /* nested_switch.c */
 void nested_vmx_exit(struct vmx_vcpu *vmx);
@@ -323,9 +330,7 @@ void nested_vmx_vcpu_reset(struct vmx_vcpu *vmx);
 int nested_vmx_alloc(struct vmx_vcpu *vmx);
 long nested_vmx_get_state(struct vcpu *vcpu, struct kvm_nested_state __user *user, u32 size);
 int nested_vmx_set_state(struct vcpu *vcpu, struct kvm_nested_state __user *user, const struct kvm_nested_state *head);
-void nested_vmx_decode(const struct shadow_key *key, u64 entry, int level, struct l1_entry *out);
 bool nested_vmx_cr0_valid(struct vcpu *vcpu, u64 cr0);
 bool nested_vmx_cr4_valid(struct vcpu *vcpu, u64 cr4);
-bool nested_vmx_eptp_valid(struct vcpu *vcpu, u64 eptp);
 
 #endif

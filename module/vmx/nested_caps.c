@@ -112,6 +112,9 @@ void nested_vmx_caps_setup(void)
 	offered.cr4_fixed0 = X86_CR4_VMXE;
 	offered.vmcs_enum = vmcs12_enum();
 	offered.ept_vpid = (vmx_caps.ept_vpid & EPT_KNOWN) | EPT_ALWAYS;
+	/* It is we who set the dirty flags in L1's tables. */
+	if (offered.ept_vpid & EPT_CAP_AD)
+		offered.words[NESTED_CPU2] |= (u64)CPU2_PML << 32;
 	/* What L2's APIC needs of ours comes with the virtual-APIC page. */
 	if (!(vmx_caps.cpu_allowed & CPU_TPR_SHADOW))
 		offered.words[NESTED_CPU2] &= ~((u64)CPU2_APIC_ACCESSES << 32);

@@ -137,21 +137,6 @@ static int check_entry(struct vcpu *vcpu, const struct moment *moment, const str
 	return 0;
 }
 
-/* What L1's tables are called by (SDM, EPT Translation Mechanism). */
-static void ept_key(const struct nested_vmx *nested, u32 maxphyaddr, struct shadow_key *key)
-{
-	const struct vmcs12 *v = nested->vmcs12;
-
-	*key = (struct shadow_key){};
-	if (!nested_vmx_uses(v, CPU2_EPT))
-		return;
-	key->root = v->eptp & EPTP_ROOT;
-	key->levels = FIELD_GET(EPTP_WALK_LENGTH, v->eptp) + 1;
-	key->mode = maxphyaddr << NESTED_KEY_WIDTH_SHIFT | (v->eptp & EPTP_AD ? NESTED_KEY_AD : 0);
-	if (nested->caps.ept_vpid & EPT_CAP_EXEC_ONLY)
-		key->mode |= NESTED_KEY_EXEC_ONLY;
-}
-
 /* Everything that needs memory. 0, RUN_SLOW or -errno. */
 static int prepare(struct vcpu *vcpu, struct shadow_root **root)
 {
@@ -161,7 +146,7 @@ static int prepare(struct vcpu *vcpu, struct shadow_root **root)
 
 	if (vcpu->in_burst && nested->vmcs12->entry_msr_load_count)
 		return RUN_SLOW;
-	ept_key(nested, vcpu->cpu_state.maxphyaddr, &key);
+	nested_vmx_ept_key(nested, vcpu->cpu_state.maxphyaddr, &key);
 	*root = shadow_root(vcpu, &key);
 	if (!*root)
 		return vcpu->in_burst ? RUN_SLOW : -ENOMEM;
@@ -177,11 +162,9 @@ static int prepare(struct vcpu *vcpu, struct shadow_root **root)
 static void use_root(struct vcpu *vcpu, struct shadow_root *root)
 {
 	vcpu->nested.guest_mode = true;
-	vcpu->nested.root = root;
-	vcpu->nested.walks = root->key.levels;
+	nested_vmx_use_tables(vcpu, root);
 	vcpu->nested.steps = to_vmx(vcpu)->nested.vmcs12->cpu_controls & CPU_MONITOR_TRAP;
 	nested_vmx_apic_update_tpr(to_vmx(vcpu));
-	vcpu->nested.table_access = L1_READ | (root->key.mode & NESTED_KEY_AD ? L1_WRITE : 0);
 	nested_vmx_use_vmcs02(to_vmx(vcpu));
 }
 
@@ -414,7 +397,7 @@ int nested_vmx_resume_l2(struct vcpu *vcpu)
 	nested->caps_stale = true;
 	if (check_entry(vcpu, &moment, &rule) || rule)
 		return -EINVAL;
-	ept_key(nested, vcpu->cpu_state.maxphyaddr, &key);
+	nested_vmx_ept_key(nested, vcpu->cpu_state.maxphyaddr, &key);
 	root = shadow_root(vcpu, &key);
 	if (!root)
 		return -ENOMEM;

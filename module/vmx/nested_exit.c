@@ -329,8 +329,8 @@ bool nested_vmx_blocks_init(struct vcpu *vcpu)
 	return nested->vmxon && (!vcpu->nested.guest_mode || nested->run_pending || nested->exit_waits);
 }
 
-/* An event that was to be injected again goes to L1 as what the exit interrupted. */
-static void save_vectoring(struct vmx_vcpu *vmx, struct nested_exit *e)
+/* nested_vmx_save_vectoring - an event that was to be injected again goes to L1 as what the exit interrupted */
+void nested_vmx_save_vectoring(struct vmx_vcpu *vmx, struct nested_exit *e)
 {
 	struct events *ev = &vmx->vcpu.events;
 
@@ -389,7 +389,7 @@ void nested_vmx_reflect(struct vcpu *vcpu, enum nested_event event)
 	if (event == NESTED_INTERRUPT && nested_vmx_apic_take_posted(vcpu))
 		return;
 	*e = (struct nested_exit){};
-	save_vectoring(vmx, e);
+	nested_vmx_save_vectoring(vmx, e);
 	switch (event) {
 	case NESTED_EXCEPTION:
 		reflect_exception(vcpu, e);
@@ -421,43 +421,6 @@ void nested_vmx_reflect(struct vcpu *vcpu, enum nested_event event)
 		break;
 	case NESTED_SMI:
 		return;		/* never L1's */
-	}
-	nested_vmx_exit(vmx);
-}
-
-/* SDM, Exit Qualification for EPT Violations. */
-static u64 violation_qualification(struct vmx_vcpu *vmx, const struct nested_walk *w)
-{
-	u64 q = 0, from_exit = EPT_QUAL_GLA_VALID | EPT_QUAL_GLA_TRANSLATED | EPT_QUAL_NMI_UNBLOCKED;
-
-	if (w->access & L1_READ)
-		q |= EPT_QUAL_READ;
-	if (w->access & L1_WRITE)
-		q |= EPT_QUAL_WRITE;
-	if (w->access & L1_EXEC)
-		q |= EPT_QUAL_FETCH;
-	if (w->present)
-		q |= FIELD_PREP(EPT_QUAL_RIGHTS, w->rights);
-	if (vmx_basic_reason(vmx) == EXIT_REASON_EPT_VIOLATION)
-		return q | (vmx_exit_qualification(vmx) & from_exit);
-	return q | (w->in_walk ? EPT_QUAL_GLA_VALID : EPT_QUAL_GLA_VALID | EPT_QUAL_GLA_TRANSLATED);
-}
-
-void nested_vmx_reflect_walk(struct vcpu *vcpu)
-{
-	struct vmx_vcpu *vmx = to_vmx(vcpu);
-	struct nested_exit *e = &vmx->nested.exit;
-	const struct nested_walk *w = &vcpu->nested.failed;
-
-	*e = (struct nested_exit) { .gpa = w->gpa2 };
-	save_vectoring(vmx, e);
-	if (w->bad) {
-		e->reason = EXIT_REASON_EPT_MISCONFIG;
-	} else {
-		e->reason = EXIT_REASON_EPT_VIOLATION;
-		e->qualification = violation_qualification(vmx, w);
-		if (vmx_basic_reason(vmx) == EXIT_REASON_EPT_VIOLATION)
-			e->gla = vmx_exit_gla(vmx);
 	}
 	nested_vmx_exit(vmx);
 }

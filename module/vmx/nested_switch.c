@@ -257,6 +257,7 @@ static void leave_l2(struct vmx_vcpu *vmx)
 	vcpu->nested.guest_mode = false;
 	vcpu->nested.walks = false;
 	vcpu->nested.root = NULL;
+	vcpu->nested.log.index = NULL;
 	vcpu->nested.own_tpr = false;
 	vcpu->nested.steps = vcpu->nested.stepped = false;
 	vcpu->nested.exception.pending = false;
