@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Verify what VMX does with a guest hypervisor's EPT beyond translating: it logs the pages that L2 writes to.
+ * Verify what VMX does with a guest hypervisor's EPT beyond translating: it logs the pages that L2 writes to, and L2
+ * switches between EPTs.
  *
  * nestor-test: cpu=intel kernel=6.1,7.3 cpus=1 timeout=900
  */
@@ -19,6 +20,10 @@ L2(l2_read, "mov (%rdi), %rax");
 L2(l2_write, "mov %rax, (%rdi)");
 L2(l2_nop, "nop");
 L2(l2_say_write, "out %eax, $0x80\n mov %rax, (%rdi)");
+
+#define VMFUNC		".byte 0x0f, 0x01, 0xd4\n"
+L2(l2_vmfunc, VMFUNC "mov (%rdi), %rax");
+L2(l2_vmfunc_say, VMFUNC "mov $100, %eax\n out %eax, $0x80\n mov (%rdi), %rax");
 
 /* Pages of 4 KiB that the tests change the entries of. */
 static uint64_t *pt;
@@ -142,10 +147,105 @@ static void test_pml(void)
 	CHECK(!log[511] && field(PML_INDEX) == 511, "is not logged");
 }
 
+/* An EPT as the other, but for PAGE(0), which is PAGE(1) there. Its EPTP. */
+static uint64_t make_other_ept(uint64_t flags)
+{
+	uint64_t *pml4 = self_page(), *pdpt = self_page(), *pd = self_page(), *other_pt = self_page(), i;
+	const uint64_t *old_pd = (uint64_t *)(l1.pdpt[0] & ~0xfffull);
+
+	for (i = 0; i < 512; i++) {
+		pdpt[i] = l1.pdpt[i];
+		pd[i] = old_pd[i];
+		other_pt[i] = pt[i];
+	}
+	other_pt[(PAGE(0) - 0x200000) >> 12] = PAGE(1) | EPT_RWX;
+	pd[1] = (uint64_t)other_pt | 0x107;
+	pdpt[0] = (uint64_t)pd | 0x107;
+	pml4[0] = (uint64_t)pdpt | 0x107;
+	return (uint64_t)pml4 | 0x1e | flags;
+}
+
+/* VMFUNC of L2's, and a read of PAGE(0) behind it. */
+static uint64_t vmfunc(uint64_t rax, uint64_t rcx)
+{
+	l2_regs.rax = rax;
+	l2_regs.rcx = rcx;
+	return run(l2_vmfunc, PAGE(0));
+}
+
+static void test_vmfunc_refused(const uint64_t *list)
+{
+	vmwrite(EPTP_LIST, (uint64_t)list + 8);
+	CHECK_IS(go_on(), 0x10007, "an EPTP list that is not aligned is refused");
+	vmwrite(EPTP_LIST, 1ull << 60);
+	CHECK_IS(go_on(), 0x10007, "so is one beyond the width");
+	vmwrite(EPTP_LIST, (uint64_t)list);
+	vmwrite(VMFUNC_CONTROLS, 3);
+	CHECK_IS(go_on(), 0x10007, "and a function that is not offered");
+	vmwrite(VMFUNC_CONTROLS, 1);
+	vmwrite(CPU2_CONTROLS, adjust(MSR_VMX_CPU2, CPU2_VMFUNC));
+	CHECK_IS(go_on(), 0x10007, "and EPTP switching without EPT");
+	begin(l2_vmfunc, 0, 0);
+	self_recover = (uint64_t)l2_nop;
+	self_fault.vector = -1;
+	CHECK_IS(vmfunc(0, 0), EXIT_VMCALL, "without the control");
+	CHECK_IS(self_fault.vector, 6, "VMFUNC is undefined");
+	self_recover = 0;
+}
+
+static void test_vmfunc(void)
+{
+	uint64_t *list = self_page(), other;
+
+	if (!offers(CPU2_VMFUNC))
+		return;
+	CHECK_IS(self_rdmsr(MSR_VMX_VMFUNC), 1, "EPTP switching is offered, and no other function");
+	make_flagged_ept();
+	other = make_other_ept(0);
+	list[0] = EPTP(0);
+	list[1] = list[511] = other;
+	list[2] = other | 1;
+	list[3] = other | 1ull << 60;
+	*(volatile uint64_t *)PAGE(0) = 0x1000;
+	*(volatile uint64_t *)PAGE(1) = 0x2000;
+	begin(l2_vmfunc, CPU2_VMFUNC, 0);
+	vmwrite(EPTP_LIST, (uint64_t)list);
+	vmwrite(VMFUNC_CONTROLS, 0);
+	CHECK_IS(vmfunc(0, 1), EXIT_VMFUNC, "a function that L1 does not enable exits");
+	CHECK_IS(field(EXIT_INSN_LENGTH), 3, "with the instruction's length");
+	CHECK_IS(field(EXIT_QUALIFICATION), 0, "and no qualification");
+	CHECK_IS(field(GUEST_RIP), (uint64_t)l2_vmfunc, "before it");
+	vmwrite(VMFUNC_CONTROLS, 1);
+	CHECK_IS(vmfunc(0, 1), EXIT_VMCALL, "EPTP switching makes no exit");
+	CHECK_IS(l2_regs.rax, 0x2000, "what L2 reads is the other EPT's");
+	CHECK_IS(field(EPT_POINTER), other, "and the EPTP is in the VMCS");
+	CHECK_IS(vmfunc(0, 1ull << 32), EXIT_VMCALL, "the upper half of RCX does not matter");
+	CHECK_IS(l2_regs.rax, 0x1000, "and L2 is back");
+	CHECK_IS(vmfunc(1ull << 32, 511), EXIT_VMCALL, "nor that of RAX, the last of the list");
+	CHECK_IS(l2_regs.rax, 0x2000, "is taken");
+	CHECK_IS(vmfunc(0, 512), EXIT_VMFUNC, "behind the list it exits");
+	CHECK_IS(vmfunc(0, 2), EXIT_VMFUNC, "an EPTP with another memory type exits");
+	CHECK_IS(vmfunc(0, 3), EXIT_VMFUNC, "and one beyond the width");
+	CHECK_IS(vmfunc(0, 4), EXIT_VMFUNC, "and one of zeros");
+	CHECK_IS(field(EPT_POINTER), other, "the EPTP stays then");
+	CHECK_IS(vmfunc(1, 0), EXIT_VMFUNC, "function 1 exits");
+	CHECK_IS(vmfunc(63, 0), EXIT_VMFUNC, "and 63");
+	self_recover = (uint64_t)l2_nop;
+	self_fault.vector = -1;
+	CHECK_IS(vmfunc(64, 0), EXIT_VMCALL, "function 64");
+	CHECK_IS(self_fault.vector, 6, "is undefined");
+	self_recover = 0;
+	l2_regs.rax = l2_regs.rcx = 0;
+	CHECK_IS(run(l2_vmfunc_say, PAGE(0)), EXIT_VMCALL, "L2's state is saved and set after a switch");
+	CHECK_IS(l2_regs.rax, 0x1000, "which goes with it");
+	test_vmfunc_refused(list);
+}
+
 static void guest(void)
 {
 	enter_vmx_operation();
 	test_pml();
+	test_vmfunc();
 	self_exit(0);
 }
 
@@ -154,6 +254,7 @@ static void guest_without(void)
 {
 	static const struct { uint32_t control; const char *refused; } controls[] = {
 		{ CPU2_PML, "PML is refused when user space has taken it away" },
+		{ CPU2_VMFUNC, "and so are VM functions" },
 	};
 	unsigned int i;
 
@@ -188,7 +289,7 @@ static uint64_t get_msr(uint32_t index)
 
 static void take_away(void)
 {
-	uint64_t all = CPU2_PML, cpu2 = get_msr(MSR_VMX_CPU2);
+	uint64_t all = CPU2_PML | CPU2_VMFUNC, cpu2 = get_msr(MSR_VMX_CPU2);
 
 	tap_check(set_msr(MSR_VMX_CPU2, cpu2 | 1ull << 63) == 0, "a control that is not offered cannot be added");
 	tap_check(set_msr(MSR_VMX_CPU2, cpu2 & ~(all << 32)) == 1, "controls can be taken away");

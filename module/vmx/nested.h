@@ -244,6 +244,7 @@ int nested_vmx_resume_l2(struct vcpu *vcpu);
 int nested_vmx_read_memory(struct vcpu *vcpu);
 
 /* nested_vmcs02.c: what the CPU is told for L2 */
+void nested_vmx_write_constants(struct nested_vmx *nested);
 void nested_vmx_update_controls(struct vmx_vcpu *vmx);
 void nested_vmx_update_tsc(struct vmx_vcpu *vmx);
 int nested_vmx_merge_msr_bitmaps(struct vmx_vcpu *vmx);
@@ -257,6 +258,7 @@ u64 nested_vmx_cr_write(struct vmx_vcpu *vmx, int cr, u64 value);
 
 /* nested_exit.c */
 bool nested_vmx_handle_exit(struct vmx_vcpu *vmx, int *next);
+void nested_vmx_reflect_exit(struct vmx_vcpu *vmx);
 bool nested_vmx_intercepts(struct vcpu *vcpu, enum nested_event event, u8 vector, u32 error);
 void nested_vmx_reflect(struct vcpu *vcpu, enum nested_event event);
 void nested_vmx_save_vectoring(struct vmx_vcpu *vmx, struct nested_exit *e);
@@ -269,10 +271,13 @@ void nested_vmx_reflect_insn(struct vcpu *vcpu);
 
 /* nested_ept.c */
 bool nested_vmx_eptp_valid(struct vcpu *vcpu, u64 eptp);
-void nested_vmx_ept_key(const struct nested_vmx *nested, u32 maxphyaddr, struct shadow_key *key);
+void nested_vmx_ept_key(struct vcpu *vcpu, u64 eptp, struct shadow_key *key);
 void nested_vmx_decode(const struct shadow_key *key, u64 entry, int level, struct l1_entry *out);
 void nested_vmx_use_tables(struct vcpu *vcpu, struct shadow_root *root);
 void nested_vmx_reflect_walk(struct vcpu *vcpu);
+
+/* nested_vmfunc.c */
+int nested_vmx_handle_vmfunc(struct vcpu *vcpu);
 
 /* nested_switch.c */
 void nested_vmx_exit(struct vmx_vcpu *vmx);

@@ -45,7 +45,7 @@ static const struct {
 		.known = CPU2_APIC_ACCESSES | CPU2_X2APIC_MODE | CPU2_APIC_REGISTERS | CPU2_VIRTUAL_DELIVERY |
 			 CPU2_EPT | CPU2_DESCRIPTOR_EXITING | CPU2_RDTSCP | CPU2_VPID | CPU2_WBINVD_EXITING |
 			 CPU2_UNRESTRICTED_GUEST | CPU2_RDRAND_EXITING | CPU2_INVPCID | CPU2_RDSEED_EXITING |
-			 CPU2_XSAVES | CPU2_TSC_SCALING | CPU2_USER_WAIT,
+			 CPU2_XSAVES | CPU2_TSC_SCALING | CPU2_USER_WAIT | CPU2_VMFUNC,
 		/*
 		 * Guests have no Processor Trace that there would be something to conceal from. VMREAD and VMWRITE of L2's
 		 * exit in any case, and we look at L1's bitmaps and at its shadow VMCS.
@@ -112,6 +112,8 @@ void nested_vmx_caps_setup(void)
 	offered.cr4_fixed0 = X86_CR4_VMXE;
 	offered.vmcs_enum = vmcs12_enum();
 	offered.ept_vpid = (vmx_caps.ept_vpid & EPT_KNOWN) | EPT_ALWAYS;
+	if (vmx_caps.cpu2_allowed & CPU2_VMFUNC)
+		offered.vmfunc = VMFUNC_EPTP_SWITCHING;
 	/* It is we who set the dirty flags in L1's tables. */
 	if (offered.ept_vpid & EPT_CAP_AD)
 		offered.words[NESTED_CPU2] |= (u64)CPU2_PML << 32;

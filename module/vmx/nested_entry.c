@@ -146,7 +146,7 @@ static int prepare(struct vcpu *vcpu, struct shadow_root **root)
 
 	if (vcpu->in_burst && nested->vmcs12->entry_msr_load_count)
 		return RUN_SLOW;
-	nested_vmx_ept_key(nested, vcpu->cpu_state.maxphyaddr, &key);
+	nested_vmx_ept_key(vcpu, nested->vmcs12->eptp, &key);
 	*root = shadow_root(vcpu, &key);
 	if (!*root)
 		return vcpu->in_burst ? RUN_SLOW : -ENOMEM;
@@ -397,7 +397,7 @@ int nested_vmx_resume_l2(struct vcpu *vcpu)
 	nested->caps_stale = true;
 	if (check_entry(vcpu, &moment, &rule) || rule)
 		return -EINVAL;
-	nested_vmx_ept_key(nested, vcpu->cpu_state.maxphyaddr, &key);
+	nested_vmx_ept_key(vcpu, nested->vmcs12->eptp, &key);
 	root = shadow_root(vcpu, &key);
 	if (!root)
 		return -ENOMEM;

@@ -51,16 +51,16 @@ void nested_vmx_decode(const struct shadow_key *key, u64 entry, int level, struc
 }
 
 /* What L1's tables are called by (SDM, EPT Translation Mechanism). */
-void nested_vmx_ept_key(const struct nested_vmx *nested, u32 maxphyaddr, struct shadow_key *key)
+void nested_vmx_ept_key(struct vcpu *vcpu, u64 eptp, struct shadow_key *key)
 {
-	const struct vmcs12 *v = nested->vmcs12;
+	const struct nested_vmx *nested = &to_vmx(vcpu)->nested;
 
 	*key = (struct shadow_key){};
-	if (!nested_vmx_uses(v, CPU2_EPT))
+	if (!nested_vmx_uses(nested->vmcs12, CPU2_EPT))
 		return;
-	key->root = v->eptp & EPTP_ROOT;
-	key->levels = FIELD_GET(EPTP_WALK_LENGTH, v->eptp) + 1;
-	key->mode = maxphyaddr << NESTED_KEY_WIDTH_SHIFT | (v->eptp & EPTP_AD ? NESTED_KEY_AD : 0);
+	key->root = eptp & EPTP_ROOT;
+	key->levels = FIELD_GET(EPTP_WALK_LENGTH, eptp) + 1;
+	key->mode = vcpu->cpu_state.maxphyaddr << NESTED_KEY_WIDTH_SHIFT | (eptp & EPTP_AD ? NESTED_KEY_AD : 0);
 	if (nested->caps.ept_vpid & EPT_CAP_EXEC_ONLY)
 		key->mode |= NESTED_KEY_EXEC_ONLY;
 }

@@ -235,8 +235,8 @@ static enum verdict whose(struct vmx_vcpu *vmx)
 			 BIT_ULL(EXIT_REASON_LDTR_TR) | BIT_ULL(EXIT_REASON_RDRAND) | BIT_ULL(EXIT_REASON_RDSEED) |	\
 			 BIT_ULL(EXIT_REASON_IO_INSTRUCTION) | BIT_ULL(EXIT_REASON_XSAVES))
 
-/* An exit that the CPU made becomes L1's, with what the CPU said about it. */
-static void reflect_exit(struct vmx_vcpu *vmx)
+/* nested_vmx_reflect_exit - an exit that the CPU made becomes L1's, with what the CPU said about it */
+void nested_vmx_reflect_exit(struct vmx_vcpu *vmx)
 {
 	struct nested_exit *e = &vmx->nested.exit;
 	u16 reason = vmx_basic_reason(vmx);
@@ -293,7 +293,7 @@ bool nested_vmx_handle_exit(struct vmx_vcpu *vmx, int *next)
 	switch (whose(vmx)) {
 	case L1_WANTS:
 		*next = RUN_GUEST;
-		reflect_exit(vmx);
+		nested_vmx_reflect_exit(vmx);
 		return true;
 	case ASK_OUTSIDE:
 		*next = RUN_SLOW;

@@ -17,10 +17,22 @@
 			 CPU_CR3_STORE_EXITING | CPU_CR8_LOAD_EXITING | CPU_CR8_STORE_EXITING |		\
 			 CPU_NMI_WINDOW | CPU_MOV_DR_EXITING | CPU_MONITOR_TRAP | CPU_MONITOR_EXITING |	\
 			 CPU_PAUSE_EXITING)
-#define CPU2_FROM_L1	(CPU2_DESCRIPTOR_EXITING | CPU2_WBINVD_EXITING | CPU2_RDRAND_EXITING | CPU2_RDSEED_EXITING)
+#define CPU2_FROM_L1	(CPU2_DESCRIPTOR_EXITING | CPU2_WBINVD_EXITING | CPU2_RDRAND_EXITING |		\
+			 CPU2_RDSEED_EXITING | CPU2_VMFUNC)
 
 /* Instructions that L2 has if L1 has them and lets it. */
 #define CPU2_BOTH	(CPU2_RDTSCP | CPU2_INVPCID | CPU2_XSAVES | CPU2_USER_WAIT | CPU2_UNRESTRICTED_GUEST)
+
+/*
+ * nested_vmx_write_constants - what does not change in vmcs02, which was just cleared and is loaded
+ */
+void nested_vmx_write_constants(struct nested_vmx *nested)
+{
+	nested_vmx_apic_write_constants(nested);
+	/* No function is the CPU's: where L2 has the instruction, each exits. */
+	if (vmx_caps.cpu2_allowed & CPU2_VMFUNC)
+		vmwrite64(VMCS_VMFUNC_CONTROLS, 0);
+}
 
 static u32 primary_controls(const struct vmx_vcpu *vmx, u32 l0, const struct vmcs12 *v)
 {

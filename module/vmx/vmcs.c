@@ -490,7 +490,7 @@ void vmx_write_constants(struct vmx_vcpu *vmx)
 	vmx_apic_write_constants(vmx);
 	vmx_pml_write_constants(vmx);
 	if (vmx->vmcs == &vmx->vmcs02)
-		nested_vmx_apic_write_constants(&vmx->nested);
+		nested_vmx_write_constants(&vmx->nested);
 	if (vmx_caps.cpu2 & CPU2_ENCLS_EXITING)
 		vmwrite64(VMCS_ENCLS_EXIT_BITMAP, ~0ull);
 

@@ -98,7 +98,7 @@ const struct deliberate deliberate[] = {
 		.reason = "real CPUs have them",
 	},
 	{
-		.topic = "VMX for guests: VMFUNC, mode-based execute control",
+		.topic = "VMX for guests: mode-based execute control",
 		.nestor = "not offered by the capability MSRs",
 		.upstream = "offered",
 		.reason = "not there yet",
