@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Verify what VMX does with a guest hypervisor's EPT beyond translating: it logs the pages that L2 writes to, and L2
- * switches between EPTs.
+ * Verify what VMX does with a guest hypervisor's EPT beyond translating: it logs the pages that L2 writes to, L2 switches
+ * between EPTs, and user-mode addresses have a right to execute of their own.
  *
  * nestor-test: cpu=intel kernel=6.1,7.3 cpus=1 timeout=900
  */
@@ -19,6 +19,7 @@ static struct self s;
 L2(l2_read, "mov (%rdi), %rax");
 L2(l2_write, "mov %rax, (%rdi)");
 L2(l2_nop, "nop");
+L2(l2_call, "call *%rdi");
 L2(l2_say_write, "out %eax, $0x80\n mov %rax, (%rdi)");
 
 #define VMFUNC		".byte 0x0f, 0x01, 0xd4\n"
@@ -241,11 +242,98 @@ static void test_vmfunc(void)
 	test_vmfunc_refused(list);
 }
 
+#define EPT_USER_EXEC	0x400ull
+#define READ_EXEC	0x35ull		/* by supervisor-mode addresses, or by all without the control */
+#define READ_EXEC_USER	0x431ull
+
+/* The bits of a qualification that tell of the linear address, where the CPU does. */
+static uint64_t linear_info(uint64_t bits)
+{
+	return self_rdmsr(MSR_VMX_EPT_VPID) >> 22 & 1 ? bits : 0;
+}
+
+static void allow_user_exec(void)
+{
+	uint64_t *pd = (uint64_t *)(l1.pdpt[0] & ~0xfffull), i;
+
+	for (i = 0; i < 512; i++) {
+		pd[i] |= EPT_USER_EXEC;
+		pt[i] |= EPT_USER_EXEC;
+	}
+	for (i = 0; i < 8; i++)
+		l1.pdpt[i] |= EPT_USER_EXEC;
+	l1.pml4[0] |= EPT_USER_EXEC;
+}
+
+/* L2's own page-table entry of an address; it uses L1's tables. */
+static uint64_t *l2_entry(uint64_t address)
+{
+	uint64_t table = read_cr3();
+	int shift;
+
+	for (shift = 39; shift > 12; shift -= 9)
+		table = ((uint64_t *)table)[address >> shift & 511] & ~0xfffull;
+	return &((uint64_t *)table)[address >> 12 & 511];
+}
+
+static uint64_t call(uint64_t page, uint64_t rights)
+{
+	ENTRY(page) = PAGE(page) | rights;
+	flush_ept();
+	vmwrite(GUEST_RSP, (uint64_t)l1.stack + 4096 - 8);
+	return run(l2_call, PAGE(page));
+}
+
+/* PAGE(0) is a user-mode address, PAGE(1) a supervisor-mode one. */
+static void test_mbec(void)
+{
+	uint64_t *pd;
+
+	if (!offers(CPU2_MBEC))
+		return;
+	CHECK(self_rdmsr(MSR_VMX_EPT_VPID) >> 22 & 1, "mode-based execute control comes with what the CPU tells of violations");
+	make_flagged_ept();
+	allow_user_exec();
+	*(volatile uint8_t *)PAGE(0) = *(volatile uint8_t *)PAGE(1) = 0xc3;
+	*l2_entry(PAGE(1)) &= ~4ull;
+	begin(l2_call, CPU2_MBEC, 0);
+	CHECK_IS(call(0, READ_EXEC_USER), EXIT_VMCALL, "a user-mode address, with a right of its own");
+	CHECK_IS(call(0, READ_EXEC), EXIT_EPT_VIOLATION, "with that of supervisor-mode addresses");
+	CHECK_IS(field(EXIT_QUALIFICATION), 0x1ac | linear_info(0x600), "is a violation with its qualification");
+	CHECK_IS(field(GUEST_LINEAR), PAGE(0), "and address");
+	CHECK_IS(call(1, READ_EXEC), EXIT_VMCALL, "a supervisor-mode address, with that");
+	CHECK_IS(call(1, READ_EXEC_USER), EXIT_EPT_VIOLATION, "with that of user-mode addresses");
+	CHECK_IS(field(EXIT_QUALIFICATION), 0x1cc | linear_info(0x400), "is a violation as well");
+	CHECK_IS(call(0, EPT_RWX), EXIT_EPT_VIOLATION, "all other rights do not make up for it");
+	CHECK_IS(field(EXIT_QUALIFICATION) & 0x7f, 0x3c, "and are told");
+	if (self_rdmsr(MSR_VMX_EPT_VPID) & 1) {
+		CHECK_IS(call(0, EPT_USER_EXEC | 0x30), EXIT_VMCALL, "execute-only, for user-mode addresses");
+		CHECK_IS(run(l2_read, PAGE(0)), EXIT_EPT_VIOLATION, "is not read");
+		CHECK_IS(field(EXIT_QUALIFICATION), 0x1c1 | linear_info(0x600), "and present");
+	}
+	CHECK_IS(call(0, EPT_USER_EXEC | 0x32), EXIT_EPT_MISCONFIG, "without read rights, write is a misconfiguration");
+	pd = (uint64_t *)(l1.pdpt[0] & ~0xfffull);
+	pd[1] &= ~EPT_USER_EXEC;
+	CHECK_IS(call(0, READ_EXEC_USER), EXIT_EPT_VIOLATION, "the right is needed at every level");
+	CHECK_IS(field(EXIT_QUALIFICATION) & 0x7f, 0xc, "or is none");
+	pd[1] |= EPT_USER_EXEC;
+	l2_regs.rdi = PAGE(0);
+	CHECK_IS(call(0, READ_EXEC_USER), EXIT_VMCALL, "with it L2 goes on");
+	vmwrite(CPU2_CONTROLS, adjust(MSR_VMX_CPU2, CPU2_MBEC));
+	CHECK_IS(go_on(), 0x10007, "without EPT the control is refused");
+	begin(l2_call, 0, 0);
+	CHECK_IS(call(0, READ_EXEC), EXIT_VMCALL, "without the control bit 2 is for user-mode addresses, too");
+	CHECK_IS(call(0, READ_EXEC_USER), EXIT_EPT_VIOLATION, "and bit 10 is ignored");
+	CHECK_IS(field(EXIT_QUALIFICATION), 0x18c | linear_info(0x600), "as the qualification tells");
+	*l2_entry(PAGE(1)) |= 4;
+}
+
 static void guest(void)
 {
 	enter_vmx_operation();
 	test_pml();
 	test_vmfunc();
+	test_mbec();
 	self_exit(0);
 }
 
@@ -255,6 +343,7 @@ static void guest_without(void)
 	static const struct { uint32_t control; const char *refused; } controls[] = {
 		{ CPU2_PML, "PML is refused when user space has taken it away" },
 		{ CPU2_VMFUNC, "and so are VM functions" },
+		{ CPU2_MBEC, "and mode-based execute control" },
 	};
 	unsigned int i;
 
@@ -289,7 +378,7 @@ static uint64_t get_msr(uint32_t index)
 
 static void take_away(void)
 {
-	uint64_t all = CPU2_PML | CPU2_VMFUNC, cpu2 = get_msr(MSR_VMX_CPU2);
+	uint64_t all = CPU2_PML | CPU2_VMFUNC | CPU2_MBEC, cpu2 = get_msr(MSR_VMX_CPU2);
 
 	tap_check(set_msr(MSR_VMX_CPU2, cpu2 | 1ull << 63) == 0, "a control that is not offered cannot be added");
 	tap_check(set_msr(MSR_VMX_CPU2, cpu2 & ~(all << 32)) == 1, "controls can be taken away");

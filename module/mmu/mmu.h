@@ -27,6 +27,7 @@ struct slot;
  * @leaf_levels: bit n: a leaf is allowed at level n + 1 (0: 4 KiB, 1: 2 MiB, 2: 1 GiB)
  * @present:	bits of which at least one is set in every present entry
  * @read, @write, @exec, @noexec: rights; zero when the format has no such bit
+ * @exec_user:	execution by user-mode addresses, where a guest hypervisor may have told the CPU to look at it
  * @user:	NPT: every nested access is a user access
  * @large:	set in a 2 MiB or 1 GiB leaf
  * @accessed, @dirty: zero when the CPU keeps none
@@ -42,7 +43,7 @@ struct slot;
 struct tdp_format {
 	int levels;
 	u32 leaf_levels;
-	u64 present, read, write, exec, noexec, user, large, accessed, dirty, table, enc_mask;
+	u64 present, read, write, exec, exec_user, noexec, user, large, accessed, dirty, table, enc_mask;
 	u64 memtype_wb, memtype_uc;
 	bool log;
 	bool tag_per_root;
@@ -51,6 +52,7 @@ struct tdp_format {
 /**
  * struct fault - a second-level fault, as the vendor decoded it
  * @gva_valid: @gva is known (VMX)
+ * @linear: LINEAR_* of it (VMX, where the CPU tells)
  * @vectoring: the access was part of delivering an event, not of the instruction at RIP
  * @walk: how L1's tables translated an address of L2's to @gpa, which a shadow table shall map; NULL: the VM's own
  *	tables
@@ -59,6 +61,7 @@ struct fault {
 	u64 gpa;
 	u64 gva;
 	bool gva_valid;
+	u8 linear;
 	bool write, exec, user;
 	bool present;		/* a right was missing, not the mapping */
 	bool in_walk;		/* the access was to a guest page table */

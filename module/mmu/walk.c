@@ -43,6 +43,7 @@ enum walk_result {
  * @hva: where the host had no page
  * @top: level where the walk begins
  * @leaf: level where it ended
+ * @linear: LINEAR_* that it has found, when it has ended
  * @entry: entries by level
  * @entry_gfn: frames that they are in
  * @entry_gpa2: where L2 has them
@@ -59,6 +60,7 @@ struct walk {
 	bool hva_write;
 	unsigned long hva;
 	int top, leaf;
+	u8 linear;
 	u64 entry[PAGING_MAX_LEVELS + 1];
 	u64 entry_gfn[PAGING_MAX_LEVELS + 1];
 	u64 entry_gpa2[PAGING_MAX_LEVELS + 1];
@@ -120,7 +122,14 @@ static enum walk_result walk_no_page(struct walk *w, unsigned long hva, bool wri
 /* L2's physical addresses are L1's to translate. */
 static enum walk_result to_gpa1(struct walk *w, u64 *gpa, u8 access, bool in_walk)
 {
-	int r = nested_translate(w->vcpu, *gpa, access, in_walk, true, gpa);
+	const struct nested_linear linear = {
+		.address = w->gva, .valid = true, .in_walk = in_walk, .rights = in_walk ? 0 : w->linear,
+	};
+	int r;
+
+	if (access == L1_EXEC)
+		access = nested_fetch_access(&linear);
+	r = nested_translate(w->vcpu, *gpa, access, &linear, true, gpa);
 
 	return !r ? WALK_DONE : r == -EAGAIN ? WALK_NESTED_AGAIN : WALK_NESTED;
 }
@@ -221,6 +230,12 @@ static enum walk_result set_accessed_dirty(struct walk *w)
 	return WALK_DONE;
 }
 
+static u8 linear_rights(u64 rights)
+{
+	return (rights & PAGING_U ? LINEAR_USER : 0) | (rights & PAGING_W ? LINEAR_WRITE : 0) |
+	       (rights & PAGING_NX ? LINEAR_NX : 0);
+}
+
 /* Descend from w->root, the table of level w->top. */
 static enum walk_result walk_tables(struct walk *w)
 {
@@ -246,6 +261,7 @@ static enum walk_result walk_tables(struct walk *w)
 		table = paging_table(p, entry);
 	}
 	w->leaf = level;
+	w->linear = linear_rights(rights);
 	error = paging_denied(p, rights, entry, w->access);
 	if (error)
 		return walk_fault(w, error);
@@ -291,6 +307,8 @@ static enum walk_result walk_once(struct vcpu *vcpu, struct walk *w)
 		return r;
 	idx = srcu_read_lock(&w->vm->srcu);
 	w->gpa = w->gva;
+	/* SDM, Exit Qualification for EPT Violations: what addresses are without paging. */
+	w->linear = LINEAR_USER | LINEAR_WRITE;
 	if (w->p.levels)
 		r = walk_tables(w);
 	if (unlikely(vcpu->nested.walks) && r == WALK_DONE)
@@ -460,7 +478,8 @@ int mmu_load_pdptrs(struct vcpu *vcpu, u64 cr3)
 	int i, r = 0;
 
 	if (unlikely(vcpu->nested.walks))
-		r = nested_translate(vcpu, gpa, vcpu->nested.table_access, true, false, &gpa);
+		r = nested_translate(vcpu, gpa, vcpu->nested.table_access, &(struct nested_linear){ .in_walk = true },
+				     false, &gpa);
 	if (!r)
 		r = vcpu_read_guest(vcpu, gpa, pdptr, sizeof(pdptr));
 	if (r)

@@ -18,11 +18,16 @@
 struct shadow_root;
 struct vcpu_shadow;
 
-/* Rights in L1's tables. Where a format has no such right (NPT: read), a present entry has it. */
+/*
+ * Rights in L1's tables. Where a format has no such right (NPT: read), a present entry has it; where it tells no user-mode
+ * addresses apart, L1_EXEC comes with L1_EXEC_USER.
+ */
 #define L1_READ		BIT(0)
 #define L1_WRITE	BIT(1)
-#define L1_EXEC		BIT(2)
-#define L1_ALL		(L1_READ | L1_WRITE | L1_EXEC)
+#define L1_EXEC		BIT(2)		/* by supervisor-mode linear addresses */
+#define L1_EXEC_USER	BIT(3)		/* by user-mode ones */
+#define L1_FETCH	(L1_EXEC | L1_EXEC_USER)
+#define L1_ALL		(L1_READ | L1_WRITE | L1_FETCH)
 
 #define L1_MAX_LEVELS	5
 
@@ -56,11 +61,34 @@ struct l1_entry {
 	u64 accessed, dirty;
 };
 
+/* What L2's page tables say of a linear address. */
+#define LINEAR_USER	BIT(0)
+#define LINEAR_WRITE	BIT(1)
+#define LINEAR_NX	BIT(2)
+
+/**
+ * struct nested_linear - the linear address of L2's that an access is made for
+ * @valid: there is one, @address
+ * @in_walk: the access is to a page table of L2's own, not to what that translates to
+ * @rights: LINEAR_*, unless @in_walk
+ */
+struct nested_linear {
+	u64 address;
+	bool valid, in_walk;
+	u8 rights;
+};
+
+/* L1_* that a fetch needs. */
+static inline u8 nested_fetch_access(const struct nested_linear *linear)
+{
+	return linear->rights & LINEAR_USER ? L1_EXEC_USER : L1_EXEC;
+}
+
 /**
  * struct nested_walk - the walk of L1's tables for an access by L2
  * @gpa2: the address
- * @access: L1_READ, L1_WRITE or L1_EXEC; several when all are needed
- * @in_walk: the access is to a page table of L2's own, not to what that translates to
+ * @access: L1_READ, L1_WRITE or one of L1_FETCH; several when all are needed
+ * @linear: whose
  * @gpa1: out, the translation
  * @rights: out: ANDed over all levels, up to where the walk ended; leaf level too
  * @dirty: out: the leaf's dirty bit is set, or L1 keeps none: writes need not be seen
@@ -74,7 +102,7 @@ struct l1_entry {
 struct nested_walk {
 	u64 gpa2;
 	u8 access;
-	bool in_walk;
+	struct nested_linear linear;
 
 	u64 gpa1;
 	u8 rights;
@@ -195,7 +223,7 @@ struct vcpu_nested {
  */
 int nested_walk(struct vcpu *vcpu, struct nested_walk *w, bool atomic);
 /* The same for an address that is accessed for L2. vcpu->nested.failed tells where it failed, -EAGAIN included. */
-int nested_translate(struct vcpu *vcpu, u64 gpa2, u8 access, bool in_walk, bool atomic, u64 *gpa1);
+int nested_translate(struct vcpu *vcpu, u64 gpa2, u8 access, const struct nested_linear *linear, bool atomic, u64 *gpa1);
 
 /**
  * struct shadow_root - L1's tables, shadowed: maps gpa2 to host memory; and what names its translations in the TLB

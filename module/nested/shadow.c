@@ -320,8 +320,11 @@ static u8 entry_rights(const struct shadow_key *key, u64 entry, int level)
 	return e.rights;
 }
 
+/* The CPU looks at exec_user for those roots only whose L1 tells user-mode addresses apart. */
 static u64 limit_rights(u64 e, u8 rights)
 {
+	if (e & tdp_format.exec && rights & L1_EXEC_USER)
+		e |= tdp_format.exec_user;
 	if (!(rights & L1_READ))
 		e &= ~tdp_format.read;
 	if (!(rights & L1_WRITE))
@@ -471,9 +474,10 @@ static void forget_address(struct vcpu *vcpu, u64 gpa2)
 	clear_entry(vcpu, t, i);
 }
 
-static u8 fault_access(const struct fault *fault)
+static u8 fault_access(const struct fault *fault, const struct nested_linear *linear)
 {
-	return (fault->write ? L1_WRITE : 0) | (fault->exec ? L1_EXEC : 0) | (fault->write || fault->exec ? 0 : L1_READ);
+	return (fault->write ? L1_WRITE : 0) | (fault->exec ? nested_fetch_access(linear) : 0) |
+	       (fault->write || fault->exec ? 0 : L1_READ);
 }
 
 /**
@@ -488,11 +492,14 @@ enum fault_result shadow_handle_fault(struct vcpu *vcpu, const struct fault *fau
 {
 	struct vm_mmu *mmu = &vcpu->vm->mmu;
 	struct nested_walk *w = &vcpu->nested.failed;
+	const struct nested_linear linear = {
+		.address = fault->gva, .valid = fault->gva_valid, .in_walk = fault->in_walk, .rights = fault->linear,
+	};
 	struct fault fault1 = *fault;
 	int r;
 
 	/* @gpa1 may well be @fault's. */
-	r = nested_translate(vcpu, fault->gpa, fault_access(fault), fault->in_walk, false, gpa1);
+	r = nested_translate(vcpu, fault->gpa, fault_access(fault, &linear), &linear, false, gpa1);
 	if (r == -EAGAIN)
 		return vcpu->in_burst ? FAULT_SLOW : FAULT_RETRY;
 	if (r) {

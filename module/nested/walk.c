@@ -151,14 +151,14 @@ int nested_walk(struct vcpu *vcpu, struct nested_walk *w, bool atomic)
 	return r > 0 ? -EAGAIN : r;
 }
 
-int nested_translate(struct vcpu *vcpu, u64 gpa2, u8 access, bool in_walk, bool atomic, u64 *gpa1)
+int nested_translate(struct vcpu *vcpu, u64 gpa2, u8 access, const struct nested_linear *linear, bool atomic, u64 *gpa1)
 {
 	struct nested_walk *w = &vcpu->nested.failed;
 	int r;
 
 	w->gpa2 = gpa2;
 	w->access = access;
-	w->in_walk = in_walk;
+	w->linear = *linear;
 	r = nested_walk(vcpu, w, atomic);
 	*gpa1 = w->gpa1;
 	return r;

@@ -325,7 +325,7 @@ static bool translate_input(struct vcpu *vcpu, struct hv_call *call)
 {
 	if (call->fast || !vcpu->nested.walks)
 		return true;
-	return !nested_translate(vcpu, call->gpa, L1_READ, false, false, &call->gpa);
+	return !nested_translate(vcpu, call->gpa, L1_READ, &(struct nested_linear){}, false, &call->gpa);
 }
 
 /* Of L2 there are flushes only, see hv_takes_call(). */

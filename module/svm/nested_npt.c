@@ -60,7 +60,7 @@ void nested_svm_decode(const struct shadow_key *key, u64 entry, int level, struc
 	out->leaf = paging_is_leaf(&p, entry, level);
 	if (entry & PAGING_U)
 		out->rights = L1_READ | (entry & PAGING_W ? L1_WRITE : 0) |
-			      (p.nx && entry & PAGING_NX ? 0 : L1_EXEC);
+			      (p.nx && entry & PAGING_NX ? 0 : L1_FETCH);
 	out->gpa = out->leaf ? paging_address(&p, entry, 0, level) : paging_table(&p, entry);
 	out->accessed = PAGING_A;
 	out->dirty = out->leaf ? PAGING_D : 0;
@@ -73,7 +73,7 @@ void nested_svm_decode(const struct shadow_key *key, u64 entry, int level, struc
 void nested_svm_reflect_walk(struct vcpu *vcpu)
 {
 	const struct nested_walk *w = &vcpu->nested.failed;
-	u64 info = PF_USER | (w->in_walk ? NPF_IN_WALK : NPF_FINAL);
+	u64 info = PF_USER | (w->linear.in_walk ? NPF_IN_WALK : NPF_FINAL);
 
 	if (w->present || w->bad)
 		info |= PF_PRESENT;
@@ -81,7 +81,7 @@ void nested_svm_reflect_walk(struct vcpu *vcpu)
 		info |= PF_RSVD;
 	if (w->access & L1_WRITE)
 		info |= PF_WRITE;
-	if (w->access & L1_EXEC)
+	if (w->access & L1_FETCH)
 		info |= PF_FETCH;
 	nested_svm_exit(to_svm(vcpu), SVM_EXIT_NPF, info, w->gpa2);
 }

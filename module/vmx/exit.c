@@ -332,6 +332,15 @@ static int vmx_handle_mwait(struct vcpu *vcpu)
 	return vcpu_handle_monitor(vcpu, true);
 }
 
+/* LINEAR_* of the address whose translation violates EPT. */
+static u8 violation_linear(u64 qualification)
+{
+	bool known = qualification & EPT_QUAL_GLA_VALID && qualification & EPT_QUAL_GLA_TRANSLATED &&
+		     vmx_caps.ept_vpid & EPT_CAP_LINEAR_INFO;
+
+	return known ? FIELD_GET(EPT_QUAL_LINEAR, qualification) : 0;
+}
+
 /* SDM, Exit Qualification for EPT Violations. */
 static int vmx_handle_ept_violation(struct vcpu *vcpu)
 {
@@ -344,6 +353,7 @@ static int vmx_handle_ept_violation(struct vcpu *vcpu)
 		.gpa = vmx->exit.gpa,
 		.gva = vmx->exit.gla,
 		.gva_valid = qualification & EPT_QUAL_GLA_VALID,
+		.linear = violation_linear(qualification),
 		.write = qualification & EPT_QUAL_WRITE,
 		.exec = qualification & EPT_QUAL_FETCH,
 		.present = qualification & EPT_QUAL_RIGHTS,

@@ -151,9 +151,13 @@ struct nested_vmx {
 	bool bitmap_merged;
 };
 
-/* shadow_key.mode: EPT's accessed and dirty bits, execute-only entries, the width of L1's addresses. */
+/*
+ * shadow_key.mode: EPT's accessed and dirty bits, execute-only entries, mode-based execute control, the width of L1's
+ * addresses.
+ */
 #define NESTED_KEY_AD		BIT(0)
 #define NESTED_KEY_EXEC_ONLY	BIT(1)
+#define NESTED_KEY_MBEC		BIT(2)
 #define NESTED_KEY_WIDTH_SHIFT	8
 
 static inline u32 nested_vmx_cpu2(const struct vmcs12 *v)

@@ -45,7 +45,7 @@ static const struct {
 		.known = CPU2_APIC_ACCESSES | CPU2_X2APIC_MODE | CPU2_APIC_REGISTERS | CPU2_VIRTUAL_DELIVERY |
 			 CPU2_EPT | CPU2_DESCRIPTOR_EXITING | CPU2_RDTSCP | CPU2_VPID | CPU2_WBINVD_EXITING |
 			 CPU2_UNRESTRICTED_GUEST | CPU2_RDRAND_EXITING | CPU2_INVPCID | CPU2_RDSEED_EXITING |
-			 CPU2_XSAVES | CPU2_TSC_SCALING | CPU2_USER_WAIT | CPU2_VMFUNC,
+			 CPU2_XSAVES | CPU2_TSC_SCALING | CPU2_USER_WAIT | CPU2_VMFUNC | CPU2_MBEC,
 		/*
 		 * Guests have no Processor Trace that there would be something to conceal from. VMREAD and VMWRITE of L2's
 		 * exit in any case, and we look at L1's bitmaps and at its shadow VMCS.
@@ -71,7 +71,7 @@ static const struct {
 	},
 };
 
-#define EPT_KNOWN	(EPT_CAP_EXEC_ONLY | EPT_CAP_WALK_4 | EPT_CAP_WB | EPT_CAP_INVEPT | EPT_CAP_AD)
+#define EPT_KNOWN	(EPT_CAP_EXEC_ONLY | EPT_CAP_WALK_4 | EPT_CAP_WB | EPT_CAP_INVEPT | EPT_CAP_AD | EPT_CAP_LINEAR_INFO)
 /* Shadow tables take leaves of any size, and INVEPT and INVVPID of all types are ours. */
 #define EPT_ALWAYS	(EPT_CAP_2M | EPT_CAP_1G | EPT_CAP_INVEPT_SINGLE | EPT_CAP_INVEPT_ALL)
 #define VPID_ALWAYS	(EPT_CAP_INVVPID | EPT_CAP_INVVPID_ADDRESS | EPT_CAP_INVVPID_SINGLE | EPT_CAP_INVVPID_ALL | \
@@ -112,6 +112,9 @@ void nested_vmx_caps_setup(void)
 	offered.cr4_fixed0 = X86_CR4_VMXE;
 	offered.vmcs_enum = vmcs12_enum();
 	offered.ept_vpid = (vmx_caps.ept_vpid & EPT_KNOWN) | EPT_ALWAYS;
+	/* Whether L2 fetches from a user-mode address is what the CPU has to tell. */
+	if (!(vmx_caps.ept_vpid & EPT_CAP_LINEAR_INFO))
+		offered.words[NESTED_CPU2] &= ~((u64)CPU2_MBEC << 32);
 	if (vmx_caps.cpu2_allowed & CPU2_VMFUNC)
 		offered.vmfunc = VMFUNC_EPTP_SWITCHING;
 	/* It is we who set the dirty flags in L1's tables. */

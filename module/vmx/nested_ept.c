@@ -23,10 +23,22 @@ static bool memtype_reserved(u64 entry)
 	return type == 2 || type == 3 || type == 7;
 }
 
+static_assert(L1_READ == EPT_READ && L1_WRITE == EPT_WRITE && L1_EXEC == EPT_EXEC);
+
+/* SDM, Mode-Based Execute Control for EPT: without it bit 2 is for all addresses, and bit 10 is ignored. */
+static u8 rights_of(const struct shadow_key *key, u64 entry)
+{
+	u8 rights = entry & (EPT_READ | EPT_WRITE | EPT_EXEC);
+
+	if (entry & (key->mode & NESTED_KEY_MBEC ? EPT_EXEC_USER : EPT_EXEC))
+		rights |= L1_EXEC_USER;
+	return rights;
+}
+
 /* SDM, EPT Entries. @level 1 is that of 4 KiB pages. */
 void nested_vmx_decode(const struct shadow_key *key, u64 entry, int level, struct l1_entry *out)
 {
-	u8 rights = entry & (EPT_READ | EPT_WRITE | EPT_EXEC);
+	u8 rights = rights_of(key, entry);
 	bool exec_only = key->mode & NESTED_KEY_EXEC_ONLY;
 	unsigned int bits = key->mode >> NESTED_KEY_WIDTH_SHIFT;
 
@@ -39,7 +51,7 @@ void nested_vmx_decode(const struct shadow_key *key, u64 entry, int level, struc
 	};
 	out->gpa = entry & GENMASK_ULL(51, out->leaf ? PAGE_SHIFT + 9 * (level - 1) : PAGE_SHIFT);
 	/* SDM, EPT Misconfigurations. */
-	if ((rights & (EPT_READ | EPT_WRITE)) == EPT_WRITE || (rights == EPT_EXEC && !exec_only))
+	if (!(rights & L1_READ) && (rights & L1_WRITE || (rights && !exec_only)))
 		out->bad = true;
 	if (entry & GENMASK_ULL(51, 12) & ~GENMASK_ULL(bits - 1, 0))
 		out->bad = true;
@@ -63,6 +75,8 @@ void nested_vmx_ept_key(struct vcpu *vcpu, u64 eptp, struct shadow_key *key)
 	key->mode = vcpu->cpu_state.maxphyaddr << NESTED_KEY_WIDTH_SHIFT | (eptp & EPTP_AD ? NESTED_KEY_AD : 0);
 	if (nested->caps.ept_vpid & EPT_CAP_EXEC_ONLY)
 		key->mode |= NESTED_KEY_EXEC_ONLY;
+	if (nested_vmx_uses(nested->vmcs12, CPU2_MBEC))
+		key->mode |= NESTED_KEY_MBEC;
 }
 
 /*
@@ -82,22 +96,43 @@ void nested_vmx_use_tables(struct vcpu *vcpu, struct shadow_root *root)
 	vcpu->nested.log = (struct nested_log){ v->pml_address, logs ? &v->guest_pml_index : NULL };
 }
 
-/* SDM, Exit Qualification for EPT Violations. */
-static u64 violation_qualification(struct vmx_vcpu *vmx, const struct nested_walk *w)
+static_assert((LINEAR_USER | LINEAR_WRITE | LINEAR_NX) << 9 == EPT_QUAL_LINEAR);
+
+/* What it tells of L2's linear address. */
+static u64 linear_qualification(const struct nested_vmx *nested, const struct nested_linear *linear)
 {
-	u64 q = 0, from_exit = EPT_QUAL_GLA_VALID | EPT_QUAL_GLA_TRANSLATED | EPT_QUAL_NMI_UNBLOCKED;
+	if (!linear->valid)
+		return 0;
+	if (linear->in_walk)
+		return EPT_QUAL_GLA_VALID;
+	return EPT_QUAL_GLA_VALID | EPT_QUAL_GLA_TRANSLATED |
+	       (nested->caps.ept_vpid & EPT_CAP_LINEAR_INFO ? FIELD_PREP(EPT_QUAL_LINEAR, linear->rights) : 0);
+}
+
+/* SDM, Exit Qualification for EPT Violations. */
+static u64 violation_qualification(const struct nested_vmx *nested, const struct nested_walk *w)
+{
+	u64 q = linear_qualification(nested, &w->linear);
 
 	if (w->access & L1_READ)
 		q |= EPT_QUAL_READ;
 	if (w->access & L1_WRITE)
 		q |= EPT_QUAL_WRITE;
-	if (w->access & L1_EXEC)
+	if (w->access & L1_FETCH)
 		q |= EPT_QUAL_FETCH;
-	if (w->present)
-		q |= FIELD_PREP(EPT_QUAL_RIGHTS, w->rights);
-	if (vmx_basic_reason(vmx) == EXIT_REASON_EPT_VIOLATION)
-		return q | (vmx_exit_qualification(vmx) & from_exit);
-	return q | (w->in_walk ? EPT_QUAL_GLA_VALID : EPT_QUAL_GLA_VALID | EPT_QUAL_GLA_TRANSLATED);
+	if (!w->present)
+		return q;
+	if (w->rights & L1_EXEC_USER && nested_vmx_uses(nested->vmcs12, CPU2_MBEC))
+		q |= EPT_QUAL_EXEC_USER;
+	return q | FIELD_PREP(EPT_QUAL_RIGHTS, w->rights & (L1_READ | L1_WRITE | L1_EXEC));
+}
+
+/* IRET had unblocked NMIs when the access that the CPU made was not let through. */
+static u64 nmi_unblocked(struct vmx_vcpu *vmx)
+{
+	if (vmx_basic_reason(vmx) != EXIT_REASON_EPT_VIOLATION)
+		return 0;
+	return vmx_exit_qualification(vmx) & EPT_QUAL_NMI_UNBLOCKED;
 }
 
 void nested_vmx_reflect_walk(struct vcpu *vcpu)
@@ -106,20 +141,19 @@ void nested_vmx_reflect_walk(struct vcpu *vcpu)
 	struct nested_exit *e = &vmx->nested.exit;
 	const struct nested_walk *w = &vcpu->nested.failed;
 
-	*e = (struct nested_exit) { .gpa = w->gpa2 };
+	*e = (struct nested_exit){};
 	nested_vmx_save_vectoring(vmx, e);
 	if (w->log_full) {
 		e->reason = EXIT_REASON_PML_FULL;
-		e->gpa = 0;
-		if (vmx_basic_reason(vmx) == EXIT_REASON_EPT_VIOLATION)
-			e->qualification = vmx_exit_qualification(vmx) & EPT_QUAL_NMI_UNBLOCKED;
+		e->qualification = nmi_unblocked(vmx);
 	} else if (w->bad) {
 		e->reason = EXIT_REASON_EPT_MISCONFIG;
+		e->gpa = w->gpa2;
 	} else {
 		e->reason = EXIT_REASON_EPT_VIOLATION;
-		e->qualification = violation_qualification(vmx, w);
-		if (vmx_basic_reason(vmx) == EXIT_REASON_EPT_VIOLATION)
-			e->gla = vmx_exit_gla(vmx);
+		e->qualification = violation_qualification(&vmx->nested, w) | nmi_unblocked(vmx);
+		e->gpa = w->gpa2;
+		e->gla = w->linear.valid ? w->linear.address : 0;
 	}
 	nested_vmx_exit(vmx);
 }

@@ -106,6 +106,7 @@ static void init_tdp_format(void)
 		.read = EPT_READ,
 		.write = EPT_WRITE,
 		.exec = EPT_EXEC,
+		.exec_user = vmx_caps.cpu2_allowed & CPU2_MBEC ? EPT_EXEC_USER : 0,
 		.large = EPT_LARGE,
 		.accessed = cap & EPT_CAP_AD ? EPT_ACCESSED : 0,
 		.dirty = cap & EPT_CAP_AD ? EPT_DIRTY : 0,

@@ -96,12 +96,6 @@ const struct deliberate deliberate[] = {
 		.nestor = "4 CR3 targets, 'conceal VMX from PT' accepted, zero-length injection; a VM entry that is refused shows its rule (`nestor:nested_refused`)",
 		.upstream = "none of them",
 		.reason = "real CPUs have them",
-	},
-	{
-		.topic = "VMX for guests: mode-based execute control",
-		.nestor = "not offered by the capability MSRs",
-		.upstream = "offered",
-		.reason = "not there yet",
 		.suite = "cpu", .action = "lists", .what = "feature MSR 0x4[89]?",
 	},
 	{
