@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Verify what VMX does with a guest hypervisor's EPT beyond translating: it logs the pages that L2 writes to, L2 switches
- * between EPTs, and user-mode addresses have a right to execute of their own.
+ * between EPTs, user-mode addresses have a right to execute of their own, and violations are exceptions of L2's.
  *
  * nestor-test: cpu=intel kernel=6.1,7.3 cpus=1 timeout=900
  */
 #include <errno.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "self.h"
 #include "tap.h"
@@ -14,13 +15,16 @@
 
 static struct self s;
 
-#define IN_L2	100	/* what L2 says to the host: its state is saved and set */
+/* What L2 says to the host: its state is saved and set; the area of #VE is taken away as well. */
+#define IN_L2		100
+#define IN_L2_AREA	101
 
 L2(l2_read, "mov (%rdi), %rax");
 L2(l2_write, "mov %rax, (%rdi)");
 L2(l2_nop, "nop");
 L2(l2_call, "call *%rdi");
 L2(l2_say_write, "out %eax, $0x80\n mov %rax, (%rdi)");
+L2(l2_say_read, "out %eax, $0x80\n mov (%rdi), %rax");
 
 #define VMFUNC		".byte 0x0f, 0x01, 0xd4\n"
 L2(l2_vmfunc, VMFUNC "mov (%rdi), %rax");
@@ -328,12 +332,128 @@ static void test_mbec(void)
 	*l2_entry(PAGE(1)) |= 4;
 }
 
+#define SUPPRESS_VE	(1ull << 63)
+
+/* SDM, Format of the Virtualization-Exception Information Area. */
+static volatile struct {
+	uint32_t reason, busy;
+	uint64_t qualification, linear, physical;
+	uint16_t eptp_index;
+} *area;
+
+/* L2 accesses a page whose entry is @entry, and has a handler for what follows. */
+static uint64_t violate(void (*code)(void), uint64_t entry)
+{
+	ENTRY(0) = entry;
+	flush_ept();
+	area->busy = 0;
+	area->reason = 0;
+	self_fault.vector = -1;
+	self_recover = (uint64_t)l2_nop;
+	return run(code, PAGE(0) + 0x18);
+}
+
+static void begin_ve(uint32_t cpu2)
+{
+	begin(l2_read, CPU2_VE | cpu2, 0);
+	vmwrite(VE_INFO, (uint64_t)area);
+	vmwrite(EPTP_INDEX, 7);
+	vmwrite(EXCEPTION_BITMAP, 0);
+}
+
+static void test_ve_exits(void)
+{
+	CHECK_IS(violate(l2_read, SUPPRESS_VE), EXIT_EPT_VIOLATION, "an entry that suppresses it exits");
+	CHECK_IS(area->reason, 0, "and nothing is written");
+	CHECK_IS(violate(l2_write, SUPPRESS_VE | PAGE(0) | 0x31), EXIT_EPT_VIOLATION, "so does one that is present");
+	CHECK_IS(violate(l2_read, PAGE(0) | 0x32), EXIT_EPT_MISCONFIG, "misconfigurations exit in any case");
+	violate(l2_read, 0);
+	area->reason = 0x55;
+	vmwrite(GUEST_RIP, (uint64_t)l2_read);
+	CHECK_IS(go_on(), EXIT_EPT_VIOLATION, "while the area is busy it exits");
+	CHECK_IS(area->reason, 0x55, "and the area stays as it is");
+	CHECK_IS(field(EXIT_QUALIFICATION), 0x181 | linear_info(0x600), "with the qualification");
+
+	vmwrite(EXCEPTION_BITMAP, 1u << 20);
+	CHECK_IS(violate(l2_read, 0), EXIT_EXCEPTION, "L1 can have the exception");
+	CHECK_IS(field(EXIT_INTR_INFO), 0x80000314, "which has no error code");
+	CHECK_IS(area->reason, 48, "with the information for L2");
+	vmwrite(EXCEPTION_BITMAP, 0);
+
+	area->busy = 0;
+	vmwrite(GUEST_RSP, PAGE(0) + 0x800);
+	vmwrite(ENTRY_INTR_INFO, 0x80000b0d);
+	vmwrite(ENTRY_ERROR_CODE, 0);
+	CHECK_IS(go_on(), EXIT_EPT_VIOLATION, "while an event is delivered it exits");
+	CHECK_IS(field(VECTORING_INFO), 0x80000b0d, "and tells of the event");
+	vmwrite(GUEST_RSP, (uint64_t)l1.stack + 4096 - 8);
+}
+
+static void test_ve_state(void)
+{
+	l2_regs.rax = IN_L2_AREA;
+	CHECK_IS(violate(l2_say_read, 0), EXIT_VMCALL, "L2's state was saved and set, and the area was not in memory");
+	CHECK(self_fault.vector == 20 && area->busy == ~0u && area->eptp_index == 7, "but is when it is written");
+	if (offers(CPU2_VMFUNC)) {
+		uint64_t *list = self_page();
+
+		list[3] = EPTP(0);
+		begin_ve(CPU2_VMFUNC);
+		vmwrite(EPTP_LIST, (uint64_t)list);
+		vmwrite(VMFUNC_CONTROLS, 1);
+		l2_regs.rax = 0;
+		l2_regs.rcx = 3;
+		CHECK_IS(violate(l2_vmfunc, 0), EXIT_VMCALL, "a violation behind EPTP switching");
+		CHECK_IS(area->eptp_index, 3, "tells which EPT it is of");
+		CHECK_IS(field(EPTP_INDEX), 3, "as the VMCS does");
+	}
+}
+
+static void test_ve(void)
+{
+	uint64_t *pd;
+
+	CHECK(offers(CPU2_VE), "virtualization exceptions are offered");
+	area = self_page();
+	make_flagged_ept();
+	begin_ve(0);
+	CHECK_IS(violate(l2_read, 0), EXIT_VMCALL, "a violation makes no exit");
+	CHECK_IS(self_fault.vector, 20, "but an exception of L2's");
+	CHECK_IS(self_fault.rip, (uint64_t)l2_read, "at the instruction");
+	CHECK_IS(area->reason, 48, "the area has the exit reason");
+	CHECK_IS(area->busy, 0xffffffff, "is busy");
+	CHECK_IS(area->qualification, 0x181 | linear_info(0x600), "has the qualification");
+	CHECK_IS(area->linear, PAGE(0) + 0x18, "linear address");
+	CHECK_IS(area->physical, PAGE(0) + 0x18, "and guest-physical address");
+	CHECK_IS(area->eptp_index, 7, "and the EPTP index");
+	CHECK_IS(violate(l2_write, PAGE(0) | 0x31), EXIT_VMCALL, "a page that cannot be written");
+	CHECK_IS(self_fault.vector, 20, "is an exception");
+	CHECK_IS(area->qualification, 0x18a | linear_info(0x600), "with its qualification");
+	pd = (uint64_t *)(l1.pdpt[0] & ~0xfffull);
+	pd[1] |= SUPPRESS_VE;
+	CHECK_IS(violate(l2_read, 0), EXIT_VMCALL, "an entry for a table does not suppress it");
+	CHECK_IS(self_fault.vector, 20, "below it");
+	pd[1] &= ~SUPPRESS_VE;
+	test_ve_exits();
+	test_ve_state();
+
+	begin_ve(0);
+	vmwrite(VE_INFO, (uint64_t)area + 8);
+	CHECK_IS(go_on(), 0x10007, "an area that is not aligned is refused");
+	vmwrite(VE_INFO, 1ull << 60);
+	CHECK_IS(go_on(), 0x10007, "so is one beyond the width");
+	begin(l2_read, 0, 0);
+	CHECK_IS(violate(l2_read, 0), EXIT_EPT_VIOLATION, "without the control it exits");
+	self_recover = 0;
+}
+
 static void guest(void)
 {
 	enter_vmx_operation();
 	test_pml();
 	test_vmfunc();
 	test_mbec();
+	test_ve();
 	self_exit(0);
 }
 
@@ -344,6 +464,7 @@ static void guest_without(void)
 		{ CPU2_PML, "PML is refused when user space has taken it away" },
 		{ CPU2_VMFUNC, "and so are VM functions" },
 		{ CPU2_MBEC, "and mode-based execute control" },
+		{ CPU2_VE, "and virtualization exceptions" },
 	};
 	unsigned int i;
 
@@ -378,13 +499,13 @@ static uint64_t get_msr(uint32_t index)
 
 static void take_away(void)
 {
-	uint64_t all = CPU2_PML | CPU2_VMFUNC | CPU2_MBEC, cpu2 = get_msr(MSR_VMX_CPU2);
+	uint64_t all = CPU2_PML | CPU2_VMFUNC | CPU2_MBEC | CPU2_VE, cpu2 = get_msr(MSR_VMX_CPU2);
 
 	tap_check(set_msr(MSR_VMX_CPU2, cpu2 | 1ull << 63) == 0, "a control that is not offered cannot be added");
 	tap_check(set_msr(MSR_VMX_CPU2, cpu2 & ~(all << 32)) == 1, "controls can be taken away");
 }
 
-static void in_l2(void)
+static void in_l2(bool without_area)
 {
 	static struct { struct kvm_nested_state head; uint8_t data[8192]; } saved, again;
 
@@ -393,6 +514,8 @@ static void in_l2(void)
 	KVM(s.vcpu, KVM_SET_NESTED_STATE, &saved);
 	KVM(s.vcpu, KVM_GET_NESTED_STATE, &again);
 	tap_check(!memcmp(&saved, &again, saved.head.size), "what is set is what is got");
+	if (without_area)
+		tap_check(!madvise(s.memory + (uint64_t)area, 4096, MADV_REMOVE), "the area is taken away");
 }
 
 static void run_guest(void (*function)(void))
@@ -402,8 +525,8 @@ static void run_guest(void (*function)(void))
 	self_start(&s, function);
 	do {
 		word = self_run(&s);
-		if (word == IN_L2)
-			in_l2();
+		if (word == IN_L2 || word == IN_L2_AREA)
+			in_l2(word == IN_L2_AREA);
 		else
 			self_report();
 	} while (word);

@@ -92,7 +92,7 @@ static inline u8 nested_fetch_access(const struct nested_linear *linear)
  * @gpa1: out, the translation
  * @rights: out: ANDed over all levels, up to where the walk ended; leaf level too
  * @dirty: out: the leaf's dirty bit is set, or L1 keeps none: writes need not be seen
- * @level: out: of the leaf, or of the entry that ended the walk
+ * @level: out: of the leaf, or of the entry that ended the walk; 0: the address is beyond the tables
  * @bad: out: -EFAULT because of reserved bits
  * @log_full: out: -EFAULT because L1's log has no room, see struct nested_log
  * @present: out: -EFAULT although all entries were present

@@ -116,8 +116,10 @@ static int walk_once(struct vcpu *vcpu, struct nested_walk *w, bool atomic)
 	w->bad = w->log_full = w->present = false;
 	w->level = key->levels;
 	w->table[w->level] = key->root;
-	if (beyond_tables(w, key->levels))
+	if (beyond_tables(w, key->levels)) {
+		w->level = 0;
 		return -EFAULT;
+	}
 	for (;;) {
 		r = read_entry(vcpu, entry_gpa(w, w->level), &w->entry[w->level], atomic);
 		if (r)

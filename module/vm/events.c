@@ -15,6 +15,7 @@ static enum exc_class exception_class(u8 vector)
 {
 	switch (vector) {
 	case EXC_PF:
+	case EXC_VE:
 		return EXC_PAGE_FAULT;
 	case EXC_DE:
 	case EXC_TS:

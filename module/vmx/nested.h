@@ -103,6 +103,7 @@ struct access_frame {
  * @posted_waits: REQ_NESTED has to merge what L1 has posted
  * @exit: an exit of L2's
  * @exit_waits: REQ_NESTED has to finish it
+ * @violation_waits: it is an EPT violation that REQ_NESTED may have to make an exception of
  * @merge_waits: REQ_NESTED has to read what L1's memory says about L2, which was restored
  * @evmcs: address of the enlightened VMCS that is L1's current one; NO_VMCS: none is
  * @evmcs_restored: user space says that there is one, and nobody has looked yet where
@@ -141,7 +142,7 @@ struct nested_vmx {
 	u16 intr_status_written;
 	u64 eoi_written[4];
 	struct nested_exit exit;
-	bool exit_waits;
+	bool exit_waits, violation_waits;
 	bool merge_waits;
 	u64 evmcs;
 	bool evmcs_restored, evmcs_fresh, evmcs_stale;
@@ -282,6 +283,10 @@ void nested_vmx_reflect_walk(struct vcpu *vcpu);
 
 /* nested_vmfunc.c */
 int nested_vmx_handle_vmfunc(struct vcpu *vcpu);
+
+/* nested_ve.c */
+bool nested_vmx_converts(struct vmx_vcpu *vmx, const struct nested_walk *w);
+void nested_vmx_violation(struct vmx_vcpu *vmx);
 
 /* nested_switch.c */
 void nested_vmx_exit(struct vmx_vcpu *vmx);

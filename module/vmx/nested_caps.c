@@ -48,11 +48,12 @@ static const struct {
 			 CPU2_XSAVES | CPU2_TSC_SCALING | CPU2_USER_WAIT | CPU2_VMFUNC | CPU2_MBEC,
 		/*
 		 * Guests have no Processor Trace that there would be something to conceal from. VMREAD and VMWRITE of L2's
-		 * exit in any case, and we look at L1's bitmaps and at its shadow VMCS.
+		 * exit in any case, and we look at L1's bitmaps and at its shadow VMCS. Violations of L1's EPT are found by us, so
+		 * it is us who make exceptions of them.
 		 */
-		.always = CPU2_CONCEAL_FROM_PT | CPU2_VMCS_SHADOWING,
+		.always = CPU2_CONCEAL_FROM_PT | CPU2_VMCS_SHADOWING | CPU2_VE,
 		.fieldless = CPU2_APIC_ACCESSES | CPU2_APIC_REGISTERS | CPU2_VIRTUAL_DELIVERY | CPU2_VMCS_SHADOWING |
-			     CPU2_TSC_SCALING,
+			     CPU2_TSC_SCALING | CPU2_PML | CPU2_VMFUNC | CPU2_VE,
 	},
 	[NESTED_EXIT] = {
 		.true_msr = MSR_IA32_VMX_TRUE_EXIT_CTLS,

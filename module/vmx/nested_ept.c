@@ -155,5 +155,8 @@ void nested_vmx_reflect_walk(struct vcpu *vcpu)
 		e->gpa = w->gpa2;
 		e->gla = w->linear.valid ? w->linear.address : 0;
 	}
-	nested_vmx_exit(vmx);
+	if (e->reason == EXIT_REASON_EPT_VIOLATION && nested_vmx_converts(vmx, w))
+		nested_vmx_violation(vmx);
+	else
+		nested_vmx_exit(vmx);
 }

@@ -326,7 +326,8 @@ bool nested_vmx_blocks_init(struct vcpu *vcpu)
 {
 	struct nested_vmx *nested = &to_vmx(vcpu)->nested;
 
-	return nested->vmxon && (!vcpu->nested.guest_mode || nested->run_pending || nested->exit_waits);
+	return nested->vmxon && (!vcpu->nested.guest_mode || nested->run_pending || nested->exit_waits ||
+				 nested->violation_waits);
 }
 
 /* nested_vmx_save_vectoring - an event that was to be injected again goes to L1 as what the exit interrupted */

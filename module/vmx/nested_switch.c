@@ -263,7 +263,7 @@ static void leave_l2(struct vmx_vcpu *vmx)
 	vcpu->nested.exception.pending = false;
 	nested->apic_loaded = nested->posted_waits = false;
 	nested->run_pending = nested->rsm_pending = false;
-	nested->exit_waits = nested->merge_waits = false;
+	nested->exit_waits = nested->violation_waits = nested->merge_waits = false;
 	nested->exit_at_once = false;
 	nested->timer_runs = false;
 	nested->windows = 0;
@@ -384,6 +384,10 @@ int nested_vmx_sync(struct vcpu *vcpu)
 	if (nested_vmx_evmcs_sync(vcpu)) {
 		vcpu_request(vcpu, REQ_NESTED);
 		return vcpu_internal_error(vcpu, KVM_INTERNAL_ERROR_EMULATION, 0, NULL);
+	}
+	if (vmx->nested.violation_waits) {
+		nested_vmx_violation(vmx);
+		return RUN_GUEST;
 	}
 	if (vmx->nested.exit_waits) {
 		if (nested_vmx_apic_store(vmx))

@@ -48,6 +48,8 @@ static int switch_eptp(struct vmx_vcpu *vmx)
 		return vcpu->in_burst ? -EAGAIN : -ENOMEM;
 	nested->vmcs12->eptp = eptp;
 	__set_bit(V12_eptp, nested->stale);
+	if (nested_vmx_offers(nested, NESTED_CPU2, CPU2_VE))
+		nested->vmcs12->eptp_index = index;
 	nested_vmx_use_tables(vcpu, root);
 	nested_vmx_update_controls(vmx);
 	return 0;

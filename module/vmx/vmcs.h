@@ -243,6 +243,7 @@ enum vmcs_width { VMCS_W16, VMCS_W64, VMCS_W32, VMCS_NATURAL };
 #define CPU2_ENCLS_EXITING		BIT(15)
 #define CPU2_RDSEED_EXITING		BIT(16)
 #define CPU2_PML			BIT(17)
+#define CPU2_VE				BIT(18)
 #define CPU2_CONCEAL_FROM_PT		BIT(19)
 #define CPU2_XSAVES			BIT(20)
 #define CPU2_MBEC			BIT(22)
@@ -365,6 +366,7 @@ enum { CR_MOV_TO, CR_MOV_FROM, CR_CLTS, CR_LMSW };
 #define EPT_ACCESSED			BIT_ULL(8)
 #define EPT_DIRTY			BIT_ULL(9)
 #define EPT_EXEC_USER			BIT_ULL(10)	/* with mode-based execute control */
+#define EPT_SUPPRESS_VE			BIT_ULL(63)
 #define EPTP_MEMTYPE			GENMASK_ULL(2, 0)
 #define EPTP_MEMTYPE_WB			6ull
 #define EPTP_WALK_LENGTH		GENMASK_ULL(5, 3)
