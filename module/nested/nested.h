@@ -156,6 +156,7 @@ enum nested_event {
  * @l1_pat: where L1's PAT is while an L2 runs that has its own; NULL: they share one. NULL op: user space's is the one in use
  * @after_flush: L2 has flushed TLBs by a hypercall that L1 wants to hear of (pv/hyperv_nested.c). NULL: it never does
  * @enable_evmcs: user space lets L1 use enlightened VMCSs: sets vcpu->nested.evmcs. NULL: there are none
+ * @waits: L2 is halted, and its vCPU about to sleep. NULL: nothing is to be done
  * @wakes: has L2 an interrupt of L1's making that ends its halt? NULL: never
  * @sync: REQ_NESTED, outside of a burst. enum run_next or -errno
  * @leave: back to L1 as if it had never entered L2: reset, KVM_SET_NESTED_STATE
@@ -177,6 +178,7 @@ struct nested_ops {
 	u64 *(*l1_pat)(struct vcpu *vcpu);
 	void (*after_flush)(struct vcpu *vcpu);
 	void (*enable_evmcs)(struct vcpu *vcpu);
+	void (*waits)(struct vcpu *vcpu);
 	bool (*wakes)(struct vcpu *vcpu);
 	int (*sync)(struct vcpu *vcpu);
 	void (*leave)(struct vcpu *vcpu);
@@ -195,6 +197,7 @@ struct nested_ops {
  * @table_access: L1_* that reading one of L2's own page tables needs of L1's
  * @log: L1's, while L2 runs
  * @shadow: all shadow tables of this vCPU; NULL until its guest first enters an L2
+ * @shutdown: L2 is halted, in the shutdown state: nothing but an NMI, a machine check, INIT or an SMI ends it
  * @steps: L1 wants an exit behind every instruction of L2's; @stepped: L0 has executed one
  * @exception: that L2 raised and L1 takes; @exception.pending
  * @failed: the walk of L1's tables that ended in a fault, for mmu_exception.vector == EXC_NESTED
@@ -209,6 +212,7 @@ struct vcpu_nested {
 	struct nested_log log;		/* [v] */
 	struct shadow_root *root;	/* [v] */
 	struct vcpu_shadow *shadow;	/* [v]; others look at it under mmu.lock, for writing */
+	bool shutdown;			/* [v] */
 	bool steps, stepped;		/* [v] */
 	struct exception exception;	/* [v] */
 	struct nested_walk failed;	/* [v] */

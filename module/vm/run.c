@@ -155,20 +155,26 @@ bool vcpu_ready_for_interrupt_injection(struct vcpu *vcpu)
 	       !ev->exception.pending && irq_pending(vcpu) < 0;
 }
 
-#define REQS_WAKING	(BIT(REQ_UNHALT) | BIT(REQ_APF_READY) | BIT(REQ_TRIPLE_FAULT) | BIT(REQ_VM_DEAD))
+#define REQS_ENDING	(BIT(REQ_TRIPLE_FAULT) | BIT(REQ_VM_DEAD))
+#define REQS_WAKING	(BIT(REQ_UNHALT) | BIT(REQ_APF_READY) | REQS_ENDING)
 
 /* Something to do for a halted vCPU? Registers that the answer needs were fetched by the HLT handler. */
 static bool vcpu_has_event(struct vcpu *vcpu)
 {
 	struct events *ev = &vcpu->events;
 
-	if (ev->exception.pending || ev->interrupt.injected || vcpu->nested.stepped)
-		return true;
-	if (READ_ONCE(vcpu->requests) & REQS_WAKING)
+	if (ev->exception.pending || vcpu->nested.exception.pending)
 		return true;
 	if (test_bit(REQ_SMI, &vcpu->requests) && !ev->in_smm)
 		return true;
 	if ((ev->nmi.pending || atomic_read(&ev->nmi.queued)) && vendor->nmi_allowed(vcpu))
+		return true;
+	/* The rest ends a halt, and no shutdown. */
+	if (unlikely(vcpu->nested.shutdown))
+		return READ_ONCE(vcpu->requests) & REQS_ENDING;
+	if (ev->interrupt.injected || vcpu->nested.stepped)
+		return true;
+	if (READ_ONCE(vcpu->requests) & REQS_WAKING)
 		return true;
 	if (unlikely(vcpu->nested.guest_mode) && vendor->nested->wakes && vendor->nested->wakes(vcpu))
 		return true;
@@ -193,7 +199,7 @@ bool vcpu_runnable(struct vcpu *vcpu)
 /* A timer that has expired is served before its vCPU is known to have something to run for. */
 bool vcpu_must_wake(struct vcpu *vcpu)
 {
-	return vcpu_runnable(vcpu) || (test_bit(REQ_HYPERV, &vcpu->requests) &&
+	return vcpu_runnable(vcpu) || (READ_ONCE(vcpu->requests) & (BIT(REQ_HYPERV) | BIT(REQ_NESTED)) &&
 				       vcpu->mp_state != KVM_MP_STATE_UNINITIALIZED);
 }
 
@@ -217,6 +223,8 @@ static int vcpu_block(struct vcpu *vcpu)
 	if (!vcpu_runnable(vcpu)) {
 		if (vcpu->cpu_deadline)
 			lapic_timer_to_host(vcpu);
+		if (unlikely(vcpu->nested.guest_mode) && vendor->nested->waits)
+			vendor->nested->waits(vcpu);
 		vcpu_wait(vcpu);
 		if (!vcpu_runnable(vcpu))
 			return RUN_GUEST;	/* the signal or request is seen by the caller */
@@ -241,6 +249,9 @@ static int vcpu_block(struct vcpu *vcpu)
 		/* It may have been a notification that ends no halt. */
 		if (!vcpu_runnable(vcpu))
 			return RUN_GUEST;
+		/* The handler of an SMI returns to it. */
+		if (!test_bit(REQ_SMI, &vcpu->requests))
+			vcpu->nested.shutdown = false;
 	}
 	switch (vcpu->mp_state) {
 	case KVM_MP_STATE_HALTED:
@@ -668,6 +679,7 @@ int vcpu_halt(struct vcpu *vcpu)
 
 void vcpu_end_halt(struct vcpu *vcpu)
 {
+	vcpu->nested.shutdown = false;
 	vendor->clear_halt(vcpu);
 }
 

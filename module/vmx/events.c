@@ -74,7 +74,7 @@ static bool nested_busy(struct vcpu *vcpu)
 bool vmx_interrupt_allowed(struct vcpu *vcpu)
 {
 	if (unlikely(vcpu->nested.guest_mode)) {
-		if (nested_busy(vcpu))
+		if (nested_busy(vcpu) || vcpu->nested.shutdown)
 			return false;
 		if (nested_vmx_intercepts(vcpu, NESTED_INTERRUPT, 0, 0))
 			return true;

@@ -7,6 +7,7 @@
 
 #include <linux/bitmap.h>
 #include <linux/build_bug.h>
+#include <linux/hrtimer.h>
 #include <linux/types.h>
 
 #include "check/check.h"
@@ -87,7 +88,8 @@ struct access_frame {
  * @caps_stale: @check says nothing
  * @nmi_blocked01: L1's blocking by NMI
  * @vpid12: whose translations VPID02 holds
- * @timer_runs: L2's VMX-preemption timer does; @timer_deadline: L1's TSC when it expires
+ * @timer_runs: L2's VMX-preemption timer does; @timer_deadline: L1's TSC when it expires; @idle_timer: ends the wait of an
+ *	L2 that is halted
  * @windows: of vmcs02's controls, what L0 waits for
  * @exit_at_once: something waits for L1 that L2's entry must not miss
  * @pending_debug: L2's pending debug exceptions, if @pending_debug_stale: vmcs02 lacks them
@@ -128,6 +130,7 @@ struct nested_vmx {
 	u16 vpid12;
 	bool timer_runs;
 	u64 timer_deadline;
+	struct hrtimer idle_timer;
 	u32 windows;
 	bool exit_at_once;
 	bool pending_debug_stale;
@@ -255,6 +258,7 @@ void nested_vmx_update_tsc(struct vmx_vcpu *vmx);
 int nested_vmx_merge_msr_bitmaps(struct vmx_vcpu *vmx);
 void nested_vmx_use_vmcs02(struct vmx_vcpu *vmx);
 void nested_vmx_start_timer(struct vmx_vcpu *vmx);
+u64 nested_vmx_ticks_left(struct vmx_vcpu *vmx);
 u32 nested_vmx_timer_left(struct vmx_vcpu *vmx);
 void nested_vmx_prepare_entry(struct vmx_vcpu *vmx);
 u64 nested_vmx_cr0_shadow(const struct vmx_vcpu *vmx, u64 cr0);
@@ -273,6 +277,14 @@ int nested_vmx_smm_enter(struct vcpu *vcpu, u64 *vmcb);
 int nested_vmx_smm_leave(struct vcpu *vcpu, const u64 *vmcb);
 int nested_vmx_insn(struct vcpu *vcpu, const struct emu_intercept *info);
 void nested_vmx_reflect_insn(struct vcpu *vcpu);
+
+/* nested_idle.c */
+void nested_vmx_idle_init(struct nested_vmx *nested);
+void nested_vmx_load_activity(struct vmx_vcpu *vmx);
+void nested_vmx_restore_activity(struct vmx_vcpu *vmx);
+u32 nested_vmx_activity(const struct vcpu *vcpu);
+void nested_vmx_waits(struct vcpu *vcpu);
+bool nested_vmx_timer_ends_wait(struct vmx_vcpu *vmx);
 
 /* nested_ept.c */
 bool nested_vmx_eptp_valid(struct vcpu *vcpu, u64 eptp);

@@ -107,7 +107,7 @@ void nested_vmx_caps_setup(void)
 	offered.words[NESTED_EXIT] = control_msr(NESTED_EXIT, vmx_caps.exit_allowed);
 	offered.words[NESTED_ENTRY] = control_msr(NESTED_ENTRY, vmx_caps.entry_allowed);
 	offered.misc = (misc & (VMX_MISC_SAVE_LMA | VMX_MISC_ZERO_LENGTH)) | VMX_MISC_VMWRITE_ALL |
-		       VMX_MISC_HLT | VMX_MISC_WAIT_SIPI | NESTED_TIMER_RATE |
+		       VMX_MISC_HLT | VMX_MISC_SHUTDOWN | VMX_MISC_WAIT_SIPI | NESTED_TIMER_RATE |
 		       FIELD_PREP(VMX_MISC_CR3_TARGETS, NESTED_CR3_TARGETS);
 	offered.cr0_fixed0 = CR0_FIXED;
 	offered.cr4_fixed0 = X86_CR4_VMXE;

@@ -265,23 +265,6 @@ static bool loads_pdptes(const struct vmcs12 *v)
 	       !(v->entry_controls & ENTRY_IA32E);
 }
 
-/* SDM, Activity State: an event that is injected ends it. */
-static void load_activity(struct vcpu *vcpu)
-{
-	const struct vmcs12 *v = to_vmx(vcpu)->nested.vmcs12;
-
-	if (v->entry_intr_info & INTR_VALID)
-		return;
-	if (v->guest_activity == ACTIVITY_HLT)
-		vcpu->mp_state = KVM_MP_STATE_HALTED;
-	else if (v->guest_activity == ACTIVITY_WAIT_SIPI)
-		vcpu->mp_state = KVM_MP_STATE_INIT_RECEIVED;
-	else
-		return;
-	/* Nothing runs that an event would have to wait for. */
-	to_vmx(vcpu)->nested.run_pending = false;
-}
-
 /* From vmcs12 into the vCPU. 0, or the qualification of an entry failure with its reason. */
 static u64 enter_l2(struct vcpu *vcpu, struct shadow_root *root, u32 *reason)
 {
@@ -370,8 +353,8 @@ static int handle_entry(struct vcpu *vcpu, bool resume)
 	nested->pending_debug = nested->vmcs12->guest_pending_debug;
 	nested->pending_debug_stale = true;
 	vmx_clear_halt(vcpu);
-	load_activity(vcpu);
 	vcpu_request(vcpu, REQ_EVENT);
+	nested_vmx_load_activity(vmx);
 	return RUN_GUEST;
 }
 
@@ -411,6 +394,7 @@ int nested_vmx_resume_l2(struct vcpu *vcpu)
 	nested->pending_debug = v->guest_pending_debug;
 	nested->pending_debug_stale = true;
 	nested->timer_runs = v->pin_controls & PIN_PREEMPTION_TIMER;
+	nested_vmx_restore_activity(vmx);
 	memset(vmx->vmcs02.msr_bitmap, 0xff, PAGE_SIZE);
 	nested->bitmap_merged = false;
 	nested->merge_waits = true;

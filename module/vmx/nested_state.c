@@ -14,6 +14,7 @@ void nested_vmx_vcpu_init(struct vmx_vcpu *vmx)
 	struct nested_vmx *nested = &vmx->nested;
 
 	nested_vmx_caps_init(vmx);
+	nested_vmx_idle_init(nested);
 	nested->vmxon_pointer = NO_VMCS;
 	nested->current_vmcs = NO_VMCS;
 	nested->evmcs = NO_VMCS;
@@ -46,6 +47,7 @@ void nested_vmx_vcpu_destroy(struct vmx_vcpu *vmx)
 {
 	struct nested_vmx *nested = &vmx->nested;
 
+	hrtimer_cancel(&nested->idle_timer);
 	vmx_vmcs_free(&vmx->vmcs02);
 	nested_vmx_shadowing_free(nested);
 	nested_vmx_apic_free(nested);

@@ -109,8 +109,7 @@ static void save_guest(struct vmx_vcpu *vmx, const struct nested_exit *e)
 	save_segments(nested, r);
 	save_by_controls(vmx, r);
 	SAVE(nested, guest_interruptibility, interruptibility(vmx, e));
-	SAVE(nested, guest_activity, vcpu->mp_state == KVM_MP_STATE_HALTED ? ACTIVITY_HLT :
-	     vcpu->mp_state == KVM_MP_STATE_INIT_RECEIVED ? ACTIVITY_WAIT_SIPI : ACTIVITY_ACTIVE);
+	SAVE(nested, guest_activity, nested_vmx_activity(vcpu));
 	SAVE(nested, guest_pending_debug, nested->pending_debug);
 }
 
@@ -259,13 +258,14 @@ static void leave_l2(struct vmx_vcpu *vmx)
 	vcpu->nested.root = NULL;
 	vcpu->nested.log.index = NULL;
 	vcpu->nested.own_tpr = false;
-	vcpu->nested.steps = vcpu->nested.stepped = false;
+	vcpu->nested.steps = vcpu->nested.stepped = vcpu->nested.shutdown = false;
 	vcpu->nested.exception.pending = false;
 	nested->apic_loaded = nested->posted_waits = false;
 	nested->run_pending = nested->rsm_pending = false;
 	nested->exit_waits = nested->violation_waits = nested->merge_waits = false;
 	nested->exit_at_once = false;
 	nested->timer_runs = false;
+	hrtimer_cancel(&nested->idle_timer);
 	nested->windows = 0;
 	ev->exception.pending = ev->exception.injected = false;
 	ev->interrupt.injected = false;
@@ -404,6 +404,8 @@ int nested_vmx_sync(struct vcpu *vcpu)
 		if (err)
 			return err;
 	}
+	if (nested_vmx_timer_ends_wait(vmx))
+		return RUN_GUEST;
 	nested_vmx_apic_merge_posted(vcpu);
 	if (!nested_vmx_apic_bring_in(vcpu))
 		return RUN_GUEST;

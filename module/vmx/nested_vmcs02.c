@@ -238,23 +238,23 @@ void nested_vmx_start_timer(struct vmx_vcpu *vmx)
 		nested->timer_deadline = guest_tsc(&vmx->vcpu) + ((u64)v->preemption_timer << NESTED_TIMER_RATE);
 }
 
-/* In ticks of L1's TSC. No more than a timer can hold: the TSC may have been set back. */
-static u64 ticks_left(struct vmx_vcpu *vmx)
+/* What is left of L2's timer, in ticks of L1's TSC. No more than a timer can hold: the TSC may have been set back. */
+u64 nested_vmx_ticks_left(struct vmx_vcpu *vmx)
 {
 	s64 left = vmx->nested.timer_deadline - guest_tsc(&vmx->vcpu);
 
 	return clamp_t(s64, left, 0, TIMER_MAX);
 }
 
-/* What is left, in ticks of L1's timer. */
+/* The same in ticks of L1's timer. */
 u32 nested_vmx_timer_left(struct vmx_vcpu *vmx)
 {
-	return ticks_left(vmx) >> NESTED_TIMER_RATE;
+	return nested_vmx_ticks_left(vmx) >> NESTED_TIMER_RATE;
 }
 
 static void write_timer(struct vmx_vcpu *vmx)
 {
-	u64 left = ticks_left(vmx), ratio = vmx->vmcs01.lazy[LAZY_TSC_MULTIPLIER];
+	u64 left = nested_vmx_ticks_left(vmx), ratio = vmx->vmcs01.lazy[LAZY_TSC_MULTIPLIER];
 
 	/* 37 bits of ticks: the division does not overflow. */
 	if (ratio != cpu_caps.tsc_ratio_default)

@@ -25,6 +25,7 @@ static const struct nested_ops vmx_nested_ops = {
 	.after_flush = nested_vmx_after_flush,
 	.enable_evmcs = nested_vmx_enable_evmcs,
 	.wakes = nested_vmx_apic_wakes,
+	.waits = nested_vmx_waits,
 	.leave = nested_vmx_leave,
 	.get_state = nested_vmx_get_state,
 	.set_state = nested_vmx_set_state,

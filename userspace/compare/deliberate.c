@@ -93,7 +93,7 @@ const struct deliberate deliberate[] = {
 	},
 	{
 		.topic = "VMX for guests",
-		.nestor = "4 CR3 targets, 'conceal VMX from PT' accepted, zero-length injection, virtualization exceptions; a VM entry that is refused shows its rule (`nestor:nested_refused`)",
+		.nestor = "4 CR3 targets, 'conceal VMX from PT' accepted, zero-length injection, virtualization exceptions, the shutdown state; a VM entry that is refused shows its rule (`nestor:nested_refused`)",
 		.upstream = "none of them",
 		.reason = "real CPUs have them",
 		.suite = "cpu", .action = "lists", .what = "feature MSR 0x4[89]?",

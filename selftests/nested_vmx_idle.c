@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Verify that a guest hypervisor can enter its guest in an activity state in which it executes nothing: what ends HLT and
+ * the shutdown state, and what does not.
+ *
+ * nestor-test: cpu=intel kernel=6.1,7.3 cpus=1 timeout=900
+ */
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/time.h>
+
+#include "self.h"
+#include "tap.h"
+#include "vmx_l1.h"
+
+static struct self s;
+
+/* L1 is about to enter an L2 that sleeps, until the host sends an NMI. */
+#define SLEEPS	100
+
+enum { ACTIVE, HLT, SHUTDOWN };
+enum { PIN_INTR = 1, PIN_NMI = 8, PIN_VIRTUAL_NMIS = 0x20, PIN_TIMER = 0x40 };
+enum { CPU_INTR_WINDOW = 4, CPU_NMI_WINDOW = 0x400000 };
+
+#define EXIT_ACK_INTR	0x8000
+#define EXIT_INTERRUPT	1
+#define EXIT_INTERRUPT_WINDOW 7
+#define EXIT_NMI_WINDOW	8
+#define INVALID_STATE	0x80000021
+
+L2(l2_nop, "nop");
+
+static void begin(uint64_t activity, uint32_t pin, uint32_t cpu)
+{
+	start(l2_nop, cpu, CPU2_EPT);
+	vmwrite(PIN_CONTROLS, adjust(MSR_VMX_TRUE_PIN, pin));
+	vmwrite(EXIT_CONTROLS, adjust(MSR_VMX_TRUE_EXIT, EXIT_HOST_64 | EXIT_ACK_INTR));
+	vmwrite(GUEST_ACTIVITY, activity);
+	self_fault.vector = -1;
+	self_recover = (uint64_t)l2_nop;
+}
+
+static void test_interrupt(void)
+{
+	self_wrmsr(0x1b, self_rdmsr(0x1b) | 0xc00);
+	self_wrmsr(0x80f, 0x1ff);
+	self_wrmsr(0x83f, 0xf1);
+	begin(SHUTDOWN, PIN_INTR | PIN_NMI, 0);
+	self_exit(SLEEPS);
+	CHECK_IS(enter(true), EXIT_EXCEPTION, "an NMI exits from the shutdown state, and no interrupt does");
+	CHECK_IS(field(EXIT_INTR_INFO), 0x80000202, "with its vector");
+	CHECK_IS(field(GUEST_ACTIVITY), SHUTDOWN, "the state is saved");
+	CHECK_IS(field(GUEST_RIP), (uint64_t)l2_nop, "and nothing was executed");
+	vmwrite(GUEST_ACTIVITY, HLT);
+	CHECK_IS(enter(false), EXIT_INTERRUPT, "from HLT the interrupt exits");
+	CHECK_IS(field(EXIT_INTR_INFO), 0x800000f1, "with its vector");
+	CHECK_IS(field(GUEST_ACTIVITY), HLT, "and the state is saved");
+	self_wrmsr(0x80b, 0);
+}
+
+static void test_nmi(void)
+{
+	begin(SHUTDOWN, PIN_INTR, 0);
+	self_exit(SLEEPS);
+	CHECK_IS(enter(true), EXIT_VMCALL, "an NMI that L1 does not want ends the shutdown state");
+	CHECK_IS(self_fault.vector, 2, "and is delivered");
+	CHECK_IS(field(GUEST_ACTIVITY), ACTIVE, "L2 is active then");
+	begin(SHUTDOWN, PIN_INTR | PIN_NMI, 0);
+	vmwrite(ENTRY_INTR_INFO, 0x80000202);
+	CHECK_IS(enter(true), EXIT_VMCALL, "an NMI can be injected into it");
+	CHECK_IS(self_fault.vector, 2, "and is delivered");
+	begin(SHUTDOWN, PIN_INTR | PIN_NMI, 0);
+	vmwrite(GUEST_RFLAGS, 0x202);
+	vmwrite(ENTRY_INTR_INFO, 0x80000030);
+	CHECK_IS(enter(true), INVALID_STATE, "an interrupt cannot");
+	begin(SHUTDOWN, PIN_INTR | PIN_NMI, 0);
+	vmwrite(GUEST_RFLAGS, 0x202);
+	vmwrite(GUEST_INTERRUPTIBILITY, 1);
+	CHECK_IS(enter(true), INVALID_STATE, "nor is it entered with blocking by STI");
+}
+
+static void test_windows(void)
+{
+	begin(SHUTDOWN, PIN_INTR | PIN_NMI | PIN_VIRTUAL_NMIS, CPU_NMI_WINDOW);
+	CHECK_IS(enter(true), EXIT_NMI_WINDOW, "an NMI window exits from the shutdown state");
+	CHECK_IS(field(GUEST_ACTIVITY), SHUTDOWN, "which is saved");
+	begin(HLT, PIN_INTR | PIN_NMI | PIN_VIRTUAL_NMIS, CPU_NMI_WINDOW);
+	CHECK_IS(enter(true), EXIT_NMI_WINDOW, "and from HLT");
+	begin(HLT, PIN_INTR | PIN_NMI, CPU_INTR_WINDOW);
+	vmwrite(GUEST_RFLAGS, 0x202);
+	CHECK_IS(enter(true), EXIT_INTERRUPT_WINDOW, "an interrupt window exits from HLT");
+	CHECK_IS(field(GUEST_ACTIVITY), HLT, "which is saved");
+	begin(SHUTDOWN, PIN_INTR | PIN_NMI, CPU_INTR_WINDOW);
+	vmwrite(GUEST_RFLAGS, 0x202);
+	self_exit(SLEEPS);
+	CHECK_IS(enter(true), EXIT_EXCEPTION, "and not from the shutdown state");
+}
+
+static void test_timer(void)
+{
+	if (!(self_rdmsr(MSR_VMX_TRUE_PIN) >> 32 & PIN_TIMER))
+		return;
+	begin(SHUTDOWN, PIN_INTR | PIN_NMI | PIN_TIMER, 0);
+	vmwrite(PREEMPTION_TIMER, 100000);
+	CHECK_IS(enter(true), EXIT_TIMER, "the VMX-preemption timer exits from the shutdown state");
+	CHECK_IS(field(GUEST_ACTIVITY), SHUTDOWN, "which is saved");
+	vmwrite(GUEST_ACTIVITY, HLT);
+	vmwrite(PREEMPTION_TIMER, 0);
+	CHECK_IS(enter(false), EXIT_TIMER, "and from HLT");
+}
+
+static void guest(void)
+{
+	enter_vmx_operation();
+	make_ept();
+	CHECK(self_rdmsr(MSR_VMX_MISC) >> 7 & 1, "the shutdown state is offered");
+	test_interrupt();
+	test_nmi();
+	test_windows();
+	test_timer();
+	self_exit(0);
+}
+
+static void guest_without(void)
+{
+	enter_vmx_operation();
+	make_ept();
+	CHECK(!(self_rdmsr(MSR_VMX_MISC) >> 7 & 1), "user space takes the shutdown state away");
+	begin(SHUTDOWN, PIN_INTR | PIN_NMI, 0);
+	CHECK_IS(enter(true), INVALID_STATE, "and it is refused");
+	self_exit(0);
+}
+
+static void take_away(void)
+{
+	struct { struct kvm_msrs list; struct kvm_msr_entry entry; } m = { .list.nmsrs = 1, .entry.index = MSR_VMX_MISC };
+
+	KVM(s.vcpu, KVM_GET_MSRS, &m);
+	m.entry.data &= ~(1ull << 7);
+	tap_check(kvm_raw(s.vcpu, KVM_SET_MSRS, &m) == 1, "IA32_VMX_MISC without it is accepted");
+}
+
+static void nothing(int signal)
+{
+}
+
+#define SAVED_ACTIVITY	916	/* in a saved VMCS, whose layout is upstream's */
+
+static void while_it_sleeps(void)
+{
+	static struct { struct kvm_nested_state head; uint8_t data[8192]; } state;
+	const struct itimerval later = { .it_value.tv_usec = 100000 };
+	const struct sigaction action = { .sa_handler = nothing };
+	struct kvm_mp_state mp;
+	uint32_t activity;
+	int r;
+
+	sigaction(SIGALRM, &action, NULL);
+	setitimer(ITIMER_REAL, &later, NULL);
+	r = kvm_raw(s.vcpu, KVM_RUN, NULL);
+	if (r != -EINTR)
+		tap_fail("L2 does not sleep: %d, exit reason %u", r, s.run->exit_reason);
+	KVM(s.vcpu, KVM_GET_MP_STATE, &mp);
+	tap_check(mp.mp_state == KVM_MP_STATE_HALTED, "the vCPU counts as halted");
+	state.head.size = sizeof(state);
+	KVM(s.vcpu, KVM_GET_NESTED_STATE, &state);
+	memcpy(&activity, state.data + SAVED_ACTIVITY, sizeof(activity));
+	tap_check(activity == SHUTDOWN, "the saved VMCS tells how");
+	KVM(s.vcpu, KVM_SET_NESTED_STATE, &state);
+	KVM(s.vcpu, KVM_SET_MP_STATE, &mp);
+	setitimer(ITIMER_REAL, &later, NULL);
+	tap_check(kvm_raw(s.vcpu, KVM_RUN, NULL) == -EINTR, "and it sleeps on with the state set again");
+	KVM(s.vcpu, KVM_NMI, NULL);
+}
+
+static void run_guest(void (*function)(void))
+{
+	uint32_t word;
+
+	self_start(&s, function);
+	do {
+		word = self_run(&s);
+		if (word == SLEEPS)
+			while_it_sleeps();
+		else
+			self_report();
+	} while (word);
+}
+
+int main(void)
+{
+	self_create(&s);
+	if (!self_offers_vmx(&s))
+		tap_skip_all("no VMX for guests here");
+	run_guest(guest);
+	self_destroy(&s);
+	self_create(&s);
+	take_away();
+	run_guest(guest_without);
+	return tap_done();
+}
