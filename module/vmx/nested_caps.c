@@ -229,6 +229,8 @@ u64 nested_vmx_caps_get(struct vcpu *vcpu, u32 msr, bool host)
 		return cr4_fixed1(vcpu);
 	if (!host && find_word(msr, &word, &all_fixed))
 		value &= offered_to_l1(vcpu, word) | U32_MAX;
+	if (!host && msr == MSR_IA32_VMX_VMFUNC && nested_vmx_has_evmcs(vcpu))
+		return 0;
 	return value;
 }
 
