@@ -43,7 +43,7 @@ enum {
 #define EXIT_AFTER_FLUSH	0x10000031
 
 #define IN_L2			100	/* what L2 says to the host */
-#define REFUSED			0x10000	/* enter(): and the error */
+#define REFUSED			0x10000	/* run_l2(): and the error */
 
 static struct self s;
 
@@ -109,7 +109,7 @@ asm(".pushsection .text\n"
     ".popsection\n");
 
 /* The exit reason, or REFUSED plus the error. */
-static uint64_t enter(bool launch)
+static uint64_t run_l2(bool launch)
 {
 	int r = evmcs_enter(l1.evmcs, launch);
 
@@ -221,10 +221,10 @@ static void test_offer(void)
 static void test_pointers(void)
 {
 	fill(l1.evmcs, l2_cpuid, 0);
-	CHECK_IS(enter(true), REFUSED, "without an assist page there is no VMCS");
+	CHECK_IS(run_l2(true), REFUSED, "without an assist page there is no VMCS");
 	self_wrmsr(MSR_HV_VP_ASSIST, (uint64_t)l1.assist | 1);
 	AT(uint8_t, l1.assist, 40) = 0;
-	CHECK_IS(enter(true), REFUSED, "nor where it does not say so");
+	CHECK_IS(run_l2(true), REFUSED, "nor where it does not say so");
 	AT(uint8_t, l1.assist, 40) = 1;
 	AT(uint64_t, l1.assist, 48) = 0xdeadb000;
 	CHECK_IS(SELF_TRY("vmlaunch", "i" (0)), 6, "one where no memory is");
@@ -232,36 +232,36 @@ static void test_pointers(void)
 	CHECK_IS(SELF_TRY("vmlaunch", "i" (0)), 6, "or no address");
 	use(l1.evmcs);
 	put32(E_REVISION, 2);
-	CHECK_IS(enter(true), REFUSED, "one of another version");
+	CHECK_IS(run_l2(true), REFUSED, "one of another version");
 	put32(E_REVISION, l1.revision | 1u << 31);
-	CHECK_IS(enter(true), REFUSED, "a shadow VMCS");
+	CHECK_IS(run_l2(true), REFUSED, "a shadow VMCS");
 	put32(E_REVISION, 1);
-	CHECK_IS(enter(false), EXIT_CPUID, "VMRESUME needs no VMLAUNCH");
+	CHECK_IS(run_l2(false), EXIT_CPUID, "VMRESUME needs no VMLAUNCH");
 	CHECK_IS(get32(E_EXIT_LENGTH), 2, "the exit is told");
 	CHECK_IS(AT(uint64_t, l1.evmcs, E_RIP), (uint64_t)l2_cpuid, "and where");
 	CHECK_IS(get32(E_CLEAN), CLEAN_ALL, "all is clean");
 	skip();
-	CHECK_IS(enter(false), EXIT_VMCALL, "and on to VMCALL");
+	CHECK_IS(run_l2(false), EXIT_VMCALL, "and on to VMCALL");
 	fill(l1.other, l2_cpuid, 0);
 	put32(E_REVISION, l1.revision);
-	CHECK_IS(enter(true), EXIT_CPUID, "another one, with the revision that Hyper-V writes");
+	CHECK_IS(run_l2(true), EXIT_CPUID, "another one, with the revision that Hyper-V writes");
 	AT(uint64_t, l1.assist, 48) = (uint64_t)l1.other | 8;
-	CHECK_IS(enter(true), EXIT_CPUID, "offsets in the page do not matter");
+	CHECK_IS(run_l2(true), EXIT_CPUID, "offsets in the page do not matter");
 }
 
 static void test_clean(void)
 {
 	fill(l1.other, l2_rdtsc, 0);
-	CHECK_IS(enter(true), EXIT_VMCALL, "an L2 that may read the TSC");
+	CHECK_IS(run_l2(true), EXIT_VMCALL, "an L2 that may read the TSC");
 	put(E_RIP, (uint64_t)l2_rdtsc);
 	put32(E_CPU, get32(E_CPU) | CPU_RDTSC);
-	CHECK_IS(enter(false), EXIT_VMCALL, "a control that is said to be clean is not read");
+	CHECK_IS(run_l2(false), EXIT_VMCALL, "a control that is said to be clean is not read");
 	put(E_RIP, (uint64_t)l2_rdtsc);
 	put32(E_CPU, get32(E_CPU) | CPU_RDTSC);
 	put32(E_CLEAN, get32(E_CLEAN) & ~CLEAN_PROC);
-	CHECK_IS(enter(false), EXIT_RDTSC, "else it is");
+	CHECK_IS(run_l2(false), EXIT_RDTSC, "else it is");
 	put32(E_CPU, get32(E_CPU) & ~CPU_RDTSC);
-	CHECK_IS(enter(true), EXIT_VMCALL, "VMLAUNCH reads all");
+	CHECK_IS(run_l2(true), EXIT_VMCALL, "VMLAUNCH reads all");
 	CHECK_IS(get32(E_CLEAN), CLEAN_ALL, "all is clean again");
 }
 
@@ -272,7 +272,7 @@ static void test_instructions(void)
 	int r;
 
 	fill(l1.other, l2_cpuid, 0);
-	enter(true);
+	run_l2(true);
 	CHECK_IS(vmread(EXIT_REASON, &value), VM_SUCCEED, "VMREAD");
 	CHECK_IS(value, EXIT_CPUID, "reads its memory");
 	put(E_RSP, 0x1122334455667788);
@@ -287,11 +287,11 @@ static void test_instructions(void)
 	CHECK_IS(r, VMFAIL_INVALID, "VMPTRST");
 	put32(E_CLEAN, 0);
 	put32(E_PIN, get32(E_PIN) | PIN_TIMER);
-	CHECK_IS(enter(false), REFUSED + 7, "a control that it has no field for");
+	CHECK_IS(run_l2(false), REFUSED + 7, "a control that it has no field for");
 	put32(E_PIN, get32(E_PIN) & ~PIN_TIMER);
 	put32(E_MSR_LOAD_COUNT, 1);
 	put32(E_CLEAN, 0);
-	CHECK_IS(enter(false), EXIT_CPUID, "MSR areas are not used");
+	CHECK_IS(run_l2(false), EXIT_CPUID, "MSR areas are not used");
 	AT(uint16_t, l1.evmcs, E_HOST_ES) = 0x1230;
 	CHECK_IS(vmclear((uint64_t)l1.evmcs), VM_SUCCEED, "VMCLEAR");
 	CHECK_IS(AT(uint16_t, l1.evmcs, E_HOST_ES), 0x1230, "writes nothing");
@@ -302,7 +302,7 @@ static void test_instructions(void)
 	CHECK_IS(vmwrite(PIN_CONTROLS, adjust(MSR_VMX_TRUE_PIN, 0) | PIN_TIMER), VM_SUCCEED, "VMWRITE, too");
 	CHECK_IS(vm_error(vmlaunch()), 7, "the control is not for this L1");
 	fill(l1.other, l2_cpuid, 0);
-	CHECK_IS(enter(true), EXIT_CPUID, "the assist page takes precedence");
+	CHECK_IS(run_l2(true), EXIT_CPUID, "the assist page takes precedence");
 }
 
 #define MSR_GS_BASE	0xc0000101
@@ -319,14 +319,14 @@ static uint64_t read_msr_in_l2(uint32_t clean)
 	l2_regs.rcx = MSR_GS_BASE;
 	put(E_RIP, (uint64_t)l2_rdmsr);
 	put32(E_CLEAN, clean);
-	return enter(false);
+	return run_l2(false);
 }
 
 static void test_bitmap(void)
 {
 	fill(l1.other, l2_rdmsr, CPU_MSR_BITMAPS);
 	l2_regs.rcx = MSR_GS_BASE;
-	CHECK_IS(enter(true), EXIT_VMCALL, "an MSR that L2 may read");
+	CHECK_IS(run_l2(true), EXIT_VMCALL, "an MSR that L2 may read");
 	intercept(MSR_GS_BASE);
 	CHECK_IS(read_msr_in_l2(CLEAN_ALL), EXIT_RDMSR, "a bitmap that is not enlightened is read at every entry");
 	((volatile uint64_t *)l1.bitmap)[128 + BITMAP_BIT(MSR_GS_BASE) / 64] = 0;
@@ -355,21 +355,21 @@ static void flush_in_l2(uint32_t enlightenments, bool allowed, bool told)
 static void test_direct_flush(void)
 {
 	flush_in_l2(DIRECT_FLUSH, false, false);
-	CHECK_IS(enter(true), EXIT_VMCALL, "a flush by L2 exits to L1");
+	CHECK_IS(run_l2(true), EXIT_VMCALL, "a flush by L2 exits to L1");
 	CHECK_IS(AT(uint64_t, l1.evmcs, E_RIP), (uint64_t)l2_flush, "where the assist page does not allow it");
 	flush_in_l2(0, true, false);
-	enter(true);
+	run_l2(true);
 	CHECK_IS(AT(uint64_t, l1.evmcs, E_RIP), (uint64_t)l2_flush, "or the enlightened VMCS does not");
 	flush_in_l2(DIRECT_FLUSH, true, false);
-	CHECK_IS(enter(true), EXIT_VMCALL, "else it is done");
+	CHECK_IS(run_l2(true), EXIT_VMCALL, "else it is done");
 	CHECK_IS(AT(uint64_t, l1.evmcs, E_RIP), (uint64_t)l2_calls, "and L2 goes on");
 	CHECK_IS(l2_regs.rax, 0, "with success");
 	flush_in_l2(DIRECT_FLUSH, true, true);
-	CHECK_IS(enter(true), EXIT_AFTER_FLUSH, "L1 hears of it when it wants to");
+	CHECK_IS(run_l2(true), EXIT_AFTER_FLUSH, "L1 hears of it when it wants to");
 	CHECK_IS(AT(uint64_t, l1.evmcs, E_RIP), (uint64_t)l2_flushed, "behind the call");
 	flush_in_l2(DIRECT_FLUSH, true, false);
 	put(E_PARTITION, 1ull << 62);
-	CHECK_IS(enter(true), EXIT_VMCALL, "without a partition assist page");
+	CHECK_IS(run_l2(true), EXIT_VMCALL, "without a partition assist page");
 	CHECK(l2_regs.rax != 0, "it fails");
 }
 
@@ -377,7 +377,7 @@ static void test_state(void)
 {
 	fill(l1.other, l2_say, 0);
 	l2_regs.rax = IN_L2;
-	CHECK_IS(enter(true), EXIT_VMCALL, "L2 goes on after its state was saved and set");
+	CHECK_IS(run_l2(true), EXIT_VMCALL, "L2 goes on after its state was saved and set");
 	CHECK_IS(AT(uint64_t, l1.evmcs, E_HOST_CR3), read_cr3(), "with what L1 had");
 	put(E_RIP, (uint64_t)l2_say);
 	self_exit(IN_L2 + 1);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -50,6 +51,16 @@ int kvm_must(int fd, unsigned long cmd, const void *arg, const char *name)
 int kvm_cap(int fd, int cap)
 {
 	return KVM_VALUE(fd, KVM_CHECK_EXTENSION, cap);
+}
+
+void on_cpu(int cpu)
+{
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET(cpu, &set);
+	if (sched_setaffinity(0, sizeof(set), &set))
+		tap_skip_all("there is no CPU %d", cpu);
 }
 
 void *guarded(size_t size)

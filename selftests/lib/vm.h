@@ -36,6 +36,9 @@ int kvm_cap(int fd, int cap);			/* KVM_CHECK_EXTENSION */
 /* A counter of the VM or vCPU whose fd is @of; -1 when there is none of that name. */
 int64_t kvm_counter(int of, const char *name);
 
+/* The calling thread runs on this CPU from now on; skips the program when there is none. */
+void on_cpu(int cpu);
+
 /**
  * guarded() - memory of @size bytes that ends where nothing is mapped
  *

@@ -157,6 +157,12 @@ static inline uint32_t adjust(uint32_t msr, uint32_t wanted)
 	return (wanted | (uint32_t)cap) & cap >> 32;
 }
 
+/* The exit reason, or 0x10000 plus the error. */
+uint64_t enter(bool launch);
+uint64_t field(uint32_t encoding);
+/* Fields that run @function as L2 in L1's mode; its stack and the EPTP are the caller's. VPID 1. */
+void fill_vmcs(void (*function)(void), uint32_t cpu, uint32_t cpu2);
+
 /* Code of L2's: an instruction, and VMCALL behind it. */
 #define L2(name, text)								\
 	void name(void);							\

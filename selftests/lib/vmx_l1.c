@@ -55,94 +55,13 @@ void flush_ept(void)
 	invept(1, &d);
 }
 
-static void set_segment(uint32_t number, uint16_t selector, uint64_t base, uint32_t limit, uint32_t ar)
-{
-	vmwrite(GUEST_ES_SELECTOR + 2 * number, selector);
-	vmwrite(GUEST_ES_BASE + 2 * number, base);
-	vmwrite(GUEST_ES_LIMIT + 2 * number, limit);
-	vmwrite(GUEST_ES_AR + 2 * number, ar);
-}
-
-/* A VMCS that runs @function as L2, in the mode that L1 is in. */
-static void fill_vmcs(void (*function)(void), uint32_t cpu, uint32_t cpu2)
-{
-	struct descriptor { uint16_t limit; uint64_t base; } __attribute__((packed)) gdt, idt;
-	unsigned int i;
-
-	asm volatile("sgdt %0\n sidt %1" : "=m" (gdt), "=m" (idt));
-	vmwrite(PIN_CONTROLS, adjust(MSR_VMX_TRUE_PIN, 0));
-	vmwrite(CPU_CONTROLS, adjust(MSR_VMX_TRUE_CPU, cpu | CPU_SECONDARY));
-	vmwrite(CPU2_CONTROLS, adjust(MSR_VMX_CPU2, cpu2));
-	vmwrite(EXIT_CONTROLS, adjust(MSR_VMX_TRUE_EXIT, EXIT_HOST_64));
-	vmwrite(ENTRY_CONTROLS, adjust(MSR_VMX_TRUE_ENTRY, ENTRY_IA32E));
-	vmwrite(EPT_POINTER, (uint64_t)l1.pml4 | 0x1e);
-	vmwrite(VPID, 1);
-	vmwrite(EXCEPTION_BITMAP, 0);
-	vmwrite(LINK_POINTER, ~0ull);
-	vmwrite(CR0_MASK, 0);
-	vmwrite(CR4_MASK, 0);
-	vmwrite(ENTRY_INTR_INFO, 0);
-	vmwrite(ENTRY_MSR_LOAD_COUNT, 0);
-	vmwrite(EXIT_MSR_LOAD_COUNT, 0);
-	vmwrite(EXIT_MSR_STORE_COUNT, 0);
-	vmwrite(CR3_TARGET_COUNT, 0);
-
-	for (i = 0; i < 6; i++)
-		set_segment(i, SELF_DS, 0, ~0u, 0xc093);
-	set_segment(1, SELF_CS, 0, ~0u, 0xa09b);
-	set_segment(6, 0, 0, 0, 0x10000);
-	set_segment(7, SELF_TSS, 0x42000, 0x67, 0x8b);
-	vmwrite(GUEST_GDTR_BASE, gdt.base);
-	vmwrite(GUEST_GDTR_LIMIT, gdt.limit);
-	vmwrite(GUEST_IDTR_BASE, idt.base);
-	vmwrite(GUEST_IDTR_LIMIT, idt.limit);
-	vmwrite(GUEST_CR0, read_cr0());
-	vmwrite(GUEST_CR3, read_cr3());
-	vmwrite(GUEST_CR4, read_cr4());
-	vmwrite(GUEST_EFER, self_rdmsr(MSR_EFER));
-	vmwrite(GUEST_DR7, 0x400);
-	vmwrite(GUEST_RIP, (uint64_t)function);
-	vmwrite(GUEST_RSP, (uint64_t)l1.stack + 4096 - 8);
-	vmwrite(GUEST_RFLAGS, 2);
-	vmwrite(GUEST_INTERRUPTIBILITY, 0);
-	vmwrite(GUEST_ACTIVITY, 0);
-	vmwrite(GUEST_PENDING_DEBUG, 0);
-	vmwrite(GUEST_DEBUGCTL, 0);
-
-	for (i = 0; i < 6; i++)
-		vmwrite(HOST_ES_SELECTOR + 2 * i, i == 1 ? SELF_CS : SELF_DS);
-	vmwrite(HOST_TR_SELECTOR, SELF_TSS);
-	vmwrite(HOST_FS_BASE, 0);
-	vmwrite(HOST_GS_BASE, 0);
-	vmwrite(HOST_TR_BASE, 0x42000);
-	vmwrite(HOST_GDTR_BASE, gdt.base);
-	vmwrite(HOST_IDTR_BASE, idt.base);
-	vmwrite(HOST_CR0, read_cr0());
-	vmwrite(HOST_CR3, read_cr3());
-	vmwrite(HOST_CR4, read_cr4());
-	vmwrite(HOST_EFER, self_rdmsr(MSR_EFER));
-}
-
-uint64_t field(uint32_t encoding)
-{
-	uint64_t value = 0;
-
-	vmread(encoding, &value);
-	return value;
-}
-
-uint64_t enter(bool launch)
-{
-	int r = vm_enter(launch);
-
-	return r == VM_SUCCEED ? field(EXIT_REASON) : r == VMFAIL_INVALID ? 0x10000 : 0x10000 + field(INSN_ERROR);
-}
-
 void start(void (*function)(void), uint32_t cpu, uint32_t cpu2)
 {
 	vmclear((uint64_t)l1.vmcs);
 	vmptrld((uint64_t)l1.vmcs);
 	fill_vmcs(function, cpu, cpu2);
+	vmwrite(EPT_POINTER, (uint64_t)l1.pml4 | 0x1e);
+	vmwrite(GUEST_RSP, (uint64_t)l1.stack + 4096 - 8);
 }
 
 void skip(void)

@@ -16,7 +16,6 @@ struct l1 {
 extern struct l1 l1;
 
 uint64_t *new_region(uint32_t revision);
-uint64_t field(uint32_t encoding);
 
 /* Into VMX operation, and nothing else checked. */
 void enter_vmx_operation(void);
@@ -31,8 +30,6 @@ void flush_ept(void);
 
 /* A new VMCS that runs @function as L2, in the mode that L1 is in. */
 void start(void (*function)(void), uint32_t cpu, uint32_t cpu2);
-/* Enter L2. The exit reason, or 0x10000 plus the error. */
-uint64_t enter(bool launch);
 /* L2's instruction that has exited is done. */
 void skip(void);
 
