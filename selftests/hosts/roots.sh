@@ -290,6 +290,7 @@ BOCHS_CONFIGURE="--enable-x86-64 --enable-cpu-level=6 --enable-vmx=2 --enable-sv
 	--enable-protection-keys --enable-uintr --enable-memtype --enable-pci
 	--enable-long-phy-address --with-nogui --disable-docbook --disable-large-ramfile"
 
+# recipe_bochs DIR MIRROR PATCH...
 recipe_bochs()
 {
 	local out=$1 lists=$1/lists
@@ -301,20 +302,27 @@ recipe_bochs()
 	(cd "$out" && apt_of "$lists" apt-get source --download-only bochs) || true
 	tar -xf "$out"/bochs_*.orig.tar.* -C "$out/src" --strip-components=1
 	rm -rf "$lists" "$lists.list" "$out"/bochs_*
+	shift 2
 	# shellcheck disable=SC2086
 	in_root "$TOOLS" "$out/src:/build" "$HOSTS:/run/hosts:ro" -- sh -c 'cd /build &&
-		patch -p1 -i /run/hosts/bochs.patch &&
+		for p; do patch -p1 -i "/run/hosts/$p" || exit; done &&
 		./configure '"$(echo $BOCHS_CONFIGURE)"' CXXFLAGS="-O2 -fno-plt" CFLAGS=-O2 &&
-		make -s -j "$(nproc)" && strip bochs'
+		make -s -j "$(nproc)" && strip bochs' sh "$@"
 	mv "$out/src/bochs" "$out/bochs"
 	rm -rf "$out/src"
 }
 
+# need_bochs flushed|tagged: set BOCHS to that which flushes translations at every VM entry and exit, or keeps them.
 need_bochs()
 {
+	local name=bochs patches=("$HOSTS/bochs.patch")
+	if [ "$1" = tagged ]; then
+		name=bochs-tagged
+		patches+=("$HOSTS/bochs-tags.patch")
+	fi
 	need_tools
 	mirror
-	RECIPE_INPUTS=$BOCHS_CONFIGURE$(file_hash "$HOSTS/bochs.patch") cached bochs "building Bochs (about 3 minutes)" \
-		recipe_bochs "$REPLY"
+	RECIPE_INPUTS=$BOCHS_CONFIGURE$(file_hash "${patches[@]}") cached $name "building Bochs (about 3 minutes)" \
+		recipe_bochs "$REPLY" "${patches[@]##*/}"
 	BOCHS=$REPLY
 }
