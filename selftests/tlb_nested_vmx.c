@@ -16,13 +16,6 @@
 #include "vm.h"
 #include "vmx_guest.h"
 
-#define CHECK(value, wanted, name)						\
-	do {									\
-		uint64_t got = (value);						\
-										\
-		self_check(got == (wanted), name, got, wanted);			\
-	} while (0)
-
 #define TABLE		7ull
 /* Accessed and dirty already: a stale table is not written to by the CPU. */
 #define PAGE		0x67ull
@@ -151,43 +144,43 @@ static void test_invept(void)
 	make_ept(&epts[0], GPA2, A);
 	make_ept(&epts[1], GPA2, B);
 
-	CHECK(look_as(&tables[0], &epts[0], 1), A, "invept: a page of EPT");
+	CHECK_IS(look_as(&tables[0], &epts[0], 1), A, "invept: a page of EPT");
 	epts[0].pte[0] = B | EPT_LEAF;
 	flush_ept(1, &epts[0]);
-	CHECK(look(false), B, "invept: another after INVEPT of its EPTP");
+	CHECK_IS(look(false), B, "invept: another after INVEPT of its EPTP");
 	epts[0].pte[0] = A | EPT_LEAF;
 	flush_ept(2, NULL);
-	CHECK(look(false), A, "invept: the first after INVEPT of all");
-	CHECK(look_as(&tables[0], &epts[1], 1), B, "invept: another EPTP with the same VPID");
-	CHECK(look_as(&tables[0], &epts[0], 1), A, "invept: the first EPTP");
+	CHECK_IS(look(false), A, "invept: the first after INVEPT of all");
+	CHECK_IS(look_as(&tables[0], &epts[1], 1), B, "invept: another EPTP with the same VPID");
+	CHECK_IS(look_as(&tables[0], &epts[0], 1), A, "invept: the first EPTP");
 	epts[1].pte[0] = A | EPT_LEAF;
 	flush_ept(1, &epts[1]);
-	CHECK(look_as(&tables[0], &epts[1], 1), A, "invept: an EPTP that did not run last");
+	CHECK_IS(look_as(&tables[0], &epts[1], 1), A, "invept: an EPTP that did not run last");
 	epts[1].pte[0] = 0;
 	flush_ept(1, &epts[1]);
-	CHECK(look(false), EXIT_EPT_VIOLATION, "invept: a page that is gone");
+	CHECK_IS(look(false), EXIT_EPT_VIOLATION, "invept: a page that is gone");
 }
 
 static void test_invvpid(void)
 {
 	make_tables(&tables[0], GVA, A);
-	CHECK(look_as(&tables[0], NULL, 1), A, "invvpid: a page of L2's tables");
+	CHECK_IS(look_as(&tables[0], NULL, 1), A, "invvpid: a page of L2's tables");
 	tables[0].pte[0] = B | PAGE;
 	flush_vpid(0, 1, GVA);
-	CHECK(look(false), B, "invvpid: another after INVVPID of the address");
+	CHECK_IS(look(false), B, "invvpid: another after INVVPID of the address");
 	tables[0].pte[0] = A | PAGE;
 	flush_vpid(1, 1, 0);
-	CHECK(look(false), A, "invvpid: the first after INVVPID of the context");
+	CHECK_IS(look(false), A, "invvpid: the first after INVVPID of the context");
 	tables[0].pte[0] = B | PAGE;
 	flush_vpid(2, 0, 0);
-	CHECK(look(false), B, "invvpid: another after INVVPID of all");
+	CHECK_IS(look(false), B, "invvpid: another after INVVPID of all");
 	tables[0].pte[0] = A | PAGE;
 	flush_vpid(3, 1, 0);
-	CHECK(look(false), A, "invvpid: the first after INVVPID of all but global ones");
+	CHECK_IS(look(false), A, "invvpid: the first after INVVPID of all but global ones");
 	tables[0].pte[0] = 0;
 	flush_vpid(1, 1, 0);
 	vmwrite(EXCEPTION_BITMAP, 1 << 14);
-	CHECK(look(false), EXIT_EXCEPTION, "invvpid: a page that is gone");
+	CHECK_IS(look(false), EXIT_EXCEPTION, "invvpid: a page that is gone");
 }
 
 static void test_vpids(void)
@@ -197,12 +190,12 @@ static void test_vpids(void)
 	make_tables(&tables[0], GVA, A);
 	make_tables(&tables[1], GVA, B);
 	for (i = 0; i < 3; i++) {
-		CHECK(look_as(&tables[0], NULL, 1), A, "vpids: the first VPID");
-		CHECK(look_as(&tables[1], NULL, 2), B, "vpids: the second VPID");
+		CHECK_IS(look_as(&tables[0], NULL, 1), A, "vpids: the first VPID");
+		CHECK_IS(look_as(&tables[1], NULL, 2), B, "vpids: the second VPID");
 	}
 	tables[0].pte[0] = B | PAGE;
 	flush_vpid(1, 1, 0);
-	CHECK(look_as(&tables[0], NULL, 1), B, "vpids: INVVPID of one that did not run last");
+	CHECK_IS(look_as(&tables[0], NULL, 1), B, "vpids: INVVPID of one that did not run last");
 }
 
 /* VM entries and exits without VPID flush, L1's own translations as well. */
@@ -215,13 +208,13 @@ static void test_no_vpid(void)
 	make_tables(&own, GVA, A);
 	write_cr3((uint64_t)own.root);
 	make_tables(&tables[0], GVA, A);
-	CHECK(look_as(&tables[0], NULL, 0), A, "no_vpid: a page of L2's tables");
+	CHECK_IS(look_as(&tables[0], NULL, 0), A, "no_vpid: a page of L2's tables");
 	tables[0].pte[0] = B | PAGE;
-	CHECK(look(false), B, "no_vpid: another at the next entry");
-	CHECK(*word, A, "no_vpid: a page of L1's");
+	CHECK_IS(look(false), B, "no_vpid: another at the next entry");
+	CHECK_IS(*word, A, "no_vpid: a page of L1's");
 	own.pte[0] = B | PAGE;
 	look(false);
-	CHECK(*word, B, "no_vpid: another after a VM exit");
+	CHECK_IS(*word, B, "no_vpid: another after a VM exit");
 	write_cr3(cr3);
 }
 
@@ -230,15 +223,15 @@ static void test_memory(void)
 	make_tables(&tables[0], GVA, GPA2);
 	make_tables(&tables[1], GVA, A);
 	make_ept(&epts[0], GPA2, A);
-	CHECK(look_as(&tables[0], &epts[0], 1), A, "memory: a page by EPT");
+	CHECK_IS(look_as(&tables[0], &epts[0], 1), A, "memory: a page by EPT");
 	self_exit(DROP_MEMORY);
-	CHECK(look(false), 0, "memory: is zero when the host has dropped it");
+	CHECK_IS(look(false), 0, "memory: is zero when the host has dropped it");
 	if (l2_regs.rax)
 		return;		/* A write would go to memory that is the host's again. */
 	l1.a[0] = A;
-	CHECK(look_as(&tables[1], NULL, 2), A, "memory: a page without EPT");
+	CHECK_IS(look_as(&tables[1], NULL, 2), A, "memory: a page without EPT");
 	self_exit(DROP_MEMORY);
-	CHECK(look(false), 0, "memory: is zero when the host has dropped it, without EPT");
+	CHECK_IS(look(false), 0, "memory: is zero when the host has dropped it, without EPT");
 }
 
 static void test_migration(void)
@@ -246,21 +239,21 @@ static void test_migration(void)
 	make_tables(&tables[0], GVA, GPA2);
 	make_ept(&epts[0], GPA2, A);
 	make_tables(&tables[1], GVA, A);
-	CHECK(look_as(&tables[0], &epts[0], 1), A, "migration: a page by EPT on the first CPU");
+	CHECK_IS(look_as(&tables[0], &epts[0], 1), A, "migration: a page by EPT on the first CPU");
 	self_exit(CPU_1);
 	epts[0].pte[0] = B | EPT_LEAF;
 	flush_ept(1, &epts[0]);
-	CHECK(look(false), B, "migration: another on the second");
+	CHECK_IS(look(false), B, "migration: another on the second");
 	self_exit(CPU_0);
-	CHECK(look(false), B, "migration: the same on the first again");
+	CHECK_IS(look(false), B, "migration: the same on the first again");
 
-	CHECK(look_as(&tables[1], NULL, 1), A, "migration: a page without EPT on the first CPU");
+	CHECK_IS(look_as(&tables[1], NULL, 1), A, "migration: a page without EPT on the first CPU");
 	self_exit(CPU_1);
 	tables[1].pte[0] = B | PAGE;
 	flush_vpid(1, 1, 0);
-	CHECK(look(false), B, "migration: another on the second, without EPT");
+	CHECK_IS(look(false), B, "migration: another on the second, without EPT");
 	self_exit(CPU_0);
-	CHECK(look(false), B, "migration: the same on the first again, without EPT");
+	CHECK_IS(look(false), B, "migration: the same on the first again, without EPT");
 }
 
 static const struct { const char *name; void (*run)(void); } tests[] = {
@@ -287,7 +280,7 @@ static void guest(void)
 	*(volatile uint32_t *)l1.vmxon = *(volatile uint32_t *)l1.vmcs = self_rdmsr(MSR_VMX_BASIC);
 	write_cr4(read_cr4() | CR4_VMXE);
 	self_wrmsr(MSR_FEATURE_CONTROL, 5);
-	CHECK(vmxon((uint64_t)l1.vmxon), VM_SUCCEED, "VMXON");
+	CHECK_IS(vmxon((uint64_t)l1.vmxon), VM_SUCCEED, "VMXON");
 	for (i = 0; i < NR_TESTS; i++) {
 		if (!chosen[i])
 			continue;

@@ -52,8 +52,18 @@ static void svm_inject_soft(struct svm_vcpu *svm, u32 type, u8 vector)
 	vcpu_set_rip(vcpu, next);
 }
 
+/* The instruction that raised it is over, and the interrupt shadow with it. */
+static void end_shadow(struct vcpu *vcpu)
+{
+	if (likely(!svm_in_shadow(vcpu)))
+		return;
+	vcpu->regs.int_shadow = 0;
+	vcpu_dirty(vcpu, REGS_SHADOW);
+}
+
 void svm_inject_exception(struct vcpu *vcpu, const struct exception *e)
 {
+	end_shadow(vcpu);
 	if (exception_is_software(e->vector))
 		svm_inject_soft(to_svm(vcpu), EVENT_TYPE_EXCEPTION, e->vector);
 	else
