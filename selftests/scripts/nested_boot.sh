@@ -7,7 +7,7 @@
 # usage: nested_boot.sh [--l1 kvm|nestor] [--vmm nestor|qemu] [--cpus N] [--l3] [PARAMETER...]
 #
 # L1's hypervisor is its kernel's KVM or Nestor, with these parameters; its VMM is nestor or QEMU; L1 and L2 have N CPUs.
-# With --l3 the same hypervisor in L2 runs the guests of nestor bench.
+# With --l3 the same hypervisor in L2 runs a guest that prints a line.
 #
 # nestor-test: cpu=amd,intel kernel=6.1 cpus=1 timeout=1800
 set -u
@@ -45,7 +45,7 @@ run="./ld-linux-x86-64.so.2 --library-path /here"
 append='console=ttyS0 quiet'
 memory=128
 if [ -n "$l3" ]; then
-	append+=" nestor.run=$(base64 -w 0 <<<"$load; $run ./nestor bench --device $node cpuid hypercall pio_user")"
+	append+=" nestor.run=$(base64 -w 0 <<<"$load; $run ./nestor run --device $node --flat l3 --entry 0x7c00 --memory 16")"
 	memory=320
 fi
 case $vmm in
@@ -108,6 +108,8 @@ make_disk()
 	fi
 	cp "/boot/vmlinuz-$series" "$l2/vmlinuz"
 	cp "/boot/initrd-$series" "$l2/initrd"
+	# 16-bit: mov dx,0x3f8; mov al,'L'; out dx,al; and so on; mov al,0xfe; out 0x64,al (reset); hlt
+	printf '\xba\xf8\x03\xb0L\xee\xb03\xee\xb0\n\xee\xb0\xfe\xe6\x64\xf4' >"$l2/l3"
 	tar -C "$l2" -cf "$work/disk" .
 	rm -rf "$l2"
 }
@@ -123,8 +125,6 @@ sed -i 's/\r//g' "$log"
 check "status 0 after L1's power-off" [ "$status" = 0 ]
 check "L2 says what it is" grep -qE "^L2: guest: Linux $series.*, $cpus CPUs" "$log"
 if [ -n "$l3" ]; then
-	for name in cpuid hypercall pio_user; do
-		check "L3: $name" grep -qE "^L2: $name +[0-9]+" "$log"
-	done
+	check "L3 says what it is" grep -q '^L2: L3$' "$log"
 fi
 tap_done
