@@ -191,6 +191,13 @@ const struct deliberate deliberate[] = {
 		.values = "*/KVM_EXIT_INTERNAL_ERROR",
 	},
 	{
+		.topic = "the interrupt shadow of STI, when the next instruction raises an exception",
+		.nestor = "ends with it",
+		.upstream = "may last for the first instruction of the handler",
+		.reason = "it is for one instruction",
+		.suite = "cpu", .action = "*", .what = "interrupt.shadow", .values = "0x0/0x3",
+	},
+	{
 		.topic = "`KVM_CREATE_PIT2` without an interrupt controller",
 		.nestor = "`-ENOENT`, as in 7.3",
 		.upstream = "a PIT",
