@@ -250,12 +250,6 @@ static void test_vmfunc(void)
 #define READ_EXEC	0x35ull		/* by supervisor-mode addresses, or by all without the control */
 #define READ_EXEC_USER	0x431ull
 
-/* The bits of a qualification that tell of the linear address, where the CPU does. */
-static uint64_t linear_info(uint64_t bits)
-{
-	return self_rdmsr(MSR_VMX_EPT_VPID) >> 22 & 1 ? bits : 0;
-}
-
 static void allow_user_exec(void)
 {
 	uint64_t *pd = (uint64_t *)(l1.pdpt[0] & ~0xfffull), i;
@@ -303,17 +297,17 @@ static void test_mbec(void)
 	begin(l2_call, CPU2_MBEC, 0);
 	CHECK_IS(call(0, READ_EXEC_USER), EXIT_VMCALL, "a user-mode address, with a right of its own");
 	CHECK_IS(call(0, READ_EXEC), EXIT_EPT_VIOLATION, "with that of supervisor-mode addresses");
-	CHECK_IS(field(EXIT_QUALIFICATION), 0x1ac | linear_info(0x600), "is a violation with its qualification");
+	CHECK_IS(field(EXIT_QUALIFICATION), 0x1ac, "is a violation with its qualification");
 	CHECK_IS(field(GUEST_LINEAR), PAGE(0), "and address");
 	CHECK_IS(call(1, READ_EXEC), EXIT_VMCALL, "a supervisor-mode address, with that");
 	CHECK_IS(call(1, READ_EXEC_USER), EXIT_EPT_VIOLATION, "with that of user-mode addresses");
-	CHECK_IS(field(EXIT_QUALIFICATION), 0x1cc | linear_info(0x400), "is a violation as well");
+	CHECK_IS(field(EXIT_QUALIFICATION), 0x1cc, "is a violation as well");
 	CHECK_IS(call(0, EPT_RWX), EXIT_EPT_VIOLATION, "all other rights do not make up for it");
 	CHECK_IS(field(EXIT_QUALIFICATION) & 0x7f, 0x3c, "and are told");
 	if (self_rdmsr(MSR_VMX_EPT_VPID) & 1) {
 		CHECK_IS(call(0, EPT_USER_EXEC | 0x30), EXIT_VMCALL, "execute-only, for user-mode addresses");
 		CHECK_IS(run(l2_read, PAGE(0)), EXIT_EPT_VIOLATION, "is not read");
-		CHECK_IS(field(EXIT_QUALIFICATION), 0x1c1 | linear_info(0x600), "and present");
+		CHECK_IS(field(EXIT_QUALIFICATION), 0x1c1, "and present");
 	}
 	CHECK_IS(call(0, EPT_USER_EXEC | 0x32), EXIT_EPT_MISCONFIG, "without read rights, write is a misconfiguration");
 	pd = (uint64_t *)(l1.pdpt[0] & ~0xfffull);
@@ -328,7 +322,7 @@ static void test_mbec(void)
 	begin(l2_call, 0, 0);
 	CHECK_IS(call(0, READ_EXEC), EXIT_VMCALL, "without the control bit 2 is for user-mode addresses, too");
 	CHECK_IS(call(0, READ_EXEC_USER), EXIT_EPT_VIOLATION, "and bit 10 is ignored");
-	CHECK_IS(field(EXIT_QUALIFICATION), 0x18c | linear_info(0x600), "as the qualification tells");
+	CHECK_IS(field(EXIT_QUALIFICATION), 0x18c, "as the qualification tells");
 	*l2_entry(PAGE(1)) |= 4;
 }
 
@@ -372,7 +366,7 @@ static void test_ve_exits(void)
 	vmwrite(GUEST_RIP, (uint64_t)l2_read);
 	CHECK_IS(go_on(), EXIT_EPT_VIOLATION, "while the area is busy it exits");
 	CHECK_IS(area->reason, 0x55, "and the area stays as it is");
-	CHECK_IS(field(EXIT_QUALIFICATION), 0x181 | linear_info(0x600), "with the qualification");
+	CHECK_IS(field(EXIT_QUALIFICATION), 0x181, "with the qualification");
 
 	vmwrite(EXCEPTION_BITMAP, 1u << 20);
 	CHECK_IS(violate(l2_read, 0), EXIT_EXCEPTION, "L1 can have the exception");
@@ -422,13 +416,13 @@ static void test_ve(void)
 	CHECK_IS(self_fault.rip, (uint64_t)l2_read, "at the instruction");
 	CHECK_IS(area->reason, 48, "the area has the exit reason");
 	CHECK_IS(area->busy, 0xffffffff, "is busy");
-	CHECK_IS(area->qualification, 0x181 | linear_info(0x600), "has the qualification");
+	CHECK_IS(area->qualification, 0x181, "has the qualification");
 	CHECK_IS(area->linear, PAGE(0) + 0x18, "linear address");
 	CHECK_IS(area->physical, PAGE(0) + 0x18, "and guest-physical address");
 	CHECK_IS(area->eptp_index, 7, "and the EPTP index");
 	CHECK_IS(violate(l2_write, PAGE(0) | 0x31), EXIT_VMCALL, "a page that cannot be written");
 	CHECK_IS(self_fault.vector, 20, "is an exception");
-	CHECK_IS(area->qualification, 0x18a | linear_info(0x600), "with its qualification");
+	CHECK_IS(area->qualification, 0x18a, "with its qualification");
 	pd = (uint64_t *)(l1.pdpt[0] & ~0xfffull);
 	pd[1] |= SUPPRESS_VE;
 	CHECK_IS(violate(l2_read, 0), EXIT_VMCALL, "an entry for a table does not suppress it");

@@ -52,7 +52,7 @@ struct tdp_format {
 /**
  * struct fault - a second-level fault, as the vendor decoded it
  * @gva_valid: @gva is known (VMX)
- * @linear: LINEAR_* of it (VMX, where the CPU tells)
+ * @user_address: it is one of user mode's (VMX, where the CPU tells)
  * @vectoring: the access was part of delivering an event, not of the instruction at RIP
  * @walk: how L1's tables translated an address of L2's to @gpa, which a shadow table shall map; NULL: the VM's own
  *	tables
@@ -61,7 +61,7 @@ struct fault {
 	u64 gpa;
 	u64 gva;
 	bool gva_valid;
-	u8 linear;
+	bool user_address;
 	bool write, exec, user;
 	bool present;		/* a right was missing, not the mapping */
 	bool in_walk;		/* the access was to a guest page table */

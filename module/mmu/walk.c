@@ -43,7 +43,7 @@ enum walk_result {
  * @hva: where the host had no page
  * @top: level where the walk begins
  * @leaf: level where it ended
- * @linear: LINEAR_* that it has found, when it has ended
+ * @user_address: user mode may use @gva, as it has found when it has ended
  * @entry: entries by level
  * @entry_gfn: frames that they are in
  * @entry_gpa2: where L2 has them
@@ -60,7 +60,7 @@ struct walk {
 	bool hva_write;
 	unsigned long hva;
 	int top, leaf;
-	u8 linear;
+	bool user_address;
 	u64 entry[PAGING_MAX_LEVELS + 1];
 	u64 entry_gfn[PAGING_MAX_LEVELS + 1];
 	u64 entry_gpa2[PAGING_MAX_LEVELS + 1];
@@ -123,7 +123,7 @@ static enum walk_result walk_no_page(struct walk *w, unsigned long hva, bool wri
 static enum walk_result to_gpa1(struct walk *w, u64 *gpa, u8 access, bool in_walk)
 {
 	const struct nested_linear linear = {
-		.address = w->gva, .valid = true, .in_walk = in_walk, .rights = in_walk ? 0 : w->linear,
+		.address = w->gva, .valid = true, .in_walk = in_walk, .user = !in_walk && w->user_address,
 	};
 	int r;
 
@@ -230,12 +230,6 @@ static enum walk_result set_accessed_dirty(struct walk *w)
 	return WALK_DONE;
 }
 
-static u8 linear_rights(u64 rights)
-{
-	return (rights & PAGING_U ? LINEAR_USER : 0) | (rights & PAGING_W ? LINEAR_WRITE : 0) |
-	       (rights & PAGING_NX ? LINEAR_NX : 0);
-}
-
 /* Descend from w->root, the table of level w->top. */
 static enum walk_result walk_tables(struct walk *w)
 {
@@ -261,7 +255,7 @@ static enum walk_result walk_tables(struct walk *w)
 		table = paging_table(p, entry);
 	}
 	w->leaf = level;
-	w->linear = linear_rights(rights);
+	w->user_address = rights & PAGING_U;
 	error = paging_denied(p, rights, entry, w->access);
 	if (error)
 		return walk_fault(w, error);
@@ -308,7 +302,7 @@ static enum walk_result walk_once(struct vcpu *vcpu, struct walk *w)
 	idx = srcu_read_lock(&w->vm->srcu);
 	w->gpa = w->gva;
 	/* SDM, Exit Qualification for EPT Violations: what addresses are without paging. */
-	w->linear = LINEAR_USER | LINEAR_WRITE;
+	w->user_address = true;
 	if (w->p.levels)
 		r = walk_tables(w);
 	if (unlikely(vcpu->nested.walks) && r == WALK_DONE)

@@ -61,27 +61,21 @@ struct l1_entry {
 	u64 accessed, dirty;
 };
 
-/* What L2's page tables say of a linear address. */
-#define LINEAR_USER	BIT(0)
-#define LINEAR_WRITE	BIT(1)
-#define LINEAR_NX	BIT(2)
-
 /**
  * struct nested_linear - the linear address of L2's that an access is made for
  * @valid: there is one, @address
  * @in_walk: the access is to a page table of L2's own, not to what that translates to
- * @rights: LINEAR_*, unless @in_walk
+ * @user: L2's page tables let user mode use it; unless @in_walk
  */
 struct nested_linear {
 	u64 address;
-	bool valid, in_walk;
-	u8 rights;
+	bool valid, in_walk, user;
 };
 
 /* L1_* that a fetch needs. */
 static inline u8 nested_fetch_access(const struct nested_linear *linear)
 {
-	return linear->rights & LINEAR_USER ? L1_EXEC_USER : L1_EXEC;
+	return linear->user ? L1_EXEC_USER : L1_EXEC;
 }
 
 /**

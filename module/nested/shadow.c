@@ -493,7 +493,7 @@ enum fault_result shadow_handle_fault(struct vcpu *vcpu, const struct fault *fau
 	struct vm_mmu *mmu = &vcpu->vm->mmu;
 	struct nested_walk *w = &vcpu->nested.failed;
 	const struct nested_linear linear = {
-		.address = fault->gva, .valid = fault->gva_valid, .in_walk = fault->in_walk, .rights = fault->linear,
+		.address = fault->gva, .valid = fault->gva_valid, .in_walk = fault->in_walk, .user = fault->user_address,
 	};
 	struct fault fault1 = *fault;
 	int r;

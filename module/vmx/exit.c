@@ -332,13 +332,11 @@ static int vmx_handle_mwait(struct vcpu *vcpu)
 	return vcpu_handle_monitor(vcpu, true);
 }
 
-/* LINEAR_* of the address whose translation violates EPT. */
-static u8 violation_linear(u64 qualification)
+/* Is the address whose translation violates EPT one of user mode's? */
+static bool violation_by_user_address(u64 qualification)
 {
-	bool known = qualification & EPT_QUAL_GLA_VALID && qualification & EPT_QUAL_GLA_TRANSLATED &&
-		     vmx_caps.ept_vpid & EPT_CAP_LINEAR_INFO;
-
-	return known ? FIELD_GET(EPT_QUAL_LINEAR, qualification) : 0;
+	return qualification & EPT_QUAL_GLA_VALID && qualification & EPT_QUAL_GLA_TRANSLATED &&
+	       vmx_caps.ept_vpid & EPT_CAP_LINEAR_INFO && qualification & EPT_QUAL_USER;
 }
 
 /* SDM, Exit Qualification for EPT Violations. */
@@ -353,7 +351,7 @@ static int vmx_handle_ept_violation(struct vcpu *vcpu)
 		.gpa = vmx->exit.gpa,
 		.gva = vmx->exit.gla,
 		.gva_valid = qualification & EPT_QUAL_GLA_VALID,
-		.linear = violation_linear(qualification),
+		.user_address = violation_by_user_address(qualification),
 		.write = qualification & EPT_QUAL_WRITE,
 		.exec = qualification & EPT_QUAL_FETCH,
 		.present = qualification & EPT_QUAL_RIGHTS,

@@ -96,23 +96,18 @@ void nested_vmx_use_tables(struct vcpu *vcpu, struct shadow_root *root)
 	vcpu->nested.log = (struct nested_log){ v->pml_address, logs ? &v->guest_pml_index : NULL };
 }
 
-static_assert((LINEAR_USER | LINEAR_WRITE | LINEAR_NX) << 9 == EPT_QUAL_LINEAR);
-
-/* What it tells of L2's linear address. */
-static u64 linear_qualification(const struct nested_vmx *nested, const struct nested_linear *linear)
+/* What it tells of L2's linear address: as upstream's, nothing of the rights that L2's page tables give. */
+static u64 linear_qualification(const struct nested_linear *linear)
 {
 	if (!linear->valid)
 		return 0;
-	if (linear->in_walk)
-		return EPT_QUAL_GLA_VALID;
-	return EPT_QUAL_GLA_VALID | EPT_QUAL_GLA_TRANSLATED |
-	       (nested->caps.ept_vpid & EPT_CAP_LINEAR_INFO ? FIELD_PREP(EPT_QUAL_LINEAR, linear->rights) : 0);
+	return linear->in_walk ? EPT_QUAL_GLA_VALID : EPT_QUAL_GLA_VALID | EPT_QUAL_GLA_TRANSLATED;
 }
 
 /* SDM, Exit Qualification for EPT Violations. */
 static u64 violation_qualification(const struct nested_vmx *nested, const struct nested_walk *w)
 {
-	u64 q = linear_qualification(nested, &w->linear);
+	u64 q = linear_qualification(&w->linear);
 
 	if (w->access & L1_READ)
 		q |= EPT_QUAL_READ;

@@ -350,7 +350,7 @@ enum { CR_MOV_TO, CR_MOV_FROM, CR_CLTS, CR_LMSW };
 #define EPT_QUAL_EXEC_USER		BIT(6)	/* with mode-based execute control */
 #define EPT_QUAL_GLA_VALID		BIT(7)
 #define EPT_QUAL_GLA_TRANSLATED		BIT(8)	/* the final access, not one to a page table */
-#define EPT_QUAL_LINEAR			GENMASK(11, 9)	/* LINEAR_*, of a final access, where the CPU tells */
+#define EPT_QUAL_USER			BIT(9)		/* a user-mode address; of a final access, where the CPU tells */
 #define EPT_QUAL_NMI_UNBLOCKED		BIT(12)
 
 /* Failed entries: exit qualification */
@@ -383,7 +383,7 @@ enum { CR_MOV_TO, CR_MOV_FROM, CR_CLTS, CR_LMSW };
 #define EPT_CAP_1G			BIT_ULL(17)
 #define EPT_CAP_INVEPT			BIT_ULL(20)
 #define EPT_CAP_AD			BIT_ULL(21)
-#define EPT_CAP_LINEAR_INFO		BIT_ULL(22)	/* EPT_QUAL_LINEAR */
+#define EPT_CAP_LINEAR_INFO		BIT_ULL(22)	/* EPT_QUAL_USER */
 #define EPT_CAP_INVEPT_SINGLE		BIT_ULL(25)
 #define EPT_CAP_INVEPT_ALL		BIT_ULL(26)
 #define EPT_CAP_INVVPID			BIT_ULL(32)
