@@ -238,11 +238,12 @@ bool hv_call_read(struct vm *vm, struct hv_call *call, u64 *words, unsigned int 
 int hv_eventfd(struct vm *vm, const struct kvm_hyperv_eventfd *args);	/* KVM_HYPERV_EVENTFD */
 
 /*
- * hyperv_nested.c. hv_evmcs_versions(): the lowest version of enlightened VMCSs, and above it the highest, that @vcpu may
- * use, NULL: any can; 0: none. hv_enable_evmcs(): KVM_CAP_HYPERV_ENLIGHTENED_VMCS: 0 or -ENOTTY. hv_current_evmcs(): the
- * one that the assist page says to enter L2 with, or HV_NO_EVMCS; 0 or -EAGAIN. hv_enter_l2(): the guest enters L2; what it says of that: @direct flushes by L2, and the @partition assist
- * page. 0; -EAGAIN; -EFAULT: no memory. hv_takes_call(): VMCALL or VMMCALL of L2's is no exit. hv_flushed(): L2 has flushed: HV_*, and
- * whether L1 wants to be told, by nested_ops.after_flush().
+ * hyperv_nested.c. hv_evmcs_versions(): the lowest version of enlightened VMCSs, and above it the highest, that @vcpu
+ * may use, NULL: any can; 0: none. hv_enable_evmcs(): KVM_CAP_HYPERV_ENLIGHTENED_VMCS: 0 or -ENOTTY.
+ * hv_current_evmcs(): the one that the assist page says to enter L2 with, or HV_NO_EVMCS; 0 or -EAGAIN. hv_enter_l2():
+ * the guest enters L2; what it says of that: @direct flushes by L2, and the @partition assist page. 0; -EAGAIN; -EFAULT:
+ * no memory. hv_takes_call(): VMCALL or VMMCALL of L2's is no exit. hv_flushed(): L2 has flushed: HV_*, and whether L1
+ * wants to be told, by nested_ops.after_flush().
  */
 u16 hv_evmcs_versions(const struct vcpu *vcpu);
 int hv_enable_evmcs(struct vcpu *vcpu, u16 *versions);
