@@ -354,31 +354,30 @@ static void check_cost(int64_t exits)
 		tap_check(exits >= ROUNDS, "%lld exits for %d interrupts without help", (long long)exits, ROUNDS);
 }
 
+static void handle(uint32_t word)
+{
+	static int64_t exits;
+
+	switch (word) {
+	case LINE_UP:
+		raise_line(1);
+		break;
+	case LINE_DOWN:
+		raise_line(0);
+		break;
+	case COUNT:
+		exits = kvm_counter(s.vcpu, "exits");
+		break;
+	case COUNTED:
+		check_cost(kvm_counter(s.vcpu, "exits") - exits);
+		break;
+	}
+}
+
 int main(void)
 {
-	int64_t exits = 0;
-	uint32_t word;
-
 	self_create(&s);
 	hide_vmx();
-	self_start(&s, guest);
-	do {
-		word = self_run(&s);
-		self_report();
-		switch (word) {
-		case LINE_UP:
-			raise_line(1);
-			break;
-		case LINE_DOWN:
-			raise_line(0);
-			break;
-		case COUNT:
-			exits = kvm_counter(s.vcpu, "exits");
-			break;
-		case COUNTED:
-			check_cost(kvm_counter(s.vcpu, "exits") - exits);
-			break;
-		}
-	} while (word != DONE);
+	self_run_all(&s, guest, handle);
 	return tap_done();
 }

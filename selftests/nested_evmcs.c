@@ -525,26 +525,21 @@ static void host_in_l1(void)
 	memset(s.memory + (uint64_t)l1.evmcs + E_RIP, 0, sizeof(rip));
 }
 
+static void handle(uint32_t word)
+{
+	if (word == IN_L2)
+		host_in_l2();
+	else if (word == IN_L2 + 1)
+		host_in_l1();
+}
+
 int main(void)
 {
-	uint32_t word;
-
-	self_create(&s);
-	if (!self_offers_vmx(&s))
-		tap_skip_all("no VMX for guests here");
+	self_create_vmx(&s);
 	REQUIRE_CAP(s.vm, KVM_CAP_HYPERV_ENLIGHTENED_VMCS);
 	set_hv_cpuid();
 	host_capability();
 	host_msrs();
-	self_start(&s, guest);
-	do {
-		word = self_run(&s);
-		if (word == IN_L2)
-			host_in_l2();
-		else if (word == IN_L2 + 1)
-			host_in_l1();
-		else
-			self_report();
-	} while (word);
+	self_run_all(&s, guest, handle);
 	return tap_done();
 }

@@ -1131,24 +1131,19 @@ static void host_in_l2_halt(void)
 	KVM(s.vcpu, KVM_SET_MP_STATE, &halted);
 }
 
+static void handle(uint32_t word)
+{
+	if (word == IN_L2)
+		host_in_l2();
+	else if (word == IN_L2_APIC)
+		host_in_l2_apic();
+	else if (word == IN_L2_HALT)
+		host_in_l2_halt();
+}
+
 int main(void)
 {
-	uint32_t word;
-
-	self_create(&s);
-	if (!self_offers_vmx(&s))
-		tap_skip_all("no VMX for guests here");
-	self_start(&s, guest);
-	do {
-		word = self_run(&s);
-		if (word == IN_L2)
-			host_in_l2();
-		else if (word == IN_L2_APIC)
-			host_in_l2_apic();
-		else if (word == IN_L2_HALT)
-			host_in_l2_halt();
-		else
-			self_report();
-	} while (word);
+	self_create_vmx(&s);
+	self_run_all(&s, guest, handle);
 	return tap_done();
 }

@@ -498,7 +498,7 @@ static void take_away(void)
 	tap_check(set_msr(MSR_VMX_CPU2, cpu2 & ~(all << 32)) == 1, "controls can be taken away");
 }
 
-static void in_l2(bool without_area)
+static void in_l2(uint32_t word)
 {
 	static struct { struct kvm_nested_state head; uint8_t data[8192]; } saved, again;
 
@@ -507,33 +507,17 @@ static void in_l2(bool without_area)
 	KVM(s.vcpu, KVM_SET_NESTED_STATE, &saved);
 	KVM(s.vcpu, KVM_GET_NESTED_STATE, &again);
 	tap_check(!memcmp(&saved, &again, saved.head.size), "what is set is what is got");
-	if (without_area)
+	if (word == IN_L2_AREA)
 		tap_check(!madvise(s.memory + (uint64_t)area, 4096, MADV_REMOVE), "the area is taken away");
-}
-
-static void run_guest(void (*function)(void))
-{
-	uint32_t word;
-
-	self_start(&s, function);
-	do {
-		word = self_run(&s);
-		if (word == IN_L2 || word == IN_L2_AREA)
-			in_l2(word == IN_L2_AREA);
-		else
-			self_report();
-	} while (word);
 }
 
 int main(void)
 {
-	self_create(&s);
-	if (!self_offers_vmx(&s))
-		tap_skip_all("no VMX for guests here");
-	run_guest(guest);
+	self_create_vmx(&s);
+	self_run_all(&s, guest, in_l2);
 	self_destroy(&s);
 	self_create(&s);
 	take_away();
-	run_guest(guest_without);
+	self_run_all(&s, guest_without, NULL);
 	return tap_done();
 }

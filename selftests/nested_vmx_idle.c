@@ -147,7 +147,7 @@ static void nothing(int signal)
 
 #define SAVED_ACTIVITY	916	/* in a saved VMCS, whose layout is upstream's */
 
-static void while_it_sleeps(void)
+static void while_it_sleeps(uint32_t word)
 {
 	static struct { struct kvm_nested_state head; uint8_t data[8192]; } state;
 	const struct itimerval later = { .it_value.tv_usec = 100000 };
@@ -174,29 +174,13 @@ static void while_it_sleeps(void)
 	KVM(s.vcpu, KVM_NMI, NULL);
 }
 
-static void run_guest(void (*function)(void))
-{
-	uint32_t word;
-
-	self_start(&s, function);
-	do {
-		word = self_run(&s);
-		if (word == SLEEPS)
-			while_it_sleeps();
-		else
-			self_report();
-	} while (word);
-}
-
 int main(void)
 {
-	self_create(&s);
-	if (!self_offers_vmx(&s))
-		tap_skip_all("no VMX for guests here");
-	run_guest(guest);
+	self_create_vmx(&s);
+	self_run_all(&s, guest, while_it_sleeps);
 	self_destroy(&s);
 	self_create(&s);
 	take_away();
-	run_guest(guest_without);
+	self_run_all(&s, guest_without, NULL);
 	return tap_done();
 }

@@ -294,25 +294,22 @@ static void guest(void)
 	self_exit(0);
 }
 
+static void handle(uint32_t word)
+{
+	if (word == DROP_MEMORY)
+		madvise(s.memory + A, 4096, MADV_REMOVE);
+	else
+		on_cpu(word == CPU_1);
+}
+
 int main(int argc, char **argv)
 {
-	uint32_t word;
 	unsigned int i;
 
 	for (i = 0; i < NR_TESTS; i++)
 		chosen[i] = argc < 2 || !strcmp(argv[1], tests[i].name);
 	on_cpu(0);
-	self_create(&s);
-	if (!self_offers_vmx(&s))
-		tap_skip_all("no VMX for guests here");
-	self_start(&s, guest);
-	do {
-		word = self_run(&s);
-		if (word == DROP_MEMORY)
-			madvise(s.memory + A, 4096, MADV_REMOVE);
-		else if (word == CPU_0 || word == CPU_1)
-			on_cpu(word == CPU_1);
-	} while (word);
-	self_report();
+	self_create_vmx(&s);
+	self_run_all(&s, guest, handle);
 	return tap_done();
 }

@@ -285,6 +285,19 @@ uint32_t self_run(struct self *s)
 	return word;
 }
 
+void self_run_all(struct self *s, void (*function)(void), void (*handle)(uint32_t word))
+{
+	uint32_t word;
+
+	self_start(s, function);
+	do {
+		word = self_run(s);
+		self_report();
+		if (word && handle)
+			handle(word);
+	} while (word);
+}
+
 void self_destroy(struct self *s)
 {
 	close(s->vcpu);

@@ -35,6 +35,11 @@ void self_destroy(struct self *s);
 void self_start(struct self *s, void (*function)(void));
 /* The word that self_exit() was called with; another exit ends the program. */
 uint32_t self_run(struct self *s);
+/*
+ * @function until it says 0. At every word what the guest has collected is reported, and @handle, which may be NULL, is
+ * called for each but 0.
+ */
+void self_run_all(struct self *s, void (*function)(void), void (*handle)(uint32_t word));
 uint64_t self_gpa(const volatile void *p);
 
 /* In the guest. */

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "self.h"
+#include "tap.h"
 #include "vmx_guest.h"
 
 struct l2_regs l2_regs;
@@ -138,7 +139,7 @@ uint64_t enter(bool launch)
 	return r == VM_SUCCEED ? field(EXIT_REASON) : r == VMFAIL_INVALID ? 0x10000 : 0x10000 + field(INSN_ERROR);
 }
 
-bool self_offers_vmx(struct self *s)
+static bool offers_vmx(struct self *s)
 {
 	static struct { struct kvm_cpuid2 list; struct kvm_cpuid_entry2 entries[256]; } c;
 	unsigned int i;
@@ -149,4 +150,11 @@ bool self_offers_vmx(struct self *s)
 		if (c.entries[i].function == 1)
 			return c.entries[i].ecx & 1 << 5;
 	return false;
+}
+
+void self_create_vmx(struct self *s)
+{
+	self_create(s);
+	if (!offers_vmx(s))
+		tap_skip_all("no VMX for guests here");
 }

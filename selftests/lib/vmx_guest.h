@@ -177,7 +177,7 @@ void fill_vmcs(void (*function)(void), uint32_t cpu, uint32_t cpu2);
 		self_check(got == (uint64_t)(wanted), name, got, wanted);	\
 	} while (0)
 
-/* In the host: does the VM's CPUID have VMX? */
-bool self_offers_vmx(struct self *s);
+/* In the host: self_create(); skips the program where the VM's CPUID has no VMX. */
+void self_create_vmx(struct self *s);
 
 #endif
