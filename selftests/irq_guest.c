@@ -28,14 +28,6 @@ enum { DONE, LINE_UP, LINE_DOWN, COUNT, COUNTED };
 static struct self s;
 static bool x2apic;	/* the guest's mode */
 
-#define CHECK(ok, name)		self_check(ok, name, x2apic, 0)
-#define CHECK_IS(value, wanted, name)						\
-	do {									\
-		uint64_t got = (value);						\
-										\
-		self_check(got == (uint64_t)(wanted), name, got, wanted);	\
-	} while (0)
-
 /* The APICs' pages, and where the local one is moved to: 2 MiB each. */
 static void map_devices(void)
 {

@@ -141,7 +141,7 @@ static void fill_guest(void (*function)(void))
 		set_segment(i, SELF_DS, 0, ~0u, 0xc093);
 	set_segment(1, SELF_CS, 0, ~0u, 0xa09b);
 	set_segment(6, 0, 0, 0, 0x10000);
-	set_segment(7, SELF_TSS, 0x42000, 0x67, 0x8b);
+	set_segment(7, SELF_TSS, SELF_TSS_BASE, 0x67, 0x8b);
 	put(E_GDTR_BASE, gdt.base);
 	put32(E_GDTR_LIMIT, gdt.limit);
 	put(E_IDTR_BASE, idt.base);
@@ -177,7 +177,7 @@ static void fill(uint8_t *evmcs, void (*function)(void), uint32_t cpu)
 	for (i = 0; i < 6; i++)
 		AT(uint16_t, evmcs, E_HOST_ES + 2 * i) = i == 1 ? SELF_CS : SELF_DS;
 	AT(uint16_t, evmcs, E_HOST_TR) = SELF_TSS;
-	put(E_HOST_TR_BASE, 0x42000);
+	put(E_HOST_TR_BASE, SELF_TSS_BASE);
 	put(E_HOST_CR0, read_cr0());
 	put(E_HOST_CR3, read_cr3());
 	put(E_HOST_CR4, read_cr4());

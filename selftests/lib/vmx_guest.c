@@ -93,7 +93,7 @@ void fill_vmcs(void (*function)(void), uint32_t cpu, uint32_t cpu2)
 		set_segment(i, SELF_DS, 0, ~0u, 0xc093);
 	set_segment(1, SELF_CS, 0, ~0u, 0xa09b);
 	set_segment(6, 0, 0, 0, 0x10000);
-	set_segment(7, SELF_TSS, 0x42000, 0x67, 0x8b);
+	set_segment(7, SELF_TSS, SELF_TSS_BASE, 0x67, 0x8b);
 	vmwrite(GUEST_GDTR_BASE, gdt.base);
 	vmwrite(GUEST_GDTR_LIMIT, gdt.limit);
 	vmwrite(GUEST_IDTR_BASE, idt.base);
@@ -115,7 +115,7 @@ void fill_vmcs(void (*function)(void), uint32_t cpu, uint32_t cpu2)
 	vmwrite(HOST_TR_SELECTOR, SELF_TSS);
 	vmwrite(HOST_FS_BASE, 0);
 	vmwrite(HOST_GS_BASE, 0);
-	vmwrite(HOST_TR_BASE, 0x42000);
+	vmwrite(HOST_TR_BASE, SELF_TSS_BASE);
 	vmwrite(HOST_GDTR_BASE, gdt.base);
 	vmwrite(HOST_IDTR_BASE, idt.base);
 	vmwrite(HOST_CR0, read_cr0());

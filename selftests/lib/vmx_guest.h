@@ -168,15 +168,6 @@ void fill_vmcs(void (*function)(void), uint32_t cpu, uint32_t cpu2);
 	void name(void);							\
 	asm(".pushsection .text\n" #name ":\n" text "\n vmcall\n1: jmp 1b\n.popsection\n")
 
-/* Checks in L1. */
-#define CHECK(ok, name)			self_check(ok, name, 0, 0)
-#define CHECK_IS(value, wanted, name)						\
-	do {									\
-		uint64_t got = (value);						\
-										\
-		self_check(got == (uint64_t)(wanted), name, got, wanted);	\
-	} while (0)
-
 /* In the host: self_create(); skips the program where the VM's CPUID has no VMX. */
 void self_create_vmx(struct self *s);
 
