@@ -227,6 +227,12 @@ const struct deliberate deliberate[] = {
 		.values = "0xffffffffffffffff/*",
 	},
 	{
+		.topic = "INIT while VM_CR.R_INIT is set",
+		.nestor = "#SX",
+		.upstream = "resets the vCPU",
+		.reason = "the APM says so (VM_CR MSR)",
+	},
+	{
 		.topic = "`KVM_SET_GUEST_DEBUG` with bits 63:32 of DR7",
 		.nestor = "ignores them",
 		.upstream = "`KVM_EXIT_FAIL_ENTRY`",
