@@ -13,6 +13,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/time.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -22,8 +23,8 @@
 
 #define CPUS		4
 #define ROUNDS		3
-#define LOOPS		2000
-#define IPIS		20
+#define LOOPS		1000
+#define IPIS		10
 #define HOOKED_READS	10
 
 #define X2APIC_BASE	0x1b
@@ -320,7 +321,7 @@ static void test_init_in_l1(unsigned int cpu)
 	self_wrmsr(MSR_VM_CR, 0);
 }
 
-static void load_and_unload(unsigned int cpu, bool hook)
+static void load_and_unload(unsigned int cpu)
 {
 	struct state before, after;
 	uint64_t failed;
@@ -335,7 +336,7 @@ static void load_and_unload(unsigned int cpu, bool hook)
 	if (!cpu)
 		check_work("locked additions in L2 are all there");
 	meet();
-	if (cpu == 1 && hook)
+	if (cpu == 1)
 		test_hook(cpu);
 	else
 		use_page(cpu);
@@ -368,7 +369,7 @@ static void guest(void)
 	prepare(cpu);
 	work(cpu, false);
 	for (round = 0; round < ROUNDS; round++)
-		load_and_unload(cpu, true);
+		load_and_unload(cpu);
 	self_exit(0);
 }
 
@@ -513,16 +514,24 @@ static void sleep_ms(unsigned int ms)
 	nanosleep(&t, NULL);
 }
 
-#define SIGNALS		20	/* that have interrupted each vCPU, at least */
+#define SIGNALS		10	/* that have interrupted each vCPU, at least */
 
-static bool enough(void)
+static bool enough(unsigned int signals)
 {
 	unsigned int cpu;
 
 	for (cpu = 0; cpu < CPUS; cpu++)
-		if (interrupted[cpu] < SIGNALS || mine[cpu].work < 100)
+		if (interrupted[cpu] < signals || mine[cpu].work < 100)
 			return false;
 	return true;
+}
+
+static void start_restless(pthread_t *threads)
+{
+	reset_counters();
+	stop = false;
+	memset((void *)interrupted, 0, sizeof(interrupted));
+	on_all(threads, restless_guest, run_restless);
 }
 
 /* All vCPUs interrupted again and again in L2, where they are when it ends. */
@@ -533,11 +542,8 @@ static void run_restlessly(void)
 	pthread_t threads[CPUS];
 
 	signal(SIGUSR1, nothing);
-	reset_counters();
-	stop = false;
-	memset((void *)interrupted, 0, sizeof(interrupted));
-	on_all(threads, restless_guest, run_restless);
-	for (cpu = 0; !enough(); cpu = (cpu + 1) % CPUS) {
+	start_restless(threads);
+	for (cpu = 0; !enough(SIGNALS); cpu = (cpu + 1) % CPUS) {
 		sleep_ms(3);
 		pthread_kill(threads[cpu], SIGUSR1);
 	}
@@ -569,7 +575,7 @@ static bool works(unsigned int cpu)
 	int i, r = -EINTR;
 
 	set_timer(20000);
-	for (i = 0; i < 10 && r == -EINTR && mine[cpu].work == before; i++)
+	for (i = 0; i < 5 && r == -EINTR && mine[cpu].work == before; i++)
 		r = kvm_raw(s.cpus[cpu].fd, KVM_RUN, NULL);
 	set_timer(0);
 	return mine[cpu].work != before;
@@ -612,7 +618,8 @@ static void reset_registers(void)
 		work += works(cpu);
 	}
 	if (thin_is_vmx)
-		tap_check(refused == CPUS && in == CPUS && work == CPUS, "the registers of a reset are refused, and L2 goes on");
+		tap_check(refused == CPUS && in == CPUS && work == CPUS,
+			  "the registers of a reset are refused, and L2 goes on");
 	else
 		tap_check(!refused && !in && !work, "with the registers of a reset there is no L2");
 }
@@ -625,20 +632,50 @@ static void make_vm(void)
 	is_nestor = kvm_raw(s.vcpu, NESTOR_GET_ENTRY_FAILURE, &failure) != -EINVAL;
 }
 
+/* A VMM that dies while its vCPUs are in L2. */
+static void kill_vmm(void)
+{
+	pthread_t threads[CPUS];
+	int pipe_fds[2], status;
+	pid_t child;
+	char c;
+
+	if (pipe(pipe_fds))
+		tap_fail("pipe");
+	child = fork();
+	if (!child) {
+		make_vm();
+		start_restless(threads);
+		while (!enough(0))
+			sleep_ms(3);
+		status = write(pipe_fds[1], "", 1);
+		pause();
+	}
+	close(pipe_fds[1]);
+	status = read(pipe_fds[0], &c, 1);
+	tap_check(status == 1, "another VM works in L2");
+	kill(child, SIGKILL);
+	waitpid(child, &status, 0);
+	close(pipe_fds[0]);
+	tap_check(WIFSIGNALED(status), "until its VMM is killed");
+}
+
 int main(void)
 {
-	static void (*const endings[])(void) = { NULL, wait_for_sipi, reset_registers };
-	unsigned int i;
+	int ending;
 
 	make_vm();
 	test_loading();
 	self_destroy(&s);
-	for (i = 0; i < sizeof(endings) / sizeof(endings[0]); i++) {
+	for (ending = 0; ending < 2; ending++) {
 		make_vm();
 		run_restlessly();
-		if (endings[i])
-			endings[i]();
+		if (ending) {
+			wait_for_sipi();
+			reset_registers();
+		}
 		self_destroy(&s);
 	}
+	kill_vmm();
 	return tap_done();
 }

@@ -166,7 +166,8 @@ static void unload(struct test_vmcb *v, struct thin_frame *frame)
 
 	asm volatile("vmload %0" : : "a" (self_gpa(v)) : "memory");
 	asm volatile("cli\n stgi" : : : "memory");
-	asm volatile("mov %0, %%cr0\n mov %1, %%cr3\n mov %2, %%cr4" : : "r" (v->cr0), "r" (v->cr3), "r" (v->cr4) : "memory");
+	asm volatile("mov %0, %%cr0\n mov %1, %%cr3\n mov %2, %%cr4"
+		     : : "r" (v->cr0), "r" (v->cr3), "r" (v->cr4) : "memory");
 	asm volatile("lgdt %0\n lidt %1\n mov %2, %%dr7" : : "m" (gdt), "m" (idt), "r" (v->dr7));
 	self_wrmsr(MSR_EFER, v->efer & ~EFER_SVME);
 	*frame = (struct thin_frame) {
