@@ -24,11 +24,10 @@ MODULE_PARM_DESC(kvm_node, "Offer /dev/kvm too: auto (when nobody holds it; the 
 
 static char *experimental = "";
 module_param(experimental, charp, 0444);
-MODULE_PARM_DESC(experimental, "Features, separated by commas, that no test has shown to work yet: ept5 (5-level EPT), vmcs-shadowing (the CPU keeps fields of a guest hypervisor's VMCS)");
+MODULE_PARM_DESC(experimental, "Features, separated by commas, that no test has shown to work yet: ept5 (5-level EPT)");
 
 static const char *const experimental_names[EXPERIMENTAL_NR] = {
 	[EXPERIMENTAL_EPT5] = "ept5",
-	[EXPERIMENTAL_VMCS_SHADOWING] = "vmcs-shadowing",
 };
 
 unsigned long nestor_experimental;

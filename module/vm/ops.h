@@ -102,7 +102,6 @@ extern const struct vendor_ops *vendor;			/* main.c: the one of this CPU */
 /* Features that nobody has seen work: off unless experimental= names them. */
 enum experimental {
 	EXPERIMENTAL_EPT5,		/* "ept5": 5-level EPT */
-	EXPERIMENTAL_VMCS_SHADOWING,	/* "vmcs-shadowing": the CPU keeps fields for a guest hypervisor */
 	EXPERIMENTAL_NR
 };
 extern unsigned long nestor_experimental;		/* main.c: bits by enum experimental */

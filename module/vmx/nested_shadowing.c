@@ -7,8 +7,13 @@
  * fields that only exits write have a second life there: VMWRITE to them is what IA32_VMX_MISC bit 29 offers.
  */
 #include <linux/gfp.h>
+#include <linux/module.h>
 
 #include "vmx/vmx.h"
+
+static bool vmcs_shadowing = true;
+module_param(vmcs_shadowing, bool, 0444);
+MODULE_PARM_DESC(vmcs_shadowing, "Where the CPU can, it keeps fields of a guest hypervisor's VMCS, so that VMREAD and VMWRITE do not exit (default y)");
 
 /* Those that L1 writes too are copied back. */
 static const struct {
@@ -40,7 +45,7 @@ int nested_vmx_shadowing_setup(void)
 {
 	unsigned int i, encoding;
 
-	if (!test_bit(EXPERIMENTAL_VMCS_SHADOWING, &nestor_experimental))
+	if (!vmcs_shadowing)
 		return 0;
 	if (!(vmx_caps.cpu2_allowed & CPU2_VMCS_SHADOWING) || !(nst_rdmsr(MSR_IA32_VMX_MISC) & VMX_MISC_VMWRITE_ALL))
 		return 0;
