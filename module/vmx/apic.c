@@ -14,9 +14,9 @@
 #include "irq/irq.h"
 #include "vmx/vmx.h"
 
-static char *apic_accel = "none";
+static char *apic_accel = "all";
 module_param(apic_accel, charp, 0444);
-MODULE_PARM_DESC(apic_accel, "What the CPU does for guests' local APICs, where it can: tpr, delivery, x2apic, xapic, posted, timer, with commas, or none (default)");
+MODULE_PARM_DESC(apic_accel, "What the CPU does for guests' local APICs, where it can: tpr, delivery, x2apic, xapic, posted, timer, with commas, or all (default) or none");
 
 #define VMX_ACCEL_NEVER		BIT(31)
 
@@ -59,6 +59,10 @@ static int parse_parameter(u32 *wanted)
 	*wanted = 0;
 	if (!strcmp(apic_accel, "none"))
 		return 0;
+	if (!strcmp(apic_accel, "all")) {
+		*wanted = U32_MAX;
+		return 0;
+	}
 	for (; *word; word += len + (word[len] == ',')) {
 		len = strcspn(word, ",");
 		bit = accel_by_name(word, len);
@@ -99,13 +103,14 @@ int vmx_apic_setup(void)
 
 /*
  * What this vCPU can use now. Enlightenments may end interrupts without an EOI; a debugger that steps wants none to be
- * delivered; an APIC that is off delivers none; and a guest hypervisor's guest has a VMCS of its own.
+ * delivered; an APIC that is off delivers none; and the guest of a guest in VMX operation has a VMCS of its own.
  */
-static u32 usable(struct vcpu *vcpu)
+static u32 usable(struct vmx_vcpu *vmx)
 {
+	struct vcpu *vcpu = &vmx->vcpu;
 	u32 accel = vmx_caps.accel;
 
-	if (!vcpu->lapic || guest_has(vcpu, X86_FEATURE_VMX) || vcpu->nested.guest_mode)
+	if (!vcpu->lapic || vmx->nested.vmxon || vmx->nested.smm_vmxon)
 		return 0;
 	if (vcpu->hv || vcpu->guest_debug & KVM_GUESTDBG_BLOCKIRQ ||
 	    !(lapic_get_base(vcpu) & MSR_IA32_APICBASE_ENABLE))
@@ -124,7 +129,7 @@ void vmx_apic_changed(struct vmx_vcpu *vmx)
 {
 	struct vcpu *vcpu = &vmx->vcpu;
 
-	vmx->accel = usable(vcpu);
+	vmx->accel = usable(vmx);
 	if (!vcpu->lapic)
 		return;
 	/* It stops in deep sleep, which a guest that may execute MWAIT can ask for. */

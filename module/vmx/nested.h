@@ -225,6 +225,7 @@ bool nested_vmx_read_operand(struct vcpu *vcpu, void *buf, unsigned int size, in
 bool nested_vmx_write_operand(struct vcpu *vcpu, const void *buf, unsigned int size, int *next);
 
 /* nested_insn.c */
+void nested_vmx_set_operation(struct vmx_vcpu *vmx, bool on);
 int nested_vmx_handle_vmxon(struct vcpu *vcpu);
 int nested_vmx_handle_vmxoff(struct vcpu *vcpu);
 int nested_vmx_handle_vmclear(struct vcpu *vcpu);

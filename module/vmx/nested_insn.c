@@ -68,6 +68,19 @@ static bool fixed_bits_ok(struct vcpu *vcpu)
 	return nested_vmx_cr0_valid(vcpu, r->cr0) && nested_vmx_cr4_valid(vcpu, r->cr4);
 }
 
+/**
+ * nested_vmx_set_operation - L1 enters or leaves VMX operation
+ * @vmx: the vCPU
+ * @on: is it in VMX operation now?
+ *
+ * In it the CPU does nothing for L1's APIC: see usable() in apic.c.
+ */
+void nested_vmx_set_operation(struct vmx_vcpu *vmx, bool on)
+{
+	vmx->nested.vmxon = on;
+	vcpu_request(&vmx->vcpu, REQ_INTERCEPTS);
+}
+
 int nested_vmx_handle_vmxon(struct vcpu *vcpu)
 {
 	const u64 enabled = FEAT_CTL_LOCKED | FEAT_CTL_VMX_ENABLED_OUTSIDE_SMX;
@@ -100,7 +113,7 @@ int nested_vmx_handle_vmxon(struct vcpu *vcpu)
 	r = nested_vmx_alloc(vmx);
 	if (r)
 		return r;
-	nested->vmxon = true;
+	nested_vmx_set_operation(vmx, true);
 	nested->vmxon_pointer = address;
 	nested->current_vmcs = NO_VMCS;
 	nested_vmx_evmcs_release(nested);
@@ -129,7 +142,8 @@ int nested_vmx_release_vmcs12(struct vcpu *vcpu)
 
 int nested_vmx_handle_vmxoff(struct vcpu *vcpu)
 {
-	struct nested_vmx *nested = &to_vmx(vcpu)->nested;
+	struct vmx_vcpu *vmx = to_vmx(vcpu);
+	struct nested_vmx *nested = &vmx->nested;
 
 	if (!nested_vmx_permitted(vcpu))
 		return RUN_GUEST;
@@ -137,7 +151,7 @@ int nested_vmx_handle_vmxoff(struct vcpu *vcpu)
 	if (vcpu->in_burst || nested_vmx_release_vmcs12(vcpu))
 		return RUN_SLOW;
 	nested_vmx_evmcs_release(nested);
-	nested->vmxon = false;
+	nested_vmx_set_operation(vmx, false);
 	nested->vmxon_pointer = NO_VMCS;
 	shadow_destroy(vcpu);
 	/* INIT was blocked. */

@@ -65,7 +65,8 @@ void nested_vmx_vcpu_reset(struct vmx_vcpu *vmx)
 	struct nested_vmx *nested = &vmx->nested;
 
 	nested_vmx_leave(&vmx->vcpu);
-	nested->vmxon = nested->smm_vmxon = nested->smm_guest_mode = false;
+	nested->smm_vmxon = nested->smm_guest_mode = false;
+	nested_vmx_set_operation(vmx, false);
 	nested->vmxon_pointer = NO_VMCS;
 	nested->current_vmcs = NO_VMCS;
 	nested_vmx_evmcs_release(nested);
@@ -92,7 +93,7 @@ int nested_vmx_smm_enter(struct vcpu *vcpu, u64 *vmcb)
 
 	nested->smm_vmxon = nested->vmxon;
 	nested->smm_guest_mode = vcpu->nested.guest_mode;
-	nested->vmxon = false;
+	nested_vmx_set_operation(vmx, false);
 	if (nested->smm_guest_mode) {
 		nested_vmx_apic_store(vmx);
 		nested_vmx_save_guest(vmx);
@@ -115,7 +116,7 @@ int nested_vmx_smm_leave(struct vcpu *vcpu, const u64 *vmcb)
 	struct nested_vmx *nested = &vmx->nested;
 	bool guest_mode = nested->smm_guest_mode;
 
-	nested->vmxon = nested->smm_vmxon;
+	nested_vmx_set_operation(vmx, nested->smm_vmxon);
 	nested->smm_vmxon = nested->smm_guest_mode = false;
 	nested_vmx_shadowing_update(vmx);
 	/* In SMM nobody could look for it. */
@@ -338,7 +339,7 @@ int nested_vmx_set_state(struct vcpu *vcpu, struct kvm_nested_state __user *user
 		return err;
 	nested->smm_vmxon = h->smm.flags & KVM_STATE_NESTED_SMM_VMXON;
 	nested->smm_guest_mode = h->smm.flags & KVM_STATE_NESTED_SMM_GUEST_MODE;
-	nested->vmxon = !nested->smm_vmxon;
+	nested_vmx_set_operation(vmx, !nested->smm_vmxon);
 	nested->vmxon_pointer = h->vmxon_pa;
 	if (!has_vmcs12(head))
 		return 0;
