@@ -180,9 +180,19 @@ void fpu_vcpu_destroy(struct vcpu *vcpu)
 	free_pages((unsigned long)vcpu->cpu_state.fpu.image, image_order);
 }
 
-/* Has the guest XMM (@len 16) or YMM (32) register @reg? */
-static bool has_xmm(unsigned int reg, unsigned int len)
+#define MMX_SIZE	8u
+#define FSW_ES		BIT(7)
+
+/*
+ * Has the guest XMM (@len 16) or YMM (32) register @reg, or MMX (8)? An MMX instruction may have to raise #MF first: not
+ * emulated.
+ */
+static bool has_xmm(const struct vcpu *vcpu, unsigned int reg, unsigned int len)
 {
+	const struct xsave_image *image = vcpu->cpu_state.fpu.image;
+
+	if (len == MMX_SIZE)
+		return reg < 8 && !(image->xstate_bv & XCOMP_FP && image->fsw & FSW_ES);
 	return reg < 16 && (len == 16 || (len == 32 && image_components & XCOMP_YMM));
 }
 
@@ -191,15 +201,18 @@ static bool has_xmm(unsigned int reg, unsigned int len)
  * @vcpu: the vCPU; not in a burst, where the registers are in the CPU
  * @reg: 0 to 15
  * @buf: out
- * @len: 16: XMM; 32: YMM
+ * @len: 8: MMX; 16: XMM; 32: YMM
  *
  * 0, or -EINVAL when the guest has no such register.
  */
 int cpu_read_xmm(struct vcpu *vcpu, unsigned int reg, void *buf, unsigned int len)
 {
-	if (!has_xmm(reg, len))
+	if (!has_xmm(vcpu, reg, len))
 		return -EINVAL;
-	xsave_read_xmm(&xsave_layout, vcpu->cpu_state.fpu.image, image_compacted, reg, buf, len);
+	if (len == MMX_SIZE)
+		xsave_read_mmx(vcpu->cpu_state.fpu.image, reg, buf);
+	else
+		xsave_read_xmm(&xsave_layout, vcpu->cpu_state.fpu.image, image_compacted, reg, buf, len);
 	return 0;
 }
 
@@ -208,13 +221,16 @@ int cpu_read_xmm(struct vcpu *vcpu, unsigned int reg, void *buf, unsigned int le
  * @vcpu: the vCPU
  * @reg: 0 to 15
  * @buf: the new value
- * @len: 16: XMM, the upper half of YMM stays; 32: YMM
+ * @len: 8: MMX; 16: XMM, the upper half of YMM stays; 32: YMM
  */
 int cpu_write_xmm(struct vcpu *vcpu, unsigned int reg, const void *buf, unsigned int len)
 {
-	if (!has_xmm(reg, len))
+	if (!has_xmm(vcpu, reg, len))
 		return -EINVAL;
-	xsave_write_xmm(&xsave_layout, vcpu->cpu_state.fpu.image, image_compacted, reg, buf, len);
+	if (len == MMX_SIZE)
+		xsave_write_mmx(vcpu->cpu_state.fpu.image, reg, buf);
+	else
+		xsave_write_xmm(&xsave_layout, vcpu->cpu_state.fpu.image, image_compacted, reg, buf, len);
 	return 0;
 }
 

@@ -185,3 +185,42 @@ void xsave_write_xmm(const struct xsave_layout *l, struct xsave_image *image, u6
 	memcpy((u8 *)ymm_high(l, image, compacted) + reg * XMM_SIZE, (const u8 *)buf + XMM_SIZE,
 	       XMM_SIZE);
 }
+
+#define ST_SIZE		16u
+#define NR_ST		8u
+#define FSW_TOP_SHIFT	11
+#define FSW_TOP		(7u << FSW_TOP_SHIFT)
+
+/* The image has registers by their distance from TOP, which becomes 0. */
+static void enter_mmx(struct xsave_image *image)
+{
+	unsigned int top, i;
+	u8 st[sizeof(image->st)];
+
+	if (!(image->xstate_bv & XCOMP_FP)) {
+		memset(image, 0, offsetof(struct xsave_image, mxcsr));
+		memset(image->st, 0, sizeof(image->st));
+		image->fcw = FCW_INIT;
+		image->xstate_bv |= XCOMP_FP;
+	}
+	top = (image->fsw & FSW_TOP) >> FSW_TOP_SHIFT;
+	memcpy(st, image->st, sizeof(st));
+	for (i = 0; i < NR_ST; i++)
+		memcpy(image->st + (i + top) % NR_ST * ST_SIZE, st + i * ST_SIZE, ST_SIZE);
+	image->fsw &= ~FSW_TOP;
+	image->ftw = 0xff;
+}
+
+void xsave_read_mmx(struct xsave_image *image, unsigned int reg, void *buf)
+{
+	enter_mmx(image);
+	memcpy(buf, image->st + reg * ST_SIZE, 8);
+}
+
+void xsave_write_mmx(struct xsave_image *image, unsigned int reg, const void *buf)
+{
+	enter_mmx(image);
+	memcpy(image->st + reg * ST_SIZE, buf, 8);
+	/* Sign and exponent */
+	memset(image->st + reg * ST_SIZE + 8, 0xff, 2);
+}

@@ -104,6 +104,13 @@ void xsave_read_xmm(const struct xsave_layout *l, const struct xsave_image *imag
 void xsave_write_xmm(const struct xsave_layout *l, struct xsave_image *image, u64 compacted,
 		     unsigned int reg, const void *buf, u32 len);
 
+/*
+ * Registers MM0 to MM7 (8 bytes). Either leaves the x87 state as every MMX instruction does (SDM, Effect of MMX
+ * Instructions on the x87 FPU Tag Word): TOP is 0, all registers are valid.
+ */
+void xsave_read_mmx(struct xsave_image *image, unsigned int reg, void *buf);
+void xsave_write_mmx(struct xsave_image *image, unsigned int reg, const void *buf);
+
 /* MXCSR, wherever the format has it. */
 u32 xsave_mxcsr(const struct xsave_image *image, u64 compacted);
 

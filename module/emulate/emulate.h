@@ -227,7 +227,7 @@ struct emu_intercept {
  * @rdpmc: as RDPMC
  * @set_xcr: as XSETBV after the privilege check
  * @cpuid: leaf and subleaf in *eax, *ecx; all four are outputs
- * @read_xmm, @write_xmm: @len 16 or 32 bytes of XMM/YMM register @reg;
+ * @read_xmm, @write_xmm: @len 8, 16 or 32 bytes of MMX/XMM/YMM register @reg;
  *	@write_xmm with 32 sets the whole YMM register. EMU_UNHANDLED if it cannot
  * @invlpg: address of INVLPG
  * @wbinvd: WBINVD, INVD, WBNOINVD

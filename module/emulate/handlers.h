@@ -162,6 +162,8 @@ int emu_op_hlt(struct emu_ctx *ctx);
 /* simd.c */
 int emu_op_simd_load(struct emu_ctx *ctx);
 int emu_op_simd_store(struct emu_ctx *ctx);
+int emu_op_mmx_load(struct emu_ctx *ctx);
+int emu_op_mmx_store(struct emu_ctx *ctx);
 int emu_op_simd_load_scalar(struct emu_ctx *ctx);
 int emu_op_simd_store_scalar(struct emu_ctx *ctx);
 int emu_op_simd_load_half(struct emu_ctx *ctx);

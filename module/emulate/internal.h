@@ -131,6 +131,7 @@ typedef int (*emu_exec_t)(struct emu_ctx *ctx);
 #define OPF_VEX		0x4000	/* the handler does the VEX form too */
 #define OPF_SHSTK	0x8000	/* uses the shadow stack, if there is one */
 #define OPF_IBT		0x10000	/* its target must be ENDBRANCH, if that is on */
+#define OPF_MMX		0x20000	/* #UD, #NM as CR0 says */
 
 /**
  * struct emu_opcode - one entry of the opcode tables

@@ -193,6 +193,10 @@ static int check_instruction(struct emu_ctx *ctx)
 		return EMU_UNHANDLED;
 	if (op->flags & OPF_SSE)
 		return check_simd(ctx);
+	if (op->flags & OPF_MMX && ctx->cr0 & CR0_EM)
+		return emu_ud(ctx);
+	if (op->flags & OPF_MMX && ctx->cr0 & CR0_TS)
+		return emu_raise(ctx, VEC_NM, false, 0);
 	return EMU_OK;
 }
 

@@ -75,6 +75,33 @@ int emu_op_simd_store(struct emu_ctx *ctx)
 	return set_xmm(ctx, emu_modrm_rm(&ctx->insn), buf, len);
 }
 
+/* MOVQ of MMX, whose eight registers REX does not extend. */
+#define MMX_SIZE	8u
+
+int emu_op_mmx_load(struct emu_ctx *ctx)
+{
+	u8 buf[MMX_SIZE];
+	int rc;
+
+	if (ctx->insn.has_mem)
+		rc = access_memory(ctx, buf, MMX_SIZE, false);
+	else
+		rc = ctx->ops->read_xmm(ctx, emu_modrm_rm(&ctx->insn) & 7, buf, MMX_SIZE);
+	return rc == EMU_OK ? ctx->ops->write_xmm(ctx, emu_modrm_reg(&ctx->insn) & 7, buf, MMX_SIZE) : rc;
+}
+
+int emu_op_mmx_store(struct emu_ctx *ctx)
+{
+	u8 buf[MMX_SIZE];
+	int rc = ctx->ops->read_xmm(ctx, emu_modrm_reg(&ctx->insn) & 7, buf, MMX_SIZE);
+
+	if (rc != EMU_OK)
+		return rc;
+	if (ctx->insn.has_mem)
+		return access_memory(ctx, buf, MMX_SIZE, true);
+	return ctx->ops->write_xmm(ctx, emu_modrm_rm(&ctx->insn) & 7, buf, MMX_SIZE);
+}
+
 /* Load @len bytes into the low part of a register and clear the rest. */
 static int load_low(struct emu_ctx *ctx, unsigned int len)
 {

@@ -257,6 +257,8 @@ static const struct emu_opcode group15[2] = {
 #define STORE_STREAM		SIMD(simd_store, none, M, OPF_VEX | OPF_ALIGN)
 #define LOAD_SCALAR		SIMD(simd_load_scalar, none, X, OPF_VEX)
 #define STORE_SCALAR		SIMD(simd_store_scalar, none, X, OPF_VEX)
+#define LOAD_MMX		OP(mmx_load, none, X, OPF_MMX)
+#define STORE_MMX		OP(mmx_store, none, X, OPF_MMX)
 
 /* None, 66, F3, F2. */
 static const struct emu_opcode op_0f10[4] = { LOAD, LOAD, LOAD_SCALAR, LOAD_SCALAR };
@@ -274,11 +276,11 @@ static const struct emu_opcode op_0f2b[4] = { STORE_STREAM, STORE_STREAM, LENM, 
 static const struct emu_opcode op_0f6e[4] = {
 	LENM, SIMD(movd_load, X, Ey, OPF_VEX), UD, UD,
 };
-static const struct emu_opcode op_0f6f[4] = { LENM, LOAD_ALIGNED, LOAD, UD };
+static const struct emu_opcode op_0f6f[4] = { LOAD_MMX, LOAD_ALIGNED, LOAD, UD };
 static const struct emu_opcode op_0f7e[4] = {
 	LENM, SIMD(movd_store, Ey, none, OPF_VEX | OPF_MOV), SIMD(movq_load, none, X, OPF_VEX), UD,
 };
-static const struct emu_opcode op_0f7f[4] = { LENM, STORE_ALIGNED, STORE, UD };
+static const struct emu_opcode op_0f7f[4] = { STORE_MMX, STORE_ALIGNED, STORE, UD };
 static const struct emu_opcode op_0fd6[4] = { UD, SIMD(movq_store, none, X, OPF_VEX), LENM, LENM };
 static const struct emu_opcode op_0fe7[4] = { LENM, STORE_STREAM, UD, UD };
 static const struct emu_opcode lddqu[2] = { LOAD, UD };

@@ -184,6 +184,30 @@ static void test_xmm(u64 compacted, const char *name)
 	tap_ok(zero(back, 32), "%s: YMM14 is still zero", name);
 }
 
+static void test_mmx(void)
+{
+	u8 value[8], back[8];
+
+	fill(value, 7, sizeof(value));
+	xsave_init(image, 0);
+	memset(image->st, 0xcc, sizeof(image->st));
+	xsave_read_mmx(image, 5, back);
+	tap_ok(zero(back, 8) && image->fcw == FCW_INIT && image->ftw == 0xff, "MMX registers in their initial state");
+
+	xsave_init(image, 0);
+	image->xstate_bv = XCOMP_FP;
+	image->fsw = 0x4745;	/* TOP is 0, and C3 and flags of exceptions are set */
+	image->fsw |= 6 << 11;
+	memset(image->st, 0, sizeof(image->st));
+	image->st[0] = 0x66;	/* ST(0) is physical register 6 */
+	image->st[3 * 16] = 0x11;
+	xsave_write_mmx(image, 2, value);
+	xsave_read_mmx(image, 2, back);
+	tap_ok(!memcmp(back, value, 8) && image->st[2 * 16 + 8] == 0xff && image->st[2 * 16 + 9] == 0xff, "MM2");
+	tap_ok(image->st[6 * 16] == 0x66 && image->st[1 * 16] == 0x11, "x87 registers are where MMX finds them");
+	tap_ok(image->fsw == 0x4745 && image->ftw == 0xff, "TOP is 0, the rest of the status word as it was");
+}
+
 int main(void)
 {
 	image = calloc(1, 4096);
@@ -195,6 +219,7 @@ int main(void)
 	test_initial(COMPONENTS, "compacted");
 	test_mxcsr();
 	test_valid();
+	test_mmx();
 	test_xmm(STANDARD, "standard");
 	test_xmm(COMPONENTS, "compacted");
 	free(image);

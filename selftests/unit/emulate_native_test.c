@@ -286,7 +286,8 @@ static int op_read_xmm(struct emu_ctx *ctx, unsigned int reg, void *buf, unsigne
 static int op_write_xmm(struct emu_ctx *ctx, unsigned int reg, const void *buf, unsigned int len)
 {
 	(void)ctx;
-	(void)len;
+	if (len == 8)
+		return EMU_UNHANDLED;
 	memcpy(t.emulated.state.xmm[reg], buf, 16);
 	return EMU_OK;
 }

@@ -84,6 +84,17 @@ static void test_mmio_split(void)
 	       event(1, EMU_EV_READ, MACHINE_MMIO + 8, 8, 0) &&
 	       !memcmp(&m.xmm[1][0], &m.events[0].data, 8) &&
 	       !memcmp(&m.xmm[1][8], &m.events[1].data, 8), "16 bytes are two accesses");
+
+	machine_init(&m, EMU_LONG64);
+	m.io = IO_USER;
+	GPR(RBX) = MACHINE_MMIO;
+	CODE(0x4c, 0x0f, 0x6f, 0x0b, 0x0f, 0x7f, 0x4b, 0x08);	/* movq mm1, [rbx], with a REX.R that means nothing; and back */
+	rc = machine_run(&m);
+	tap_ok(rc == EMU_OK && m.nr_events == 1 && event(0, EMU_EV_READ, MACHINE_MMIO, 8, 0) &&
+	       !memcmp(m.xmm[1], &m.events[0].data, 8), "MMX load");
+	rc = machine_run(&m);
+	tap_ok(rc == EMU_OK && m.nr_events == 2 && m.events[1].kind == EMU_EV_WRITE && m.events[1].data == m.events[0].data,
+	       "MMX store");
 }
 
 /* Neither half of a store may happen if one of them faults. */
