@@ -7,7 +7,7 @@
 #include "compare/compare.h"
 #include "util.h"
 
-enum { OPT_A = 256, OPT_B, OPT_CASE, OPT_COUNT, OPT_DELIBERATE, OPT_JSON, OPT_SEED, OPT_STOP, OPT_SUITE };
+enum { OPT_A = 256, OPT_B, OPT_CASE, OPT_COUNT, OPT_DELIBERATE, OPT_JOBS, OPT_JSON, OPT_SEED, OPT_STOP, OPT_SUITE };
 
 static const struct argp_option option_table[] = {
 	{ "a", OPT_A, "PATH", 0, "One device (/dev/nestor)", 0 },
@@ -16,6 +16,7 @@ static const struct argp_option option_table[] = {
 	{ "seed", OPT_SEED, "N", 0, "Which random cases (1)", 0 },
 	{ "count", OPT_COUNT, "N", 0, "How many for each suite (1000)", 0 },
 	{ "case", OPT_CASE, "N", 0, "Only this one of them", 0 },
+	{ "jobs", OPT_JOBS, "N", 0, "How many at once, 64 at most (1)", 0 },
 	{ "stop", OPT_STOP, NULL, 0, "End a suite at its first unexplained difference", 0 },
 	{ "json", OPT_JSON, NULL, 0, "Report in JSON", 0 },
 	{ "deliberate", OPT_DELIBERATE, NULL, 0, "Print the differences that are meant, and why", 1 },
@@ -29,6 +30,7 @@ static const struct suite *const suites[] = {
 struct arguments {
 	const char *a, *b;
 	uint64_t seed, count, only;
+	unsigned int jobs;
 	unsigned int chosen;	/* a bit for each suite; 0: all */
 	bool json, deliberate, stop;
 };
@@ -70,6 +72,9 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 	case OPT_CASE:
 		args->only = option__number(state, "--case", arg, 1, ~0ULL);
 		return 0;
+	case OPT_JOBS:
+		args->jobs = option__number(state, "--jobs", arg, 1, MAX_JOBS);
+		return 0;
 	case OPT_STOP:
 		args->stop = true;
 		return 0;
@@ -106,7 +111,7 @@ int compare__main(int argc, char **argv)
 		.doc = "Do the same things on two hypervisors and tell the first difference in words.\v"
 		       "The exit status is 0 when nothing differs, or only what is meant to.",
 	};
-	struct arguments args = { .a = "/dev/nestor", .b = "/dev/kvm", .seed = 1, .count = 1000 };
+	struct arguments args = { .a = "/dev/nestor", .b = "/dev/kvm", .seed = 1, .count = 1000, .jobs = 1 };
 	struct run run = { 0 };
 	int status = STATUS_USAGE;
 
@@ -118,6 +123,7 @@ int compare__main(int argc, char **argv)
 	run.seed = args.seed;
 	run.count = args.count;
 	run.only = args.only;
+	run.jobs = args.jobs;
 	run.stop = args.stop;
 	if (kvm__open(&run.a, args.a))
 		return STATUS_USAGE;

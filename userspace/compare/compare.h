@@ -64,11 +64,13 @@ struct observation {
  * @nr: how much of it
  * @max: room in @list
  * @step: the current one
+ * @given_up: a guest did not come back in time
  */
 struct trace {
 	struct observation *list;
 	size_t nr, max;
 	unsigned int step;
+	bool given_up;
 };
 
 void trace__add(struct trace *trace, const char *what, uint64_t at, uint64_t value, enum shown shown);
@@ -101,6 +103,7 @@ enum chips { CHIPS_NONE, CHIPS_FULL };
 #define GUEST_MMIO	0x40000000u	/* here is nothing */
 
 /* Vectors below 0x20 end in an OUT to the port of their number, others to PORT_INTERRUPT, code to PORT_DONE. */
+#define PORT_ASTRAY	0xfd	/* what is at address 0 */
 #define PORT_INTERRUPT	0xfe
 #define PORT_DONE	0xff
 
@@ -245,6 +248,7 @@ int deliberate__find(const struct difference *d, bool a_is_nestor);
 void deliberate__print(void);
 
 /* engine.c */
+#define MAX_JOBS	64
 
 /**
  * struct run - a comparison under way
@@ -254,6 +258,7 @@ void deliberate__print(void);
  * @seed: of the random cases
  * @count: how many for each suite
  * @only: this case only, unless 0
+ * @jobs: processes that run cases
  * @stop: a suite ends at its first unexplained difference
  * @report: where results go
  */
@@ -261,6 +266,7 @@ struct run {
 	struct kvm a, b;
 	struct common common;
 	uint64_t seed, count, only;
+	unsigned int jobs;
 	bool stop;
 	struct compare_report *report;
 };

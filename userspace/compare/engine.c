@@ -1,17 +1,27 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Run a case on both devices, look for the first thing that differs, and make the case small. */
+#include <errno.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/time.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "compare/compare.h"
 #include "util.h"
 
-/* A guest that does not come back is given up after this many seconds. */
-#define PATIENCE	20
-/* A case is run this often to make it smaller. */
+/*
+ * A guest that does not come back is given up after HASTY seconds. Should that make a difference, both are given PATIENT
+ * ones: a machine may be slow, but most that are given up halt or loop, and are many.
+ */
+#define HASTY		1
+#define PATIENT		20
+/* A case is run this often to make it smaller; one that ran out of time counts as several. */
 #define SHRINK_RUNS	60
+#define GIVEN_UP_RUNS	12
 
 static void on_alarm(int sig)
 {
@@ -27,13 +37,14 @@ static void set_patience(unsigned int seconds)
 }
 
 static void run_on(const struct run *run, const struct kvm *kvm, const struct suite *suite, const struct compare_case *c,
-		   struct trace *trace)
+		   unsigned int patience, struct trace *trace)
 {
 	struct subject s = { .kvm = kvm, .common = &run->common, .trace = trace };
 	int ret;
 
 	trace->nr = trace->step = 0;
-	set_patience(PATIENCE);
+	trace->given_up = false;
+	set_patience(patience);
 	ret = suite->open(&s, c);
 	observe__result(&s, "the VM", ret);
 	for (unsigned int i = 0; !ret && i < c->nr_steps && !s.over; i++) {
@@ -65,13 +76,21 @@ static bool find_difference(const struct trace *a, const struct trace *b, struct
 /* Both traces are kept from one case to the next: they are large. */
 static struct trace trace_a, trace_b;
 
-static bool differs(const struct run *run, const struct suite *suite, const struct compare_case *c, struct difference *d)
+static bool differs_within(const struct run *run, const struct compare_case *c, unsigned int patience,
+			   struct difference *d)
 {
-	run_on(run, &run->a, suite, c, &trace_a);
-	run_on(run, &run->b, suite, c, &trace_b);
-	d->suite = suite;
+	run_on(run, &run->a, d->suite, c, patience, &trace_a);
+	run_on(run, &run->b, d->suite, c, patience, &trace_b);
 	d->c = *c;
 	return find_difference(&trace_a, &trace_b, d);
+}
+
+static bool differs(const struct run *run, const struct suite *suite, const struct compare_case *c, struct difference *d)
+{
+	d->suite = suite;
+	if (!differs_within(run, c, HASTY, d))
+		return false;
+	return !(trace_a.given_up || trace_b.given_up) || differs_within(run, c, PATIENT, d);
 }
 
 static const char *name_of(const struct difference *d)
@@ -88,11 +107,15 @@ static int explanation(const struct run *run, const struct difference *d)
 static bool try_case(const struct run *run, const struct compare_case *c, struct difference *d, unsigned int *left)
 {
 	struct difference now = { .number = d->number };
+	unsigned int cost;
+	bool still;
 
 	if (!*left)
 		return false;
-	--*left;
-	if (!differs(run, d->suite, c, &now) || strcmp(name_of(&now), name_of(d)) || explanation(run, &now) >= 0)
+	still = differs(run, d->suite, c, &now);
+	cost = trace_a.given_up || trace_b.given_up ? GIVEN_UP_RUNS : 1;
+	*left -= cost < *left ? cost : *left;
+	if (!still || strcmp(name_of(&now), name_of(d)) || explanation(run, &now) >= 0)
 		return false;
 	*d = now;
 	return true;
@@ -194,12 +217,102 @@ static void compare_lists(struct run *run, const struct suite *suite)
 	report_lists(run, suite);
 }
 
+static bool differs_in(const struct run *run, const struct suite *suite, uint64_t number, struct difference *d)
+{
+	struct compare_case c;
+
+	*d = (struct difference){ .number = number };
+	case__generate(&c, suite->max_steps, run->seed, number);
+	return differs(run, suite, &c, d);
+}
+
+static bool is_enough(const struct run *run, const struct suite *suite)
+{
+	return run->stop && compare_report__unexplained(run->report, suite);
+}
+
+/* Return: how many cases there were. */
+static uint64_t run_cases(struct run *run, const struct suite *suite, uint64_t first, uint64_t last)
+{
+	struct difference d;
+	uint64_t number;
+
+	for (number = first; number <= last && !is_enough(run, suite); number++)
+		if (differs_in(run, suite, number, &d))
+			report(run, &d);
+	return number - first;
+}
+
+/*
+ * Making and taking apart a VM is mostly waiting, so several processes at once get further. They tell the first one
+ * what they find through a pipe, in which what is shorter than PIPE_BUF stays whole.
+ */
+static _Noreturn void work(const struct run *run, const struct suite *suite, unsigned int first, int pipe, uint64_t *done)
+{
+	struct difference d;
+
+	for (uint64_t number = first; number <= run->count; number += run->jobs) {
+		if (differs_in(run, suite, number, &d) && write(pipe, &d, sizeof(d)) != sizeof(d))
+			_exit(STATUS_FAILED);
+		__atomic_fetch_add(done, 1, __ATOMIC_RELAXED);
+	}
+	_exit(STATUS_OK);
+}
+
+static void read_findings(struct run *run, const struct suite *suite, int pipe)
+{
+	struct difference d;
+	ssize_t n;
+
+	do {
+		n = read(pipe, &d, sizeof(d));
+		if (n == sizeof(d))
+			report(run, &d);
+	} while ((n == sizeof(d) || (n < 0 && errno == EINTR)) && !is_enough(run, suite));
+}
+
+/* What was not compared is not equal. Processes that are left find the pipe closed. */
+static _Noreturn void fail(const struct suite *suite, const char *why)
+{
+	pr_err("%s: %s", suite->name, why);
+	exit(STATUS_FAILED);
+}
+
+static uint64_t run_jobs(struct run *run, const struct suite *suite)
+{
+	uint64_t *done = mmap(NULL, sizeof(*done), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0), cases;
+	pid_t workers[MAX_JOBS];
+	int ends[2], status;
+
+	_Static_assert(sizeof(struct difference) <= 4096, "PIPE_BUF");
+	if (done == MAP_FAILED || pipe(ends))
+		fail(suite, "no pipe");
+	fflush(stdout);
+	for (unsigned int i = 0; i < run->jobs; i++) {
+		workers[i] = fork();
+		if (!workers[i])
+			work(run, suite, i + 1, ends[1], done);
+	}
+	close(ends[1]);
+	read_findings(run, suite, ends[0]);
+	for (unsigned int i = 0; i < run->jobs; i++) {
+		if (is_enough(run, suite) && workers[i] > 0)
+			kill(workers[i], SIGTERM);
+		if (workers[i] < 0 || waitpid(workers[i], &status, 0) < 0 || (status && !is_enough(run, suite)))
+			fail(suite, "a process ended early");
+	}
+	close(ends[0]);
+	cases = *done;
+	munmap(done, sizeof(*done));
+	return cases;
+}
+
 /** run__suite() - compare by one suite: its lists, then random cases */
 void run__suite(struct run *run, const struct suite *suite)
 {
 	struct sigaction sa = { .sa_handler = on_alarm };
 	const char *missing = suite->missing ? suite->missing(&run->common) : NULL;
-	uint64_t first = run->only ?: 1, last = run->only ?: run->count, number;
+	uint64_t cases;
 
 	sigaction(SIGALRM, &sa, NULL);
 	if (missing) {
@@ -208,15 +321,11 @@ void run__suite(struct run *run, const struct suite *suite)
 	}
 	if (suite->lists && !run->only)
 		compare_lists(run, suite);
-	for (number = first; number <= last && !(run->stop && compare_report__unexplained(run->report, suite)); number++) {
-		struct difference d = { .number = number };
-		struct compare_case c;
-
-		case__generate(&c, suite->max_steps, run->seed, number);
-		if (differs(run, suite, &c, &d))
-			report(run, &d);
-	}
-	compare_report__suite(run->report, suite, number - first);
+	if (run->jobs > 1 && !run->only)
+		cases = run_jobs(run, suite);
+	else
+		cases = run_cases(run, suite, run->only ?: 1, run->only ?: run->count);
+	compare_report__suite(run->report, suite, cases);
 	free(trace_a.list);
 	free(trace_b.list);
 	trace_a = trace_b = (struct trace){ 0 };
