@@ -164,6 +164,8 @@ static void switch_to_l1(struct svm_vcpu *svm)
 	save->cpl = 0;
 	if (!svm->nested.own_pat)
 		save->g_pat = save02->g_pat;
+	/* #VMEXIT loads no DR6 of the host's. */
+	save->dr6 = save02->dr6;
 	save->dbgctl = save02->dbgctl;
 	save->spec_ctrl = save02->spec_ctrl;
 	svm->vmcb01->control.int_state = 0;
