@@ -387,6 +387,7 @@ static int deliver_by_search(struct vm *vm, struct vcpu *source, const struct ir
  */
 int irq_deliver(struct vm *vm, struct vcpu *source, const struct irq_msg *msg)
 {
+	struct irq_msg to_all;
 	bool found;
 	int hits;
 
@@ -400,10 +401,17 @@ int irq_deliver(struct vm *vm, struct vcpu *source, const struct irq_msg *msg)
 	rcu_read_unlock();
 	if (found)
 		return hits;
-	/* Lowest priority among all CPUs is not defined (SDM, Lowest Priority Delivery Mode): all get it. */
-	if (wants_lowest(msg) && (msg->logical || msg->dest != APIC_DEST_BROADCAST))
+	if (!wants_lowest(msg))
+		return deliver_by_search(vm, source, msg);
+	if (msg->logical || msg->dest != APIC_DEST_BROADCAST)
 		return deliver_lowest(vm, source, msg);
-	return deliver_by_search(vm, source, msg);
+	/*
+	 * Lowest priority among all CPUs is not defined (SDM, Lowest Priority Delivery Mode). As upstream, all get it, as an
+	 * interrupt, whatever else an MSI with a redirection hint says.
+	 */
+	to_all = *msg;
+	to_all.delivery_mode = APIC_DM_FIXED_;
+	return deliver_by_search(vm, source, &to_all);
 }
 
 struct vcpu *lapic_find(struct vm *vm, u32 apic_id)
