@@ -226,6 +226,18 @@ void difference__words(const struct difference *d, struct words *words);
 /* deliberate.c */
 
 /**
+ * struct place - one of those where a difference is meant
+ * @what: pattern of struct words.what
+ * @values: pattern of both values, Nestor's first, as "A/B"; NULL: any
+ * @ours: bits that may be set in Nestor's value and not in upstream's
+ * @theirs: the other way round; with both 0 the values may be any
+ */
+struct place {
+	const char *what, *values;
+	uint64_t ours, theirs;
+};
+
+/**
  * struct deliberate - a difference that is meant
  * @topic: what it is about
  * @nestor: what Nestor does
@@ -233,12 +245,14 @@ void difference__words(const struct difference *d, struct words *words);
  * @reason: why
  * @suite: where nestor compare meets it, a pattern; NULL: nowhere
  * @action: pattern of struct words.action
- * @what: the same of struct words.what
- * @values: pattern of both values, Nestor's first, as "A/B"; NULL: any
+ * @place: where there
+ * @places: when that is several, instead; up to one without @what
  */
 struct deliberate {
 	const char *topic, *nestor, *upstream, *reason;
-	const char *suite, *action, *what, *values;
+	const char *suite, *action;
+	struct place place;
+	const struct place *places;
 };
 
 extern const struct deliberate deliberate[];

@@ -137,8 +137,8 @@ static void choose_registers(const struct step *step, const struct insn *insn, c
 	else if (is(insn, "mov %rax, %cr4"))
 		rax = sregs->cr4;
 	regs->rax = step__mutate(rax, step->word[W_RAX]);
-	/* Upstream leaves bits 63:32 to the CPU, and QEMU's ignores them. */
-	if (is(insn, "mov %rax, %cr0"))
+	/* Where upstream has to emulate these it drops bits 63:32, and those of CR0 it leaves to the CPU: QEMU's ignores them. */
+	if (is(insn, "mov %rax, %cr0") || is(insn, "mov %rax, %cr4"))
 		regs->rax &= UINT32_MAX;
 	/* On AMD upstream's guests see the host's CR4.MCE. */
 	if (is(insn, "mov %rax, %cr4"))

@@ -10,6 +10,71 @@
 #include "compare/compare.h"
 #include "util.h"
 
+#define B(n)	(1ULL << (n))
+
+/* Places of CPUID are function and index, 16 bits. */
+static const struct place later_features[] = {
+	{ "CPUID EAX 0x0", "0x2[0-4]/0x1f", 0, 0 },			/* the last leaf */
+	{ "CPUID EAX 0x800000000000", "0x80000022/0x80000021", 0, 0 },
+	{ "CPUID E?X 0x2[0-4]0000", "0x0/nothing", 0, 0 },
+	{ "CPUID E?X 0x800000220000", "0x0/nothing", 0, 0 },
+	{ "CPUID ECX 0x10000", NULL, B(24) | B(31), 0 },		/* TSC deadline, hypervisor */
+	{ "CPUID EDX 0x70000", NULL, B(28), 0 },			/* L1D flush */
+	{ "CPUID EAX 0x70001", NULL, 0x841c87, 0 },			/* SHA512 to AVX-IFMA */
+	{ "CPUID EDX 0x70001", NULL, B(4) | B(5) | B(10) | B(14) | B(19), 0 },
+	{ "CPUID EBX 0x240000", NULL, 0x700ff, 0 },			/* AVX10 */
+	{ "CPUID EDX 0x800000070000", NULL, B(8), 0 },			/* invariant TSC */
+	{ "CPUID EBX 0x800000080000", NULL, B(19) | B(20) | B(28) | B(30), 0 },
+	{ "CPUID EAX 0x800000080000", NULL, 0xff0000, 0 },		/* width of guest-physical addresses */
+	{ "CPUID EAX 0x800000210000", NULL, B(1) | B(8) | B(17) | B(20) | 0xfULL << 27, 0 },
+	{ 0 },
+};
+
+static const struct place reserved_debug_bits[] = {
+	{ "dr6", NULL, 0, B(12) },
+	{ "dr7", NULL, 0, B(12) | B(14) | B(15) },
+	{ "rax", NULL, 0, B(12) | B(14) | B(15) },
+	{ 0 },
+};
+
+static const struct place segment_bits[] = {
+	{ "@(d|e|f|g)s.type", NULL, 0, 1 },
+	{ "tr.type", NULL, 0, 2 },
+	{ "@(?s|tr|ldt).g", NULL, 1, 1 },
+	{ "@(?s|tr|ldt).unusable", NULL, 0, 1 },
+	{ "ss.db", NULL, 1, 0 },
+	{ 0 },
+};
+
+static const struct place refused_event[] = {
+	{ "exit_code", "0xffffffffffffffff/*", 0, 0 },
+	{ "rip", "0xc000/*", 0, 0 },
+	{ 0 },
+};
+
+static const struct place missing_features[] = {
+	{ "CPUID ECX 0x10000", NULL, B(24) | B(31), B(2) | B(15) },	/* DTES64, PDCM */
+	{ "CPUID EDX 0x10000", NULL, 0, B(21) },			/* DS */
+	{ "CPUID EBX 0x70000", NULL, 0, B(2) | B(14) | B(25) },		/* SGX, MPX, PT */
+	{ "CPUID ECX 0x70000", NULL, 0, B(7) | B(24) | B(30) },		/* shadow stacks, bus locks, SGX */
+	{ "CPUID EDX 0x70000", NULL, B(28), B(20) | B(22) | B(24) | B(25) | B(29) },
+	{ "CPUID EAX 0x70001", NULL, 0x841c87, B(19) | B(21) | B(26) | B(31) },
+	{ "CPUID ECX 0x70001", NULL, 0, B(5) },				/* MSR instructions' immediate forms */
+	{ "CPUID EDX 0x70001", NULL, 0, B(8) },
+	{ "CPUID EAX 0xd0000", NULL, 0, B(3) | B(4) | B(17) | B(18) },
+	{ "CPUID EAX 0xd0001", NULL, 0, B(4) },				/* XFD */
+	{ "CPUID ECX 0xd0001", NULL, 0, B(11) | B(12) },
+	{ "CPUID E?X 0xd00@(03|04|0b|0c|11|12)", "nothing/*", 0, 0 },
+	{ "CPUID E?X 0x@(a|12|14|1d|1e)000?", "@(0x0|nothing)/*", 0, 0 },
+	{ "CPUID ECX 0x800000010000", NULL, 0, B(23) | B(26) },		/* counters, breakpoints */
+	{ "CPUID EBX 0x800000080000", NULL, B(19) | B(20) | B(28) | B(30), B(25) },
+	{ "CPUID EAX 0x800000210000", NULL, B(1) | B(8) | B(17) | B(20) | 0xfULL << 27, B(23) | B(24) },
+	{ "CPUID E?X 0x800000@(19|1f|22)0000", "@(0x0|nothing)/*", 0, 0 },
+	{ "CPUID EAX 0x400000010000", NULL, 0, B(10) },			/* asynchronous page faults as exits */
+	{ "emulated CPUID ECX 0x@(1|7)0000", NULL, 0, B(22) },		/* MOVBE, RDPID */
+	{ 0 },
+};
+
 const struct deliberate deliberate[] = {
 	{
 		.topic = "`KVM_SET_REGS`, `SREGS`, `DEBUGREGS`, `XCRS` with the values that are there",
@@ -54,10 +119,11 @@ const struct deliberate deliberate[] = {
 		.reason = "authors of hypervisors want to know",
 	},
 	{
-		.topic = "registers set by ioctl while a guest's guest runs",
+		.topic = "registers set, or read, by ioctl while a guest's guest runs",
 		.nestor = "its own; equal values change nothing",
 		.upstream = "may get the other level's",
 		.reason = "`KVM_RUN_X86_GUEST_MODE` says whose they are",
+		.suite = "nested", .action = "VMRUN*with dr7 *", .place.what = "dr7", .place.values = "*/0x400",
 	},
 	{
 		.topic = "nested paging by a guest hypervisor that runs without PAE",
@@ -76,8 +142,8 @@ const struct deliberate deliberate[] = {
 		.nestor = "`-ENODEV`",
 		.upstream = "a device",
 		.reason = "VFIO finds KVM by the names of kvm.ko's symbols",
-		.suite = "abi", .action = "KVM_CREATE_DEVICE*", .what = "KVM_CREATE_DEVICE",
-		.values = "-ENODEV/*",
+		.suite = "abi", .action = "KVM_CREATE_DEVICE*", .place.what = "KVM_CREATE_DEVICE",
+		.place.values = "-ENODEV/*",
 	},
 	{
 		.topic = "a route to a SINT of Hyper-V's SynIC that is set before the SynIC is enabled, or its VP index",
@@ -86,17 +152,19 @@ const struct deliberate deliberate[] = {
 		.reason = "no order of setting the state loses a part of it",
 	},
 	{
-		.topic = "SVM for guests: decode assists; the next RIP and virtual GIF on a CPU without them",
-		.nestor = "offered",
-		.upstream = "not offered",
+		.topic = "SVM for guests: decode assists; the next RIP and virtual GIF on a CPU without them; virtual NMIs, LBRs, VMLOAD and TSC ratios",
+		.nestor = "offered, but for the last four",
+		.upstream = "the last four",
 		.reason = "guest hypervisors need not decode",
+		.suite = "cpu", .action = "lists", .place.what = "CPUID EDX 0x8000000a0000",
+		.place.ours = B(3) | B(5) | B(6) | B(7) | B(16), .place.theirs = B(1) | B(4) | B(15) | B(17) | B(25),
 	},
 	{
 		.topic = "VMX for guests",
 		.nestor = "4 CR3 targets, 'conceal VMX from PT' accepted, zero-length injection, virtualization exceptions, the shutdown state; a VM entry that is refused shows its rule (`nestor:nested_refused`)",
 		.upstream = "none of them",
 		.reason = "real CPUs have them",
-		.suite = "cpu", .action = "lists", .what = "feature MSR 0x4[89]?",
+		.suite = "cpu", .action = "lists", .place.what = "feature MSR 0x4[89]?",
 	},
 	{
 		.topic = "VMPTRLD and VMPTRST while an enlightened VMCS is the current one",
@@ -121,60 +189,67 @@ const struct deliberate deliberate[] = {
 		.nestor = "`-EINVAL`",
 		.upstream = "an eventfd that nothing can signal",
 		.reason = "a bus of another architecture",
-		.suite = "abi", .action = "KVM_IOEVENTFD*", .what = "KVM_IOEVENTFD",
-		.values = "-EINVAL/*",
+		.suite = "abi", .action = "KVM_IOEVENTFD*", .place.what = "KVM_IOEVENTFD",
+		.place.values = "-EINVAL/*",
 	},
 	{
 		.topic = "capabilities that later kernels than the host's have",
 		.nestor = "theirs",
 		.upstream = "the host's",
 		.reason = "one ABI on every kernel: that of Linux 7.3",
-		.suite = "abi", .action = "lists", .what = "capability 0x@(42|46|81|59|80|d5|d9|da|df|e0|e5|e6|e7|e8|eb|ec|ed|ee|ef|f0|f1|f2|f3|f4|f5|f6|f7|f8)",
+		.suite = "abi", .action = "lists", .place.what = "capability 0x@(42|46|81|59|80|d5|d9|da|df|e0|e5|e6|e7|e8|eb|ec|ed|ee|ef|f0|f1|f2|f3|f4|f5|f6|f7|f8)",
 	},
 	{
 		.topic = "capabilities of device assignment by KVM, performance counters, SGX, SEV, Xen, `guest_memfd`, and `KVM_CAP_LAST_CPU`",
 		.nestor = "0",
 		.upstream = "1, or flags",
 		.reason = "Nestor has none of these, and a number is offered when it works",
-		.suite = "abi", .action = "lists", .what = "capability 0x@(26|2f|ad|b8|c4|c5|ce|e2|e9|ea)",
-		.values = "0/*",
+		.suite = "abi", .action = "lists", .place.what = "capability 0x@(26|2f|ad|b8|c4|c5|ce|e2|e9|ea)",
+		.place.values = "0/*",
 	},
 	{
 		.topic = "performance counters",
 		.nestor = "none: their MSRs are not listed, CPUID 0xa is empty",
 		.upstream = "a virtual PMU",
 		.reason = "the host's perf serves KVM only",
-		.suite = "cpu", .action = "*", .what = "*MSR 0x@(309|30[ab]|345|38[def]|390|3f1|3f2|600|c001000?|c001020?|186|187|c1|c2)",
+		.suite = "cpu", .action = "*", .place.what = "*MSR 0x@(309|30[ab]|345|38[def]|390|3f1|3f2|600|c001000?|c001020?|186|187|c1|c2)",
 	},
 	{
 		.topic = "names, and sizes of caches, in CPUID 0x80000002 to 0x80000005",
 		.nestor = "the CPU's",
 		.upstream = "zeros",
 		.reason = "VMMs and guests show them",
-		.suite = "cpu", .action = "lists", .what = "CPUID E?X 0x8000000[2-5]0000",
+		.suite = "cpu", .action = "lists", .place.what = "CPUID E?X 0x8000000[2-5]0000",
 	},
 	{
 		.topic = "MSRs of VMX and SGX on AMD CPUs, of AMD's on Intel",
 		.nestor = "not listed",
 		.upstream = "listed",
 		.reason = "the vCPU does not have them",
-		.suite = "cpu", .action = "lists", .what = "*MSR 0x@(3a|c001011f|10a|c0000104)",
-		.values = "nothing/*",
+		.suite = "cpu", .action = "lists", .place.what = "*MSR 0x@(3a|c001011f|10a|c0000104)",
+		.place.values = "nothing/*",
 	},
 	{
-		.topic = "features that the host's KVM does not know yet, or that only it has",
+		.topic = "CPUID: features that only later kernels' KVM has",
 		.nestor = "what works",
 		.upstream = "what the host's version lists",
 		.reason = "a feature is offered when it works, whatever the kernel",
-		.suite = "cpu", .action = "lists", .what = "*CPUID*",
+		.suite = "cpu", .action = "lists", .places = later_features,
+	},
+	{
+		.topic = "CPUID: AMX, CET, Intel PT, LAM, MPX, SEV, SGX, bus locks, breakpoint extensions, immediate forms of MSR instructions, performance counters, `ARCH_CAPABILITIES` on AMD, TLBs of 1 GiB pages, instructions that are emulated though the CPU lacks them",
+		.nestor = "none",
+		.upstream = "what the host's version has",
+		.reason = "a feature is offered when it works",
+		.suite = "cpu", .action = "lists", .places = missing_features,
 	},
 	{
 		.topic = "MSRs that later kernels than the host's list",
 		.nestor = "theirs",
 		.upstream = "the host's",
 		.reason = "one ABI on every kernel: that of Linux 7.3",
-		.suite = "cpu", .action = "lists", .what = "*MSR*",
-		.values = "*/nothing",
+		.suite = "cpu", .action = "lists", .place.what = "*MSR*",
+		.place.values = "*/nothing",
 	},
 	{
 		.topic = "CR4.MCE of guests on AMD",
@@ -187,44 +262,89 @@ const struct deliberate deliberate[] = {
 		.nestor = "are emulated",
 		.upstream = "`KVM_EXIT_INTERNAL_ERROR`",
 		.reason = "a VMM can do nothing about it",
-		.suite = "emulate", .action = "*", .what = "exit",
-		.values = "*/KVM_EXIT_INTERNAL_ERROR",
+		.suite = "emulate", .action = "*", .place.what = "exit",
+		.place.values = "*/KVM_EXIT_INTERNAL_ERROR",
 	},
 	{
 		.topic = "the interrupt shadow of STI, when the next instruction raises an exception",
 		.nestor = "ends with it",
 		.upstream = "may last for the first instruction of the handler",
 		.reason = "it is for one instruction",
-		.suite = "cpu", .action = "*", .what = "interrupt.shadow", .values = "0x0/0x3",
+		.suite = "cpu", .action = "*", .place.what = "interrupt.shadow", .place.values = "0x0/0x3",
+	},
+	{
+		.topic = "`KVM_CREATE_VCPU` with any of bits 63:32",
+		.nestor = "`-EINVAL`, as in 7.3",
+		.upstream = "ignores them",
+		.reason = "one ABI on every kernel: that of Linux 7.3",
+		.suite = "abi", .action = "KVM_CREATE_VCPU(*", .place.what = "KVM_CREATE_VCPU", .place.values = "-EINVAL/0",
 	},
 	{
 		.topic = "`KVM_CREATE_PIT2` without an interrupt controller",
 		.nestor = "`-ENOENT`, as in 7.3",
 		.upstream = "a PIT",
 		.reason = "one ABI on every kernel: that of Linux 7.3",
-		.suite = "abi", .action = "KVM_CREATE_PIT2*", .what = "KVM_CREATE_PIT2", .values = "-ENOENT/0",
+		.suite = "abi", .action = "KVM_CREATE_PIT2*", .place.what = "KVM_CREATE_PIT2", .place.values = "-ENOENT/0",
 	},
 	{
 		.topic = "an SMI where no memory is to save the state in",
 		.nestor = "`KVM_RUN` fails with `-EIO`, as in 7.3",
 		.upstream = "goes on without it",
 		.reason = "one ABI on every kernel: that of Linux 7.3",
-		.suite = "@(abi|irq)", .action = "*", .what = "KVM_RUN", .values = "-EIO/0",
+		.suite = "@(abi|irq)", .action = "*", .place.what = "KVM_RUN", .place.values = "-EIO/0",
 	},
 	{
 		.topic = "`nmi.pending` of `KVM_GET_VCPU_EVENTS`",
 		.nestor = "how many, as in 7.3",
 		.upstream = "whether there is one",
 		.reason = "one ABI on every kernel: that of Linux 7.3",
-		.suite = "irq", .action = "KVM_NMI*", .what = "nmi.pending", .values = "0x2/0x1",
+		.suite = "@(abi|irq)", .action = "@(KVM_NMI*|KVM_SET_VCPU_EVENTS*nmi.pending*)", .place.what = "nmi.pending",
+		.place.values = "0x2/0x1",
 	},
 	{
-		.topic = "VMRUN with SEV enabled on a CPU without it",
+		.topic = "VMRUN with SEV or AVIC enabled on a CPU without it",
 		.nestor = "VMEXIT_INVALID",
 		.upstream = "is ignored",
 		.reason = "the APM says so (VMRUN), and the guest hypervisor would believe that it works",
-		.suite = "nested", .action = "VMRUN with nested_ctl *", .what = "exit_code",
-		.values = "0xffffffffffffffff/*",
+		.suite = "nested", .action = "VMRUN*with @(nested_ctl|int_ctl) *", .place.what = "exit_code",
+		.place.values = "0xffffffffffffffff/*",
+	},
+	{
+		.topic = "VMRUN with an event of a type, or an exception of a number, that there is not",
+		.nestor = "VMEXIT_INVALID, as in 7.3",
+		.upstream = "is left to the CPU, and QEMU's ignores it",
+		.reason = "one ABI on every kernel: that of Linux 7.3",
+		.suite = "nested", .action = "VMRUN*with event_inj *", .places = refused_event,
+	},
+	{
+		.topic = "the error code in EVENTINJ after an exit to a guest hypervisor",
+		.nestor = "0, as in 7.3",
+		.upstream = "as it was",
+		.reason = "one ABI on every kernel: that of Linux 7.3",
+		.suite = "nested", .action = "VMRUN*with event_inj_error *", .place.what = "event_inj_error",
+		.place.values = "0x0/*",
+	},
+	{
+		.topic = "instructions that a guest's guest executes in a segment that is not present, on AMD without the next RIP",
+		.nestor = "are executed, as by the CPU",
+		.upstream = "may be executed again",
+		.reason = "VMRUN does not look at it",
+		.suite = "nested", .action = "VMRUN*with cs_attrib *", .place.what = "rip", .place.values = "0xc00?/0xc000",
+	},
+	{
+		.topic = "V_TPR after an exit to a guest hypervisor that shares its TPR with the guest",
+		.nestor = "as it was",
+		.upstream = "the TPR",
+		.reason = "it means nothing without V_INTR_MASKING",
+		.suite = "nested", .action = "VMRUN*with int_ctl *", .place.what = "int_ctl",
+		.place.ours = 0xf, .place.theirs = 0xf,
+	},
+	{
+		.topic = "segments in `KVM_GET_SREGS` on AMD: accessed bits of data, the busy bit of TR, granularity, and when they are not present usability and the size of SS",
+		.nestor = "as they were set",
+		.upstream = "1, 1, what the limit needs, and 0",
+		.reason = "values that are read and set change nothing",
+		.suite = "@(abi|nested)", .action = "@(VMRUN*with ?s_attrib *|KVM_SET_SREGS*)", .places = segment_bits,
 	},
 	{
 		.topic = "INIT while VM_CR.R_INIT is set",
@@ -237,60 +357,126 @@ const struct deliberate deliberate[] = {
 		.nestor = "ignores them",
 		.upstream = "`KVM_EXIT_FAIL_ENTRY`",
 		.reason = "they mean nothing, and the VM is usable",
-		.suite = "abi", .action = "*", .what = "exit", .values = "*/KVM_EXIT_FAIL_ENTRY",
+		.suite = "abi", .action = "*", .place.what = "exit", .place.values = "*/KVM_EXIT_FAIL_ENTRY",
 	},
 	{
 		.topic = "MOVNTI with prefix 66, on memory that is not there",
 		.nestor = "#UD",
 		.upstream = "executed",
 		.reason = "the SDM allows no prefix there (NP), and CPUs do not",
-		.suite = "emulate", .action = "*66 *0f c3 *", .what = "exit",
+		.suite = "emulate", .action = "*66 *0f c3 *", .place.what = "exit",
 	},
 	{
 		.topic = "MOV from and to segment registers with REX.R, on memory that is not there",
 		.nestor = "REX.R is ignored",
 		.upstream = "#UD",
 		.reason = "the SDM says so (Special Encodings for REX Prefixes), and CPUs do",
-		.suite = "emulate", .action = "*4[c-f] 8[ce] *", .what = "*",
+		.suite = "emulate", .action = "*4[c-f] 8[ce] *", .place.what = "*",
 	},
 	{
 		.topic = "dirty bit of the entry that maps memory that is not there, after a read-modify-write instruction",
 		.nestor = "1",
 		.upstream = "may be 0",
 		.reason = "the CPU sets it",
-		.suite = "mmu", .action = "@(increment|exchange) *", .what = "P[TD]E ?",
+		.suite = "mmu", .action = "@(increment|exchange) *", .place.what = "P[TD]E ?",
 	},
 	{
 		.topic = "SYSENTER of a 64-bit guest on AMD",
 		.nestor = "#UD, as on the CPU",
 		.upstream = "may end in `KVM_EXIT_INTERNAL_ERROR`",
 		.reason = "a VMM can do nothing about it",
-		.suite = "cpu", .action = "sys@(enter|exit)*", .what = "exit",
-		.values = "*/KVM_EXIT_INTERNAL_ERROR",
+		.suite = "cpu", .action = "sys@(enter|exit)*", .place.what = "exit",
+		.place.values = "*/KVM_EXIT_INTERNAL_ERROR",
 	},
 	{
 		.topic = "STGI and CLGI before EFER.SVME is set, on a CPU with virtual GIF",
 		.nestor = "#UD",
 		.upstream = "are executed",
 		.reason = "the APM says so (STGI, CLGI)",
-		.suite = "cpu", .action = "@(stgi|clgi)*", .what = "port written",
-		.values = "0x6/0xff",
+		.suite = "cpu", .action = "@(stgi|clgi)*", .place.what = "port written",
+		.place.values = "0x6/@(0xff|0x1)",
 	},
 	{
 		.topic = "`KVM_SIGNAL_MSI` to a destination that no APIC has",
 		.nestor = "0: blocked",
 		.upstream = "0 or `-EPERM`, after how its map of APICs is just now",
 		.reason = "it is no error of the sender's",
-		.suite = "@(irq|abi)", .action = "KVM_SIGNAL_MSI*", .what = "KVM_SIGNAL_MSI",
-		.values = "0/-EPERM",
+		.suite = "@(irq|abi)", .action = "KVM_SIGNAL_MSI*", .place.what = "KVM_SIGNAL_MSI",
+		.place.values = "0/-EPERM",
 	},
 	{
 		.topic = "bits and registers that a local APIC does not have, set by `KVM_SET_LAPIC`",
 		.nestor = "0",
 		.upstream = "as they were set",
 		.reason = "guests can not set them",
-		.suite = "irq", .what = "local APIC register 0x*",
-		.action = "KVM_SET_LAPIC with register 0x@(0|10|[3-9]0|[a-f]0|2f0|310|3[89a-f]0) *",
+		.suite = "irq", .action = "KVM_SET_LAPIC with register 0x*", .place.what = "local APIC register 0x*",
+		.place.theirs = UINT32_MAX,
+	},
+	{
+		.topic = "`KVM_SET_VAPIC_ADDR` while the local APIC is disabled by its spurious-interrupt register",
+		.nestor = "the TPR stays",
+		.upstream = "`KVM_RUN` reads it from where nobody has written it",
+		.reason = "no order of setting the state loses a part of it",
+		.suite = "abi", .action = "KVM_RUN", .place.what = "cr8", .place.values = "*/0x0",
+	},
+	{
+		.topic = "reads of registers of a local APIC that can not be read, or are not there",
+		.nestor = "0",
+		.upstream = "what was read from memory or an APIC before",
+		.reason = "it is none of the guest's values",
+		.suite = "irq", .action = "read of the APIC's register 0x@(0|10|40|b0|c0|2f0|3f0|400|ff0)",
+		.place.what = "rax", .place.values = "0x0/*",
+	},
+	{
+		.topic = "bits 63:32 of MOV to CR0 and CR4 on AMD without decode assists",
+		.nestor = "#GP when they are set",
+		.upstream = "are ignored",
+		.reason = "the APM says so (MOV CRn)",
+	},
+	{
+		.topic = "reserved bits of DR6 and DR7 that a guest sets",
+		.nestor = "0",
+		.upstream = "is left to the CPU, and QEMU's keeps them",
+		.reason = "the SDM says so (Debug Registers)",
+		.suite = "cpu", .action = "mov %*dr[4-7]*", .places = reserved_debug_bits,
+	},
+	{
+		.topic = "VMCALL of a single-stepping guest on AMD, VMMCALL on Intel",
+		.nestor = "the hypercall, then #DB",
+		.upstream = "#DB, then the hypercall",
+		.reason = "an instruction traps when it is done",
+		.suite = "cpu", .action = "vmcall *rflags 0x*([0-9a-f])[13579bdf][0-9a-f][0-9a-f]*",
+		.place.what = "@(data|rax|memory 0x*)",
+	},
+	{
+		.topic = "an exception whose handler's stack, or its page tables, are where no memory is, on AMD",
+		.nestor = "`KVM_EXIT_INTERNAL_ERROR`, as on Intel",
+		.upstream = "raises it for ever",
+		.reason = "nobody can find out why a guest hangs",
+		.suite = "@(emulate|nested)", .action = "@(VMRUN*with cr3 *|*90 90 *)", .place.what = "KVM_RUN",
+		.place.values = "0/-EINTR",
+	},
+	{
+		.topic = "POPF that sets TF, with the stack where no memory is",
+		.nestor = "`KVM_EXIT_INTERNAL_ERROR` by the trap behind the next instruction",
+		.upstream = "the trap is lost",
+		.reason = "a debugger in the guest would wait for it",
+		.suite = "emulate", .action = "*9d 90 90 *", .place.what = "exit",
+		.place.values = "KVM_EXIT_INTERNAL_ERROR/KVM_EXIT_IO",
+	},
+	{
+		.topic = "MOVSXD with a 16-bit operand, on memory that is not there",
+		.nestor = "reads 2 bytes",
+		.upstream = "reads 4",
+		.reason = "the SDM says so (MOVSXD)",
+		.suite = "emulate", .action = "*66 *63 *", .place.what = "length", .place.values = "0x2/0x4",
+	},
+	{
+		.topic = "`KVM_GUESTDBG_SINGLESTEP` when an exception or interrupt is taken",
+		.nestor = "its handler is stepped through",
+		.upstream = "stepping ends until the next `KVM_SET_GUEST_DEBUG`",
+		.reason = "a debugger asked for every instruction",
+		.suite = "abi", .action = "KVM_RUN", .place.what = "exit", .place.values = "KVM_EXIT_DEBUG/KVM_EXIT_IO",
 	},
 };
 
@@ -301,9 +487,27 @@ static bool matches(const char *pattern, const char *text)
 	return !pattern || !fnmatch(pattern, text, FNM_EXTMATCH);
 }
 
+static bool bits_match(const struct place *p, uint64_t nestor, uint64_t upstream)
+{
+	return !(p->ours | p->theirs) || !((nestor & ~upstream & ~p->ours) | (upstream & ~nestor & ~p->theirs));
+}
+
+static bool is_at(const struct place *p, const char *what, const char *values, uint64_t nestor, uint64_t upstream)
+{
+	return matches(p->what, what) && matches(p->values, values) && bits_match(p, nestor, upstream);
+}
+
+static bool is_at_any(const struct place *p, const char *what, const char *values, uint64_t nestor, uint64_t upstream)
+{
+	while (p->what && !is_at(p, what, values, nestor, upstream))
+		p++;
+	return p->what;
+}
+
 /** deliberate__find() - which of them explains a difference; -1: none */
 int deliberate__find(const struct difference *d, bool a_is_nestor)
 {
+	uint64_t nestor = a_is_nestor ? d->a.value : d->b.value, upstream = a_is_nestor ? d->b.value : d->a.value;
 	struct words w;
 	char values[2 * sizeof(w.a)];
 
@@ -312,8 +516,10 @@ int deliberate__find(const struct difference *d, bool a_is_nestor)
 	for (unsigned int i = 0; i < nr_deliberate; i++) {
 		const struct deliberate *k = &deliberate[i];
 
-		if (k->suite && matches(k->suite, d->suite->name) && matches(k->action, w.action) &&
-		    matches(k->what, w.what) && matches(k->values, values))
+		if (!k->suite || !matches(k->suite, d->suite->name) || !matches(k->action, w.action))
+			continue;
+		if (k->places ? is_at_any(k->places, w.what, values, nestor, upstream) :
+				is_at(&k->place, w.what, values, nestor, upstream))
 			return i;
 	}
 	return -1;

@@ -86,6 +86,7 @@ static void put(struct subject *s, const struct check_field *f, uint64_t value)
 	memcpy(s->memory + VMCB + f->where, &value, f->bytes);
 }
 
+/* The clean bits of a VMCB that was run before, and changed since, would be a lie. */
 static void make_vmcb(struct subject *s, const struct step *step)
 {
 	memset(s->memory + VMCB, 0, 4096);
@@ -97,6 +98,8 @@ static void make_vmcb(struct subject *s, const struct step *step)
 
 		put(s, f, step__mutate(good_value(f), step->word[w + 1]));
 	}
+	if (s->own[0]++)
+		put(s, &check_svm.fields[SF_clean], 0);
 }
 
 static void make_l2(struct subject *s, const struct step *step)
