@@ -93,13 +93,19 @@ static bool is_mmio_page(struct vcpu *vcpu, u64 gpa)
 	return vcpu->emu_fault && PFN_DOWN(gpa) == PFN_DOWN(vcpu->emu_fault->gpa);
 }
 
+/* Memory that can not be written can be read. */
+static bool is_mmio_read(struct vcpu *vcpu, u64 gpa)
+{
+	return is_mmio_page(vcpu, gpa) && !vcpu->emu_fault->write;
+}
+
 static int op_read(struct emu_ctx *ctx, u64 gpa, void *buf, unsigned int len)
 {
 	struct vcpu *vcpu = to_vcpu(ctx);
 	u64 value = 0;
 	int err;
 
-	if (!is_mmio_page(vcpu, gpa)) {
+	if (!is_mmio_read(vcpu, gpa)) {
 		err = vcpu_read_guest(vcpu, gpa, buf, len);
 		if (err != -EFAULT)
 			return err ? EMU_RETRY : EMU_OK;
@@ -143,7 +149,7 @@ static int op_read_ram(struct emu_ctx *ctx, u64 gpa, void *buf, unsigned int len
 {
 	struct vcpu *vcpu = to_vcpu(ctx);
 
-	if (is_mmio_page(vcpu, gpa))
+	if (is_mmio_read(vcpu, gpa))
 		return EMU_UNHANDLED;
 	return ram_result(vcpu_read_guest(vcpu, gpa, buf, len));
 }
