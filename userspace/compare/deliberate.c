@@ -465,6 +465,14 @@ const struct deliberate deliberate[] = {
 		.place.values = "KVM_EXIT_INTERNAL_ERROR/KVM_EXIT_IO",
 	},
 	{
+		.topic = "INS and OUTS of a guest that single-steps itself, to user space",
+		.nestor = "#DB behind them",
+		.upstream = "the trap is lost",
+		.reason = "an instruction traps when it is done",
+		.suite = "cpu", .action = "@(outsl|insb) *rflags 0x*([0-9a-f])[13579bdf][0-9a-f][0-9a-f]*",
+		.place.what = "port written", .place.values = "0x1/0xff",
+	},
+	{
 		.topic = "MOVSXD with a 16-bit operand, on memory that is not there",
 		.nestor = "reads 2 bytes",
 		.upstream = "reads 4",
