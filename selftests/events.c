@@ -8,6 +8,7 @@
  * nestor-test: cpu=intel kernel=6.1 cpus=2 timeout=900
  */
 #include <string.h>
+#include <sys/mman.h>
 
 #include "flat.h"
 #include "tap.h"
@@ -102,6 +103,22 @@ static void test_delivery_into_mmio(void)
 		  "a PUSH to it is an MMIO exit");
 	flat_run(&f);
 	tap_check(flat_at_port(&f, FLAT_DONE), "that goes on");
+}
+
+/* The delivery is the first to use the stack's page: it exits, and the interrupt has to come again. */
+static void test_delivery_to_new_memory(void)
+{
+	static const uint32_t vectors[] = { 3, 4, 13, 0x50 };
+	unsigned int i;
+
+	for (i = 0; i < sizeof(vectors) / sizeof(*vectors); i++) {
+		struct kvm_interrupt irq = { .irq = vectors[i] };
+
+		madvise(f.memory + FLAT_STACK - 4096, 4096, MADV_DONTNEED);
+		KVM(f.vcpu, KVM_INTERRUPT, &irq);
+		flat_go(&f, do_nops, FL_IF, NULL);
+		tap_check(flat_at_port(&f, vectors[i]), "interrupt %u is delivered to memory that was not mapped", vectors[i]);
+	}
 }
 
 static void test_shutdown(void)
@@ -253,6 +270,7 @@ int main(void)
 	flat_create_vcpu(&f);
 	test_delivery_into_mmio();
 	test_interrupt_window();
+	test_delivery_to_new_memory();
 	test_shutdown();
 	test_emulation_failure();
 	test_task_priority();

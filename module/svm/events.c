@@ -351,6 +351,10 @@ void svm_complete_events(struct svm_vcpu *svm)
 			ev->interrupt.injected = true;
 			vcpu_request(&svm->vcpu, REQ_EVENT);
 		}
+		/* Its delivery caused the exit. QEMU calls it an exception, and those of 3 and 4 would be dropped below. */
+		if ((ctl->exit_int_info & (EVENT_VALID | EVENT_ERROR_VALID)) == EVENT_VALID &&
+		    (u8)ctl->exit_int_info == ctl->int_vector)
+			ctl->exit_int_info &= ~(u32)EVENT_TYPE;
 		svm_withdraw_virq(svm);
 	}
 	if (unlikely(ctl->exit_int_info & EVENT_VALID))
