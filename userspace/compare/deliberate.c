@@ -280,6 +280,13 @@ const struct deliberate deliberate[] = {
 		.suite = "abi", .action = "KVM_CREATE_VCPU(*", .place.what = "KVM_CREATE_VCPU", .place.values = "-EINVAL/0",
 	},
 	{
+		.topic = "`KVM_SET_NESTED_STATE` with GIF 0 and nothing else, without EFER.SVME",
+		.nestor = "is accepted, as in 7.3",
+		.upstream = "`-EINVAL`",
+		.reason = "one ABI on every kernel: that of Linux 7.3",
+		.suite = "abi", .action = "KVM_SET_NESTED_STATE*", .place.what = "KVM_SET_NESTED_STATE", .place.values = "0/-EINVAL",
+	},
+	{
 		.topic = "`KVM_CREATE_PIT2` without an interrupt controller",
 		.nestor = "`-ENOENT`, as in 7.3",
 		.upstream = "a PIT",
@@ -360,11 +367,11 @@ const struct deliberate deliberate[] = {
 		.suite = "abi", .action = "*", .place.what = "exit", .place.values = "*/KVM_EXIT_FAIL_ENTRY",
 	},
 	{
-		.topic = "MOVNTI with prefix 66, on memory that is not there",
+		.topic = "MOVNTI with prefix 66, F2 or F3, on memory that is not there",
 		.nestor = "#UD",
 		.upstream = "executed",
 		.reason = "the SDM allows no prefix there (NP), and CPUs do not",
-		.suite = "emulate", .action = "*66 *0f c3 *", .place.what = "exit",
+		.suite = "emulate", .action = "*@(66|f2|f3) *0f c3 *", .place.what = "exit",
 	},
 	{
 		.topic = "MOV from and to segment registers with REX.R, on memory that is not there",
