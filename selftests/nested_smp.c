@@ -14,9 +14,9 @@
 #include <string.h>
 #include <sys/time.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "apic.h"
 #include "self.h"
 #include "tap.h"
 #include "thin.h"
@@ -27,11 +27,6 @@
 #define IPIS		10
 #define HOOKED_READS	10
 
-#define X2APIC_BASE	0x1b
-#define X2APIC_EOI	0x80b
-#define X2APIC_SPIV	0x80f
-#define X2APIC_ICR	0x830
-#define X2APIC_SELF	0x83f
 #define ICR_FIXED	0x4000u
 #define ICR_INIT	0x4500u
 #define ICR_STARTUP	0x4601u
@@ -56,7 +51,7 @@ static struct self s;
 static volatile struct {
 	uint64_t work, ipis, selves, wrong;
 } mine[CPUS];
-static volatile uint64_t shared, tickets, mistakes;
+static volatile uint64_t shared, mistakes;
 static volatile bool has_xsave, has_tsc_aux;
 
 static void mistake(uint64_t what)
@@ -87,12 +82,12 @@ static void interrupt(uint64_t vector)
 		mine[self_cpu()].selves++;
 	else
 		mine[self_cpu()].wrong++;
-	self_wrmsr(X2APIC_EOI, 0);
+	self_wrmsr(MSR_X2APIC(APIC_EOI), 0);
 }
 
 static void send(unsigned int cpu, uint32_t icr)
 {
-	self_wrmsr(X2APIC_ICR, (uint64_t)cpu << 32 | icr);
+	self_wrmsr(MSR_X2APIC(APIC_ICR), (uint64_t)cpu << 32 | icr);
 }
 
 static void check_msr(uint32_t msr, uint64_t value, unsigned int bit)
@@ -157,7 +152,7 @@ static void work(unsigned int cpu, bool l2)
 		send(next, ICR_FIXED | IPI_VECTOR);
 		for (ipis++; mine[next].ipis < ipis; )
 			asm volatile("pause");
-		self_wrmsr(X2APIC_SELF, SELF_VECTOR);
+		self_wrmsr(MSR_X2APIC(APIC_SELF_IPI), SELF_VECTOR);
 		for (selves++; mine[cpu].selves < selves; )
 			asm volatile("pause");
 	}
@@ -194,8 +189,8 @@ static void prepare(unsigned int cpu)
 	asm volatile("cpuid" : "+a" (a), "=b" (b), "=c" (c), "=d" (d));
 	has_tsc_aux = d & 1 << 27;
 	self_interrupt = interrupt;
-	self_wrmsr(X2APIC_BASE, self_rdmsr(X2APIC_BASE) | 0xc00);
-	self_wrmsr(X2APIC_SPIV, 0x1ff);
+	self_wrmsr(MSR_APIC_BASE, self_rdmsr(MSR_APIC_BASE) | APIC_BASE_ON | APIC_BASE_X2);
+	self_wrmsr(MSR_X2APIC(APIC_SPIV), APIC_ENABLE);
 	meet();
 	asm volatile("sti");
 }
@@ -428,7 +423,7 @@ static void restless_guest(void)
 		if (!thin_runs())
 			mistake(8);
 		send((cpu + 1) % CPUS, ICR_FIXED | IPI_VECTOR);
-		self_wrmsr(X2APIC_SELF, SELF_VECTOR);
+		self_wrmsr(MSR_X2APIC(APIC_SELF_IPI), SELF_VECTOR);
 	}
 }
 
@@ -505,13 +500,6 @@ static void *run_restless(void *arg)
 
 static void nothing(int signal)
 {
-}
-
-static void sleep_ms(unsigned int ms)
-{
-	const struct timespec t = { ms / 1000, ms % 1000 * 1000000 };
-
-	nanosleep(&t, NULL);
 }
 
 #define SIGNALS		10	/* that have interrupted each vCPU, at least */

@@ -309,6 +309,19 @@ void self_create(struct self *s)
 	self_create_cpus(s, 1);
 }
 
+uint32_t self_cpuid_ecx(struct self *s, uint32_t function)
+{
+	static struct { struct kvm_cpuid2 list; struct kvm_cpuid_entry2 entries[256]; } c;
+	unsigned int i;
+
+	c.list.nent = 256;
+	KVM(s->vcpu, KVM_GET_CPUID2, &c);
+	for (i = 0; i < c.list.nent; i++)
+		if (c.entries[i].function == function && !c.entries[i].index)
+			return c.entries[i].ecx;
+	return 0;
+}
+
 void self_start_cpu(struct self *s, unsigned int cpu, void (*function)(void))
 {
 	struct kvm_regs r = { .rip = (uintptr_t)function, .rsp = STACK(cpu) - 8, .rflags = 2 };

@@ -40,6 +40,8 @@ void self_create(struct self *s);
 /* With @nr_cpus vCPUs, whose ids and APIC ids count from 0. */
 void self_create_cpus(struct self *s, unsigned int nr_cpus);
 void self_destroy(struct self *s);
+/* ECX of what the VM's CPUID says of @function, subleaf 0; 0 where there is none. */
+uint32_t self_cpuid_ecx(struct self *s, uint32_t function);
 /* Registers for @function with a stack of its own; then self_run() until it calls self_exit(), or another exit comes. */
 void self_start(struct self *s, void (*function)(void));
 void self_start_cpu(struct self *s, unsigned int cpu, void (*function)(void));

@@ -9,19 +9,9 @@ volatile struct thin_counts thin_counts[SELF_CPUS];
 
 void thin_create(struct self *s, unsigned int nr_cpus)
 {
-	static struct { struct kvm_cpuid2 list; struct kvm_cpuid_entry2 entries[256]; } c;
-	bool svm = false;
-	unsigned int i;
-
 	self_create_cpus(s, nr_cpus);
-	c.list.nent = 256;
-	KVM(s->vcpu, KVM_GET_CPUID2, &c);
-	thin_is_vmx = false;
-	for (i = 0; i < c.list.nent; i++) {
-		thin_is_vmx |= c.entries[i].function == 1 && c.entries[i].ecx & 1 << 5;
-		svm |= c.entries[i].function == 0x80000001 && c.entries[i].ecx & 1 << 2;
-	}
-	if (!thin_is_vmx && !svm)
+	thin_is_vmx = self_cpuid_ecx(s, 1) & 1 << 5;
+	if (!thin_is_vmx && !(self_cpuid_ecx(s, 0x80000001) & 1 << 2))
 		tap_skip_all("%s offers guests neither VMX nor SVM", device_path());
 }
 

@@ -139,22 +139,9 @@ uint64_t enter(bool launch)
 	return r == VM_SUCCEED ? field(EXIT_REASON) : r == VMFAIL_INVALID ? 0x10000 : 0x10000 + field(INSN_ERROR);
 }
 
-static bool offers_vmx(struct self *s)
-{
-	static struct { struct kvm_cpuid2 list; struct kvm_cpuid_entry2 entries[256]; } c;
-	unsigned int i;
-
-	c.list.nent = 256;
-	KVM(s->vcpu, KVM_GET_CPUID2, &c);
-	for (i = 0; i < c.list.nent; i++)
-		if (c.entries[i].function == 1)
-			return c.entries[i].ecx & 1 << 5;
-	return false;
-}
-
 void self_create_vmx(struct self *s)
 {
 	self_create(s);
-	if (!offers_vmx(s))
+	if (!(self_cpuid_ecx(s, 1) & 1 << 5))
 		tap_skip_all("no VMX for guests here");
 }
