@@ -14,9 +14,9 @@
 #include "irq/irq.h"
 #include "vmx/vmx.h"
 
-static char *apic_accel = "none";
+static char *apic_accel = "all";
 module_param(apic_accel, charp, 0444);
-MODULE_PARM_DESC(apic_accel, "What the CPU does for guests' local APICs, where it can: tpr, delivery, x2apic, xapic, posted, timer, with commas, or all, or none (default)");
+MODULE_PARM_DESC(apic_accel, "What the CPU does for guests' local APICs, where it can: tpr, delivery, x2apic, xapic, posted, timer, with commas, or all (default) or none");
 
 #define VMX_ACCEL_NEVER		BIT(31)
 
