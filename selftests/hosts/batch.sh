@@ -3,7 +3,7 @@
 #
 # The outer half of selftests/batch: a list of tests is run in as few boots of a host as it takes.
 
-# run_batch DIR PREPARE HOST-ARG...: run the tests that DIR/tests lists (NAME SECONDS a line; see
+# run_batch DIR PREPARE HOST-ARG...: run the tests that DIR/tests lists (NAME SECONDS [ARG...] a line; see
 # selftests/batch) in a host booted with HOST-ARG..., after the shell command PREPARE. A test that
 # takes the host down or hangs it has failed, and the ones after it run in a new host. DIR/share is
 # what the host sees; what it leaves there may be an old copy of everything. BATCH_HOST is the
