@@ -4,10 +4,10 @@
 # Verify that Linux in a guest, with a hypervisor of its own, boots Linux in a guest of its own (L2), and that both
 # power off.
 #
-# usage: nested_boot.sh [--l1 kvm|nestor] [--vmm nestor|qemu] [--cpus N] [--l3] [PARAMETER...]
+# usage: nested_boot.sh [--l1 kvm|nestor] [--vmm nestor|qemu] [--cpus N] [--pages 4K|2M|1G] [--l3] [PARAMETER...]
 #
-# L1's hypervisor is its kernel's KVM or Nestor, with these parameters; its VMM is nestor or QEMU; L1 and L2 have N CPUs.
-# With --l3 the same hypervisor in L2 runs a guest that prints a line.
+# L1's hypervisor is its kernel's KVM or Nestor, with these parameters; its VMM is nestor or QEMU; L1 and L2 have N CPUs,
+# and L1's memory pages of that size. With --l3 the same hypervisor in L2 runs a guest that prints a line.
 #
 # nestor-test: cpu=amd,intel kernel=6.1 cpus=1 timeout=1800
 set -u
@@ -24,10 +24,10 @@ case $release in
 esac
 vendor=intel
 grep -q AuthenticAMD /proc/cpuinfo && vendor=amd
-l1=kvm vmm=nestor cpus=1 l3=''
+l1=kvm vmm=nestor cpus=1 pages='' l3=''
 while [[ ${1:-} == --* ]]; do
 	case $1 in
-	--l1 | --vmm | --cpus) printf -v "${1#--}" %s "$2"; shift ;;
+	--l1 | --vmm | --cpus | --pages) printf -v "${1#--}" %s "$2"; shift ;;
 	--l3) l3=y ;;
 	*) echo "unknown option: $1" >&2; exit 2 ;;
 	esac
@@ -37,6 +37,26 @@ case $l1 in
 kvm) module=kvm-$vendor.ko node=/dev/kvm ;;
 nestor) module=nestor.ko node=/dev/nestor ;;
 *) echo "no such hypervisor: $l1" >&2; exit 2 ;;
+esac
+
+# reserve FOLDER N: that many pages of hugetlbfs, which may take the kernel more than one attempt.
+reserve()
+{
+	for _ in 1 2 3; do
+		echo "$2" >"/sys/kernel/mm/hugepages/$1/nr_hugepages"
+		[ "$(cat "/sys/kernel/mm/hugepages/$1/nr_hugepages")" = "$2" ] && return
+	done
+	echo "no $2 pages of $1" >&2
+	exit 1
+}
+
+backing=()
+case $pages in
+'') ;;
+4K) echo never >/sys/kernel/mm/transparent_hugepage/enabled ;;
+2M) reserve hugepages-2048kB 512; backing=(--hugepages 2M) ;;
+1G) reserve hugepages-1048576kB 1; backing=(--hugepages 1G) ;;
+*) echo "no such pages: $pages" >&2; exit 2 ;;
 esac
 
 # In L1 and in L2: unpack the disk and load the hypervisor.
@@ -118,7 +138,7 @@ make_disk
 log=$work/log
 script="$load; $run $l2 | sed 's/^/L2: /'"
 timeout 900 nestor run --device "$device" --kernel "/boot/vmlinuz-$series" --initrd "/boot/initrd-$series" \
-	--disk "$work/disk" --memory 768 --cpus "$cpus" --append \
+	--disk "$work/disk" --memory 1024 --cpus "$cpus" ${backing[@]+"${backing[@]}"} --append \
 	"console=ttyS0 quiet no-kvmapf nestor.run=$(base64 -w 0 <<<"$script")" 2>&1 </dev/null | tee "$log" | sed -u 's/^/# /'
 status=${PIPESTATUS[0]}
 sed -i 's/\r//g' "$log"
