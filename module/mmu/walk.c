@@ -472,8 +472,8 @@ int mmu_load_pdptrs(struct vcpu *vcpu, u64 cr3)
 	int i, r = 0;
 
 	if (unlikely(vcpu->nested.walks))
-		r = nested_translate(vcpu, gpa, vcpu->nested.table_access, &(struct nested_linear){ .in_walk = true },
-				     false, &gpa);
+		/* Reads, also where those of other tables count as writes: SDM, Accessed and Dirty Flags for EPT. */
+		r = nested_translate(vcpu, gpa, L1_READ, &(struct nested_linear){ .in_walk = true }, false, &gpa);
 	if (!r)
 		r = vcpu_read_guest(vcpu, gpa, pdptr, sizeof(pdptr));
 	if (r)
