@@ -18,7 +18,7 @@ boot_qemu()
 	local args=() share=${SHARE:-$RUN/share} tag
 
 	args=(
-		-nodefaults -no-user-config -display none -no-reboot
+		-L /usr/share/qemu -L /usr/share/seabios -nodefaults -no-user-config -display none -no-reboot
 		-machine pc -accel tcg,thread=single,tb-size=512
 		-cpu "${MODEL:-$AMD_MODEL}" -smp "$CPUS" -m "$MEMORY"
 		-kernel /run/host/vmlinuz -initrd /run/host/initrd
@@ -45,12 +45,12 @@ boot_qemu()
 	[ -z "$COUNT" ] || args+=(-icount shift=0,sleep=off)
 	touch "$RUN"/{vmlinuz,initrd,root}
 	mkfifo "$RUN"/monitor.{in,out}
-	exec_in_root "$TOOLS" "$RUN:/run/host" "$KERNEL/vmlinuz:/run/host/vmlinuz" \
+	exec_in_root "$TOOLS" "$RUN:/run/host" "$QEMU:/run/qemu:ro" "$KERNEL/vmlinuz:/run/host/vmlinuz" \
 		"$INITRD:/run/host/initrd" "$HOSTROOT:/run/host/root" \
 		"$TREE:/run/host/nestor:ro" \
 		"$GUESTS:/run/host/build/boot:ro" "$share:/run/host/share" \
 		${VMMS:+"$VMMS:/run/host/build/vmms.squashfs:ro"} \
-		-- qemu-system-x86_64 "${args[@]}" 2>"$RUN/emulator.log" <"${TTY:-/dev/null}" &
+		-- /run/qemu/qemu "${args[@]}" 2>"$RUN/emulator.log" <"${TTY:-/dev/null}" &
 	EMULATOR=$!
 }
 

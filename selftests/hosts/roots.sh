@@ -3,16 +3,17 @@
 #
 # The things that are made once and cached: the root that builds and emulates (tools), the
 # root that the emulated host runs (hostroot), a folder per kernel, a disk for guests of other
-# VMMs (vmms), and Bochs.
+# VMMs (vmms), and the emulators (qemu, bochs).
 
-# Compilers for the three kernels (6.1's headers want gcc-12), the emulator for the AMD host,
-# what makes disk images, and the libraries of the VMM. Every build happens in this root, so
+# Compilers for the three kernels (6.1's headers want gcc-12), what the emulators are built from and
+# run on, what makes disk images, and the libraries of the VMM. Every build happens in this root, so
 # that it fits the library versions of the host's root, whatever the machine runs.
 TOOLS_PACKAGES="gcc gcc-14 gcc-12 g++ ccache make libc6-dev pkgconf sparse pahole bc bison flex python3-minimal
 	libelf-dev libslirp-dev libjansson-dev libncurses-dev zlib1g-dev libssl-dev
 	kmod cpio zstd xz-utils rsync squashfs-tools e2fsprogs xorriso isolinux
 	patch syslinux-common busybox-static qemu-system-x86 seabios ovmf bochsbios vgabios
-	mandoc uuid-dev syslinux mtools dosfstools fdisk systemd-boot-efi"
+	mandoc uuid-dev syslinux mtools dosfstools fdisk systemd-boot-efi
+	ninja-build meson python3-venv python3-pycotap libglib2.0-dev libattr1-dev libcap-ng-dev libfdt-dev"
 
 HOST_PACKAGES="kmod procps iproute2 iputils-ping qemu-system-x86 seabios ovmf
 	libslirp0 libjansson4 libncurses6 libelf1t64 zlib1g trace-cmd strace kexec-tools
@@ -51,7 +52,7 @@ need_tools()
 	need_commands mmdebstrap:mmdebstrap unshare:util-linux mount:mount xz:xz-utils
 	mirror
 	RECIPE_INPUTS="$TOOLS_PACKAGES $SLIM" cached tools \
-		"building the tools root (compilers, QEMU; 1-3 minutes)" recipe_tools "$REPLY"
+		"building the tools root (compilers; 1-3 minutes)" recipe_tools "$REPLY"
 	TOOLS=$REPLY
 }
 
@@ -283,6 +284,8 @@ need_boot()
 	INITRD=$REPLY/initrd
 }
 
+# Emulators are built, with changes that the patches here explain.
+
 # Debian's own Bochs has the debugger compiled in, which halves its speed. vmx=2 brings EPT,
 # VPID and unrestricted guest; the rest is what guests are offered on Intel CPUs of the same age.
 BOCHS_CONFIGURE="--enable-x86-64 --enable-cpu-level=6 --enable-vmx=2 --enable-svm --enable-smp
@@ -290,18 +293,25 @@ BOCHS_CONFIGURE="--enable-x86-64 --enable-cpu-level=6 --enable-vmx=2 --enable-sv
 	--enable-protection-keys --enable-uintr --enable-memtype --enable-pci
 	--enable-long-phy-address --with-nogui --disable-docbook --disable-large-ramfile"
 
-# recipe_bochs DIR MIRROR PATCH...
-recipe_bochs()
+# fetch_source NAME DIR MIRROR: Debian's upstream tarball of NAME, unpacked into DIR/src.
+fetch_source()
 {
-	local out=$1 lists=$1/lists
+	local name=$1 out=$2 lists=$2/lists
 	mkdir -p "$lists/partial" "$out/src"
-	echo "deb-src [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $2 trixie main" \
+	echo "deb-src [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $3 trixie main" \
 		>"$lists.list"
 	apt_of "$lists" apt-get update
 	# Only the upstream tarball is needed; the package's other files may be gone already.
-	(cd "$out" && apt_of "$lists" apt-get source --download-only bochs) || true
-	tar -xf "$out"/bochs_*.orig.tar.* -C "$out/src" --strip-components=1
-	rm -rf "$lists" "$lists.list" "$out"/bochs_*
+	(cd "$out" && apt_of "$lists" apt-get source --download-only "$name") || true
+	tar -xf "$out/${name}"_*.orig.tar.* -C "$out/src" --strip-components=1
+	rm -rf "$lists" "$lists.list" "$out/${name}"_*
+}
+
+# recipe_bochs DIR MIRROR PATCH...
+recipe_bochs()
+{
+	local out=$1
+	fetch_source bochs "$1" "$2"
 	shift 2
 	# shellcheck disable=SC2086
 	in_root "$TOOLS" "$out/src:/build" "$HOSTS:/run/hosts:ro" -- sh -c 'cd /build &&
@@ -325,4 +335,31 @@ need_bochs()
 	RECIPE_INPUTS=$BOCHS_CONFIGURE$(file_hash "${patches[@]}") cached $name "building Bochs (about 3 minutes)" \
 		recipe_bochs "$REPLY" "${patches[@]##*/}"
 	BOCHS=$REPLY
+}
+
+QEMU_CONFIGURE="--target-list=x86_64-softmmu --without-default-features --enable-system --enable-tcg
+	--enable-virtfs --enable-attr --enable-cap-ng --disable-docs --disable-tools --disable-guest-agent
+	--disable-install-blobs"
+
+# recipe_qemu DIR MIRROR
+recipe_qemu()
+{
+	local out=$1
+	fetch_source qemu "$1" "$2"
+	in_root "$TOOLS" "$out/src:/build" "$HOSTS:/run/hosts:ro" -- sh -c 'cd /build &&
+		patch -p1 -i /run/hosts/qemu.patch && mkdir b && cd b &&
+		../configure '"$(echo $QEMU_CONFIGURE)"' &&
+		ninja qemu-system-x86_64 && strip qemu-system-x86_64'
+	mv "$out/src/b/qemu-system-x86_64" "$out/qemu"
+	rm -rf "$out/src"
+}
+
+# need_qemu: set QEMU to the folder of the emulator of AMD hosts.
+need_qemu()
+{
+	need_tools
+	mirror
+	RECIPE_INPUTS=$QEMU_CONFIGURE$(file_hash "$HOSTS/qemu.patch") cached qemu "building QEMU (about 4 minutes)" \
+		recipe_qemu "$REPLY"
+	QEMU=$REPLY
 }
