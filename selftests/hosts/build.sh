@@ -85,6 +85,27 @@ build_module()
 	REPLY=$dir/nestor.ko
 }
 
+# build_foreign SERIES: set REPLY to the module of selftests/foreign for that kernel.
+build_foreign()
+{
+	local series=$1 dir lock hash
+	need_kernel "$series"
+	dir=$BUILD/foreign-$series
+	mkdir -p "$dir"
+	exec {lock}>"$dir.lock"
+	flock "$lock"
+	hash="$KVERSION $(tree_hash selftests/foreign)"
+	if [ "$(cat "$dir/stamp" 2>/dev/null)" != "$hash" ]; then
+		mirror_tree "$dir" selftests/foreign || die "cannot copy the source of selftests/foreign"
+		compile "building foreign.ko for Linux $KVERSION" "$dir.log" \
+			in_kernel_tree "$dir" make -s -C "/usr/src/linux-headers-$KVERSION" \
+			M=/build/selftests/foreign W=1 modules || die "foreign.ko does not build: $dir.log"
+		echo "$hash" >"$dir/stamp"
+	fi
+	exec {lock}>&-
+	REPLY=$dir/selftests/foreign/foreign.ko
+}
+
 # lint_module SERIES: fail when gcc with W=1 or sparse has anything to say about our files.
 lint_module()
 {
