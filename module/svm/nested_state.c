@@ -103,14 +103,22 @@ long nested_svm_get_state(struct vcpu *vcpu, struct kvm_nested_state __user *use
 	return copy_to_user(user, &head, sizeof(head)) ? -EFAULT : head.size;
 }
 
-/* L1's state as VMRUN left it: VMRUN was executed in protected mode with paging, by a CPU with SVM. */
-static bool l1_valid(struct vcpu *vcpu, const struct vmcb_save *save)
+/*
+ * L1's state, and the controls that it runs L2 with. VMRUN was executed in protected mode with paging, by a CPU with SVM;
+ * the exit from L2 makes a state of what it saved that the CPU has to accept. Not of the event, which is L2's, nor of
+ * G_PAT, which #VMEXIT does not load.
+ */
+static bool l1_valid(struct svm_vcpu *svm, struct vmcb *l1, u64 gpa1)
 {
-	if (!(save->cr0 & X86_CR0_PG) || save->rflags & X86_EFLAGS_VM)
+	const struct vmcb_save *save = &l1->save;
+
+	if (!(save->cr0 & X86_CR0_PG) || !(save->cr0 & X86_CR0_PE) || save->rflags & X86_EFLAGS_VM)
 		return false;
-	if (!(save->efer & EFER_SVME) || (save->efer & EFER_LMA && !(save->efer & EFER_LME)))
+	if (save->efer & EFER_LMA && !(save->efer & EFER_LME))
 		return false;
-	return cpu_cr0_valid(save->cr0) && cpu_cr4_valid(vcpu, save->cr4) && cpu_efer_valid(vcpu, save->efer);
+	l1->control.event_inj = 0;
+	l1->save.g_pat = svm->vmcb01->save.g_pat;
+	return nested_svm_check(svm, l1, gpa1);
 }
 
 /* The registers that are there are L2's; into vmcb02 with them. */
@@ -149,19 +157,19 @@ static void put_l1(struct svm_vcpu *svm, const struct vmcb_save *from)
 	svm->nested.cr0_cache_bits = from->cr0 & CR0_CACHE_BITS;
 }
 
-/* @l2: its controls, and its registers. Would VMRUN have accepted it? @save: L1's. */
-static int adopt(struct svm_vcpu *svm, const struct vmcb *l2, const struct vmcb_save *save, u64 gpa1)
+/* @l2: its controls, and its registers. Would VMRUN have accepted it? @l1: the controls with L1's registers; changed. */
+static int adopt(struct svm_vcpu *svm, const struct vmcb *l2, struct vmcb *l1, u64 gpa1)
 {
 	struct vcpu *vcpu = &svm->vcpu;
 	struct shadow_root *root;
 	struct shadow_key key;
 
-	if (!l1_valid(vcpu, save) || !nested_svm_check(svm, l2, gpa1))
+	if (!l1_valid(svm, l1, gpa1) || !nested_svm_check(svm, l2, gpa1))
 		return -EINVAL;
 	*svm->nested.vmcb12 = *l2;
 	if (nested_svm_enlighten(svm))
 		return -EINVAL;
-	put_l1(svm, save);
+	put_l1(svm, &l1->save);
 	nested_svm_key(svm, &key);
 	root = shadow_root(vcpu, &key);
 	if (!root)
@@ -202,7 +210,7 @@ static int set_guest_mode(struct svm_vcpu *svm, struct kvm_nested_state __user *
 		l2->save.cr0 |= svm->vcpu.regs.cr0 & CR0_CACHE_BITS;
 		if (nested_svm_wants_own_pat(svm, l2))
 			l2->save.g_pat = svm_hdr(head)->gpat;
-		r = adopt(svm, l2, &from->save, head->hdr.svm.vmcb_pa);
+		r = adopt(svm, l2, from, head->hdr.svm.vmcb_pa);
 		if (!r)
 			svm->nested.gif = head->flags & KVM_STATE_NESTED_GIF_SET;
 	}
@@ -269,7 +277,7 @@ int nested_svm_smm_enter(struct vcpu *vcpu, u64 *vmcb)
 int nested_svm_smm_leave(struct vcpu *vcpu, const u64 *vmcb)
 {
 	struct svm_vcpu *svm = to_svm(vcpu);
-	struct vmcb_save *l1;
+	struct vmcb *l1;
 	int r;
 
 	if (!vmcb)
@@ -281,8 +289,12 @@ int nested_svm_smm_leave(struct vcpu *vcpu, const u64 *vmcb)
 	l1 = kmalloc(sizeof(*l1), GFP_KERNEL_ACCOUNT);
 	if (!l1)
 		return -ENOMEM;
-	r = vcpu_read_guest(vcpu, svm->nested.hsave_pa + HSAVE_L1, l1, sizeof(*l1)) ?:
-	    nested_svm_read_vmcb12(svm, *vmcb) ?: adopt(svm, svm->nested.vmcb12, l1, *vmcb);
+	r = vcpu_read_guest(vcpu, svm->nested.hsave_pa + HSAVE_L1, &l1->save, sizeof(l1->save)) ?:
+	    nested_svm_read_vmcb12(svm, *vmcb);
+	if (!r) {
+		l1->control = svm->nested.vmcb12->control;
+		r = adopt(svm, svm->nested.vmcb12, l1, *vmcb);
+	}
 	kfree(l1);
 	if (!r)
 		nested_svm_load_l2(svm);
