@@ -634,6 +634,21 @@ static void test_smi(void)
 	}
 }
 
+/* As upstream: there is no L2 of the SMM handler's, even when it enables SVM. */
+static void test_vmrun_in_smm(void)
+{
+	struct kvm_vcpu_events events = { .flags = KVM_VCPUEVENT_VALID_SMM, .smi.smm = 1 };
+
+	svm_prepare(&t, l2_end);
+	KVM(t.vcpu, KVM_SET_VCPU_EVENTS, &events);
+	tap_check(svm_run(&t) == SVM_HANDLER + 6, "VMRUN in SMM is #UD");
+	events.smi.smm = 0;
+	KVM(t.vcpu, KVM_SET_VCPU_EVENTS, &events);
+	svm_prepare(&t, l2_end);
+	svm_run(&t);
+	tap_check(exited(EXIT_VMMCALL), "and outside it is not");
+}
+
 static void test_state(void)
 {
 	struct kvm_nested_state small = { .size = sizeof(small) };
@@ -854,6 +869,7 @@ int main(void)
 	test_direct_flush();
 	test_init();
 	test_smi();
+	test_vmrun_in_smm();
 	test_state();
 	test_steps();
 	test_bad_state();

@@ -277,6 +277,11 @@ int svm_handle_vmrun(struct vcpu *vcpu)
 
 	if (!nested_svm_may_execute(vcpu))
 		return RUN_GUEST;
+	/* As upstream: RSM and KVM_GET_NESTED_STATE know an L2 that an SMI has interrupted, and none of SMM's own. */
+	if (vcpu->events.in_smm) {
+		vcpu_raise(vcpu, EXC_UD);
+		return RUN_GUEST;
+	}
 	gpa1 = nested_svm_operand(vcpu);
 	if (!nested_svm_address_valid(svm, gpa1) || !svm->nested.hsave_pa)
 		return vmrun_gp(vcpu);

@@ -226,6 +226,9 @@ int nested_svm_set_state(struct vcpu *vcpu, struct kvm_nested_state __user *user
 	if (head->format != KVM_STATE_NESTED_FORMAT_SVM ||
 	    head->flags & ~(KVM_STATE_NESTED_GUEST_MODE | KVM_STATE_NESTED_RUN_PENDING | KVM_STATE_NESTED_GIF_SET))
 		return -EINVAL;
+	/* The handler of an SMI runs without SVM, unless it enables it; VMRUN is none of its instructions (see there). */
+	if (vcpu->events.in_smm && head->flags & KVM_STATE_NESTED_GUEST_MODE)
+		return -EINVAL;
 	/* Without SVM there is no state but GIF. */
 	if (!(vcpu->regs.efer & EFER_SVME) && head->flags && head->flags != KVM_STATE_NESTED_GIF_SET)
 		return -EINVAL;
