@@ -263,6 +263,8 @@ static int restore_l2(struct vcpu *vcpu, struct kvm_nested_state __user *user, c
 	nested->run_pending = head->flags & KVM_STATE_NESTED_RUN_PENDING;
 	nested_vmx_start_timer(to_vmx(vcpu));
 	err = nested_vmx_resume_l2(vcpu);
+	if (err)
+		nested->run_pending = false;
 	vcpu->nested.stepped = !err && head->flags & KVM_STATE_NESTED_MTF_PENDING;
 	vcpu_request(vcpu, REQ_EVENT);
 	return err;
