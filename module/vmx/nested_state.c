@@ -298,9 +298,7 @@ static bool head_ok(struct vcpu *vcpu, const struct kvm_nested_state *head)
 	bool guest_mode = head->flags & KVM_STATE_NESTED_GUEST_MODE;
 
 	if (head->format != KVM_STATE_NESTED_FORMAT_VMX || !smm_flags_ok(vcpu, head) ||
-	    h->flags & ~KVM_STATE_VMX_PREEMPTION_TIMER_DEADLINE ||
-	    head->flags & ~(KVM_STATE_NESTED_GUEST_MODE | KVM_STATE_NESTED_RUN_PENDING | KVM_STATE_NESTED_MTF_PENDING |
-			    KVM_STATE_NESTED_EVMCS))
+	    h->flags & ~KVM_STATE_VMX_PREEMPTION_TIMER_DEADLINE)
 		return false;
 	if (head->flags & KVM_STATE_NESTED_EVMCS && (!guest_has(vcpu, X86_FEATURE_VMX) || !vcpu->nested.evmcs))
 		return false;
@@ -312,7 +310,7 @@ static bool head_ok(struct vcpu *vcpu, const struct kvm_nested_state *head)
 	if (head->size < sizeof(*head) + VMCS12_SIZE)
 		return !guest_mode && !has_vmcs12(head);
 	if (h->vmcs12_pa == NO_VMCS)
-		return !guest_mode || has_vmcs12(head);
+		return has_vmcs12(head);
 	return h->vmcs12_pa != h->vmxon_pa && page_ok(vcpu, h->vmcs12_pa);
 }
 
