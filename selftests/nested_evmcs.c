@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "nested.h"
 #include "self.h"
 #include "tap.h"
 #include "vmx_guest.h"
@@ -481,24 +482,23 @@ static void host_msrs(void)
 	tap_check(kvm_raw(s.vcpu, KVM_SET_MSRS, &msr) == 1, "and may write it back");
 }
 
-static struct state { struct kvm_nested_state head; uint8_t data[8192]; } saved;
+static struct nested_state saved;
 
 static void save_and_restore(uint16_t flags, const char *what)
 {
-	static struct state other;
+	static struct nested_state other;
 
-	saved.head.size = other.head.size = sizeof(saved);
-	KVM(s.vcpu, KVM_GET_NESTED_STATE, &saved);
+	nested_get(s.vcpu, &saved);
 	tap_check(saved.head.flags == flags && saved.head.hdr.vmx.vmcs12_pa == ~0ull &&
 		  saved.head.hdr.vmx.vmxon_pa == (uint64_t)l1.vmxon, "%s", what);
 	KVM(s.vcpu, KVM_SET_NESTED_STATE, &saved);
-	KVM(s.vcpu, KVM_GET_NESTED_STATE, &other);
-	tap_check(!memcmp(&other, &saved, saved.head.size), "what is set is what is got, before it runs");
+	nested_get(s.vcpu, &other);
+	tap_check(!memcmp(&other, &saved, sizeof(saved)), "what is set is what is got, before it runs");
 }
 
 static void host_in_l2(void)
 {
-	static struct state other;
+	static struct nested_state other;
 	uint32_t *revision = (uint32_t *)(s.memory + (uint64_t)l1.evmcs);
 
 	save_and_restore(KVM_STATE_NESTED_EVMCS | KVM_STATE_NESTED_GUEST_MODE, "the state of an L2 with one");

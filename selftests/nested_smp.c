@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "apic.h"
+#include "nested.h"
 #include "self.h"
 #include "tap.h"
 #include "thin.h"
@@ -427,48 +428,12 @@ static void restless_guest(void)
 	}
 }
 
-struct saved { struct kvm_nested_state head; uint8_t data[8192]; };
-
-static void get_nested(int fd, struct saved *saved)
-{
-	memset(saved, 0, sizeof(*saved));
-	saved->head.size = sizeof(*saved);
-	KVM(fd, KVM_GET_NESTED_STATE, saved);
-}
-
 static bool in_l2(int fd)
 {
-	struct saved saved;
+	struct nested_state saved;
 
-	get_nested(fd, &saved);
+	nested_get(fd, &saved);
 	return saved.head.flags & KVM_STATE_NESTED_GUEST_MODE;
-}
-
-/* All that nesting adds to a vCPU out and in again, with nothing between. */
-static void save_and_restore(int fd)
-{
-	struct kvm_nested_state none = { .size = sizeof(none) };
-	struct kvm_vcpu_events events = {};
-	struct kvm_sregs sregs;
-	struct kvm_regs regs;
-	struct saved saved;
-
-	if (thin_is_vmx) {
-		none.format = KVM_STATE_NESTED_FORMAT_VMX;
-		none.hdr.vmx.vmxon_pa = none.hdr.vmx.vmcs12_pa = -1;
-	} else {
-		none.format = KVM_STATE_NESTED_FORMAT_SVM;
-		none.flags = KVM_STATE_NESTED_GIF_SET;
-	}
-	get_nested(fd, &saved);
-	KVM(fd, KVM_GET_SREGS, &sregs);
-	KVM(fd, KVM_GET_REGS, &regs);
-	KVM(fd, KVM_GET_VCPU_EVENTS, &events);
-	KVM(fd, KVM_SET_NESTED_STATE, &none);
-	KVM(fd, KVM_SET_SREGS, &sregs);
-	KVM(fd, KVM_SET_NESTED_STATE, &saved);
-	KVM(fd, KVM_SET_REGS, &regs);
-	KVM(fd, KVM_SET_VCPU_EVENTS, &events);
 }
 
 static volatile bool stop;
@@ -478,7 +443,7 @@ static void *run_restless(void *arg)
 {
 	unsigned int cpu = (uintptr_t)arg;
 	int fd = s.cpus[cpu].fd, r;
-	struct saved saved;
+	struct nested_state saved;
 
 	/* L1 is interrupted as well, now and then. */
 	while (!stop || !in_l2(fd)) {
@@ -487,10 +452,10 @@ static void *run_restless(void *arg)
 			tap_fail("vCPU %u: KVM_RUN %d, word %#x", cpu, r, r ? 0 : self_word(&s, cpu));
 		switch (interrupted[cpu]++ % 3) {
 		case 0:
-			save_and_restore(fd);
+			nested_save_and_restore(fd);
 			break;
 		case 1:
-			get_nested(fd, &saved);
+			nested_get(fd, &saved);
 			KVM(fd, KVM_SET_NESTED_STATE, &saved);
 			break;
 		}

@@ -12,6 +12,7 @@
 #include <sys/time.h>
 #include <unistd.h>
 
+#include "nested.h"
 #include "svm.h"
 #include "tap.h"
 
@@ -529,14 +530,13 @@ out:
 
 static void save_and_restore(void)
 {
-	union { struct kvm_nested_state head; char bytes[8192]; } state = { .head.size = sizeof(state) };
-	struct kvm_nested_state none = { .flags = KVM_STATE_NESTED_GIF_SET, .format = KVM_STATE_NESTED_FORMAT_SVM,
-					 .size = sizeof(none) };
+	struct kvm_nested_state none = nested_none(KVM_STATE_NESTED_FORMAT_SVM);
+	struct nested_state state;
 	struct kvm_vcpu_events events = {};
 	struct kvm_sregs sregs;
 	struct kvm_regs regs;
 
-	KVM(t.vcpu, KVM_GET_NESTED_STATE, &state);
+	nested_get(t.vcpu, &state);
 	KVM(t.vcpu, KVM_GET_SREGS, &sregs);
 	KVM(t.vcpu, KVM_GET_REGS, &regs);
 	KVM(t.vcpu, KVM_GET_VCPU_EVENTS, &events);
@@ -750,12 +750,12 @@ static void test_steps(void)
 
 static void test_bad_state(void)
 {
-	union { struct kvm_nested_state head; char bytes[8192]; } good = { .head.size = sizeof(good) }, bad;
-	struct test_vmcb *v = (struct test_vmcb *)bad.head.data.svm;
+	struct nested_state good, bad;
+	struct test_vmcb *v = (struct test_vmcb *)bad.data;
 
 	svm_prepare(&t, l2_cr4);
 	svm_run(&t);
-	KVM(t.vcpu, KVM_GET_NESTED_STATE, &good);
+	nested_get(t.vcpu, &good);
 	bad = good;
 	bad.head.flags |= 0x4000;
 	tap_check(kvm_raw(t.vcpu, KVM_SET_NESTED_STATE, &bad) == -EINVAL, "an unknown flag");

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "nested.h"
 #include "self.h"
 #include "tap.h"
 #include "vmx_l1.h"
@@ -1061,12 +1062,12 @@ static void guest(void)
 	self_exit(0);
 }
 
-static struct { struct kvm_nested_state head; uint8_t data[8192]; } saved;
+static struct nested_state saved;
 
 /* Fields of a saved VMCS, whose layout is upstream's. */
 enum { SAVED_ENTRY_INTR_INFO = 788, SAVED_INTERRUPTIBILITY = 912 };
 
-static void change_saved(typeof(saved) *state, unsigned int offset, uint32_t value)
+static void change_saved(struct nested_state *state, unsigned int offset, uint32_t value)
 {
 	memcpy(state->data + offset, &value, sizeof(value));
 }
@@ -1074,15 +1075,14 @@ static void change_saved(typeof(saved) *state, unsigned int offset, uint32_t val
 /* While L2 runs: its state out and in again, and what is refused. */
 static void host_in_l2(void)
 {
-	static typeof(saved) other;
+	static struct nested_state other;
 	struct kvm_vcpu_events events = {};
 
 	tap_check(s.run->flags & KVM_RUN_X86_GUEST_MODE, "KVM_RUN_X86_GUEST_MODE");
 	saved.head.size = sizeof(saved.head);
 	tap_check(kvm_raw(s.vcpu, KVM_GET_NESTED_STATE, &saved) == -E2BIG && saved.head.size > sizeof(saved.head),
 		  "KVM_GET_NESTED_STATE without room tells the size");
-	saved.head.size = sizeof(saved);
-	KVM(s.vcpu, KVM_GET_NESTED_STATE, &saved);
+	nested_get(s.vcpu, &saved);
 	tap_check(saved.head.flags == KVM_STATE_NESTED_GUEST_MODE && saved.head.format == KVM_STATE_NESTED_FORMAT_VMX &&
 		  saved.head.hdr.vmx.vmcs12_pa == (uint64_t)l1.vmcs && saved.head.hdr.vmx.vmxon_pa == (uint64_t)l1.vmxon,
 		  "the state of a vCPU whose L2 runs");
@@ -1106,15 +1106,13 @@ static void host_in_l2(void)
 	other.head.flags |= KVM_STATE_NESTED_RUN_PENDING;
 	tap_check(kvm_raw(s.vcpu, KVM_SET_NESTED_STATE, &other) == -EINVAL, "but one that has not happened yet");
 	KVM(s.vcpu, KVM_SET_NESTED_STATE, &saved);
-	other.head.size = sizeof(other);
-	KVM(s.vcpu, KVM_GET_NESTED_STATE, &other);
-	tap_check(!memcmp(&other, &saved, saved.head.size), "what is set is what is got");
+	nested_get(s.vcpu, &other);
+	tap_check(!memcmp(&other, &saved, sizeof(saved)), "what is set is what is got");
 }
 
 static void host_in_l2_apic(void)
 {
-	saved.head.size = sizeof(saved);
-	KVM(s.vcpu, KVM_GET_NESTED_STATE, &saved);
+	nested_get(s.vcpu, &saved);
 	tap_check(*(uint32_t *)(s.memory + (uint64_t)virtual_apic + APIC_TPR) == 0x60,
 		  "with the state L1's memory has what L2 wrote to its virtual APIC");
 	KVM(s.vcpu, KVM_SET_NESTED_STATE, &saved);
@@ -1125,8 +1123,7 @@ static void host_in_l2_halt(void)
 {
 	struct kvm_mp_state halted = { .mp_state = KVM_MP_STATE_HALTED };
 
-	saved.head.size = sizeof(saved);
-	KVM(s.vcpu, KVM_GET_NESTED_STATE, &saved);
+	nested_get(s.vcpu, &saved);
 	KVM(s.vcpu, KVM_SET_NESTED_STATE, &saved);
 	KVM(s.vcpu, KVM_SET_MP_STATE, &halted);
 }

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "nested.h"
 #include "self.h"
 #include "tap.h"
 #include "vmx_l1.h"
@@ -500,13 +501,12 @@ static void take_away(void)
 
 static void in_l2(uint32_t word)
 {
-	static struct { struct kvm_nested_state head; uint8_t data[8192]; } saved, again;
+	static struct nested_state saved, again;
 
-	saved.head.size = again.head.size = sizeof(saved);
-	KVM(s.vcpu, KVM_GET_NESTED_STATE, &saved);
+	nested_get(s.vcpu, &saved);
 	KVM(s.vcpu, KVM_SET_NESTED_STATE, &saved);
-	KVM(s.vcpu, KVM_GET_NESTED_STATE, &again);
-	tap_check(!memcmp(&saved, &again, saved.head.size), "what is set is what is got");
+	nested_get(s.vcpu, &again);
+	tap_check(!memcmp(&saved, &again, sizeof(saved)), "what is set is what is got");
 	if (word == IN_L2_AREA)
 		tap_check(!madvise(s.memory + (uint64_t)area, 4096, MADV_REMOVE), "the area is taken away");
 }

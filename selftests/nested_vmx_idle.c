@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/time.h>
 
+#include "nested.h"
 #include "self.h"
 #include "tap.h"
 #include "vmx_l1.h"
@@ -149,7 +150,7 @@ static void nothing(int signal)
 
 static void while_it_sleeps(uint32_t word)
 {
-	static struct { struct kvm_nested_state head; uint8_t data[8192]; } state;
+	static struct nested_state state;
 	const struct itimerval later = { .it_value.tv_usec = 100000 };
 	const struct sigaction action = { .sa_handler = nothing };
 	struct kvm_mp_state mp;
@@ -163,8 +164,7 @@ static void while_it_sleeps(uint32_t word)
 		tap_fail("L2 does not sleep: %d, exit reason %u", r, s.run->exit_reason);
 	KVM(s.vcpu, KVM_GET_MP_STATE, &mp);
 	tap_check(mp.mp_state == KVM_MP_STATE_HALTED, "the vCPU counts as halted");
-	state.head.size = sizeof(state);
-	KVM(s.vcpu, KVM_GET_NESTED_STATE, &state);
+	nested_get(s.vcpu, &state);
 	memcpy(&activity, state.data + SAVED_ACTIVITY, sizeof(activity));
 	tap_check(activity == SHUTDOWN, "the saved VMCS tells how");
 	KVM(s.vcpu, KVM_SET_NESTED_STATE, &state);

@@ -4,6 +4,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "nested.h"
 #include "svm.h"
 #include "tap.h"
 
@@ -152,8 +153,7 @@ static struct kvm_segment segment(unsigned int selector, unsigned int type, bool
 
 static void reset_l1(struct svm_test *t)
 {
-	struct kvm_nested_state none = { .flags = KVM_STATE_NESTED_GIF_SET, .format = KVM_STATE_NESTED_FORMAT_SVM,
-					 .size = sizeof(none) };
+	struct kvm_nested_state none = nested_none(KVM_STATE_NESTED_FORMAT_SVM);
 	struct kvm_regs regs = { .rip = L1_CODE, .rsp = L1_STACK, .rflags = 2, .rax = L1_VMCB };
 	struct kvm_vcpu_events events = {};
 	struct kvm_sregs s;
