@@ -25,6 +25,8 @@ L2_CODE_BLOCK(
 	"i_invd: invd\n vmmcall\n"
 	"i_wbinvd: wbinvd\n vmmcall\n"
 	"i_hlt: hlt\n vmmcall\n"
+	"i_pause: pause\n vmmcall\n"
+	"i_mwait: xor %ecx, %ecx\n mwait\n vmmcall\n"
 	"i_invlpg: mov $0x1230, %ebx\n invlpg 8(%rbx,%rbx,2)\n vmmcall\n"
 	"i_invlpga: mov $0x5000, %eax\n mov $1, %ecx\n invlpga\n vmmcall\n"
 	"i_in: in $0x71, %al\n vmmcall\n"
@@ -88,7 +90,7 @@ extern const char l2_end[], l2_store[], l2_load_high[], l2_cr4[], l2_spin[], i_o
 ROWS(X)
 #undef X
 extern const char i_ud2[], i_mmio[], i_de[], i_gp[], i_vmrun[], i_hlt[], i_in[], i_smsw[], i_lmsw[], i_cr0sel[], i_intn[],
-	l2_svme[];
+	l2_svme[], i_pause[], i_mwait[];
 
 static const struct row {
 	const char *name, *label;
@@ -192,6 +194,25 @@ static void test_maps(void)
 	svm_run(&t);
 	tap_check(exited(EXIT_IOIO) && t.vmcb->exit_info_1 >> 16 == 0x71 && t.vmcb->exit_info_1 & 1 &&
 		  t.vmcb->exit_info_2 == t.vmcb->rip + 2, "one that it has exits");
+}
+
+/* What the VM lets its guest do without exits L1 may intercept. */
+static void test_disabled_exits(void)
+{
+	static const struct { const char *name, *label; unsigned int code; } list[] = {
+		{ "HLT", i_hlt, 0x78 }, { "PAUSE", i_pause, 0x77 }, { "MWAIT", i_mwait, 0x8b },
+	};
+	struct svm_test other = t;
+
+	svm_open_with(&t, SVM_IDLES, 0);
+	for (unsigned int i = 0; i < sizeof(list) / sizeof(list[0]); i++) {
+		svm_prepare(&t, list[i].label);
+		svm_intercept(&t, list[i].code);
+		svm_run(&t);
+		tap_check(exited(list[i].code), "L1 intercepts %s of a VM without such exits", list[i].name);
+	}
+	svm_close(&t);
+	t = other;
 }
 
 #define MOV_CR	(1ull << 63)
@@ -859,6 +880,7 @@ int main(void)
 	test_cr_reads();
 	test_exceptions();
 	test_maps();
+	test_disabled_exits();
 	test_assists();
 	test_disabled();
 	test_checks();

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Verify that a guest hypervisor can enter its guest in an activity state in which it executes nothing: what ends HLT and
- * the shutdown state, and what does not.
+ * the shutdown state, and what does not; and that it can have HLT exit where its own does not.
  *
  * nestor-test: cpu=intel kernel=6.1,7.3 cpus=1 timeout=900
  */
@@ -22,12 +22,15 @@ static struct self s;
 
 enum { ACTIVE, HLT, SHUTDOWN };
 enum { PIN_INTR = 1, PIN_NMI = 8, PIN_VIRTUAL_NMIS = 0x20, PIN_TIMER = 0x40 };
-enum { CPU_INTR_WINDOW = 4, CPU_NMI_WINDOW = 0x400000 };
+enum { CPU_INTR_WINDOW = 4, CPU_HLT_EXITING = 0x80, CPU_MWAIT_EXITING = 0x400, CPU_NMI_WINDOW = 0x400000,
+       CPU_PAUSE_EXITING = 0x40000000 };
 
 #define EXIT_ACK_INTR	0x8000
 #define EXIT_INTERRUPT	1
 #define EXIT_INTERRUPT_WINDOW 7
 #define EXIT_NMI_WINDOW	8
+#define EXIT_MWAIT	36
+#define EXIT_PAUSE	40
 #define INVALID_STATE	0x80000021
 
 L2(l2_nop, "nop");
@@ -133,6 +136,25 @@ static void guest_without(void)
 	self_exit(0);
 }
 
+L2(l2_hlt, "hlt");
+L2(l2_pause, "pause");
+L2(l2_mwait, "xor %ecx, %ecx\n mwait");
+
+static void guest_without_exits(void)
+{
+	enter_vmx_operation();
+	make_ept();
+	start(l2_hlt, CPU_HLT_EXITING, CPU2_EPT);
+	CHECK_IS(enter(true), EXIT_HLT, "L1 has HLT exit of a VM without such exits");
+	start(l2_pause, CPU_PAUSE_EXITING, CPU2_EPT);
+	CHECK_IS(enter(true), EXIT_PAUSE, "and PAUSE");
+	if (self_rdmsr(MSR_VMX_TRUE_CPU) >> 32 & CPU_MWAIT_EXITING) {
+		start(l2_mwait, CPU_MWAIT_EXITING, CPU2_EPT);
+		CHECK_IS(enter(true), EXIT_MWAIT, "and MWAIT");
+	}
+	self_exit(0);
+}
+
 static void take_away(void)
 {
 	struct { struct kvm_msrs list; struct kvm_msr_entry entry; } m = { .list.nmsrs = 1, .entry.index = MSR_VMX_MISC };
@@ -182,5 +204,9 @@ int main(void)
 	self_create(&s);
 	take_away();
 	self_run_all(&s, guest_without, NULL);
+	self_destroy(&s);
+	self_prepare_vm = vm_disable_exits;
+	self_create(&s);
+	self_run_all(&s, guest_without_exits, NULL);
 	return tap_done();
 }

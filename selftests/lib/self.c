@@ -27,6 +27,7 @@ extern const char __executable_start[], _end[];
 #define MAX_CHECKS	2048
 
 volatile struct self_cpu self_cpus[SELF_CPUS];
+void (*self_prepare_vm)(int vm);
 void (*volatile self_interrupt)(uint64_t vector);
 volatile uint64_t self_pages;
 
@@ -288,6 +289,8 @@ void self_create_cpus(struct self *s, unsigned int nr_cpus)
 
 	s->sys = device_open();
 	s->vm = KVM_VALUE(s->sys, KVM_CREATE_VM, 0);
+	if (self_prepare_vm)
+		self_prepare_vm(s->vm);
 	s->memory = mmap(NULL, SELF_MEMORY, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (s->memory == MAP_FAILED)
 		tap_fail("mmap");

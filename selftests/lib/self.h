@@ -36,6 +36,8 @@ struct self {
 	struct { int fd; struct kvm_run *run; } cpus[SELF_CPUS];
 };
 
+/* What a VM needs before it has vCPUs; NULL at first. */
+extern void (*self_prepare_vm)(int vm);
 void self_create(struct self *s);
 /* With @nr_cpus vCPUs, whose ids and APIC ids count from 0. */
 void self_create_cpus(struct self *s, unsigned int nr_cpus);

@@ -116,6 +116,8 @@ void svm_open_with(struct svm_test *t, unsigned int what, uint32_t hidden)
 	/* SMM sees the same memory. */
 	region.slot = 1 << 16;
 	KVM(t->vm, KVM_SET_USER_MEMORY_REGION, &region);
+	if (what & SVM_IDLES)
+		vm_disable_exits(t->vm);
 	if (what & SVM_APIC)
 		KVM(t->vm, KVM_ENABLE_CAP, &split);
 	t->vcpu = KVM_VALUE(t->vm, KVM_CREATE_VCPU, 0);

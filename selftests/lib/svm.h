@@ -116,6 +116,7 @@ void svm_open(struct svm_test *t);		/* skips the program where there is no neste
 /* What else the VM has, and what of SVM its CPUID does not show. */
 #define SVM_APIC	1	/* a local APIC, as INIT needs one */
 #define SVM_HYPERV	2	/* enlightenments */
+#define SVM_IDLES	4	/* no exits of what KVM_CAP_X86_DISABLE_EXITS offers */
 void svm_open_with(struct svm_test *t, unsigned int what, uint32_t hidden);
 void svm_close(struct svm_test *t);
 void svm_set_msr(struct svm_test *t, uint32_t index, uint64_t value);

@@ -53,6 +53,15 @@ int kvm_cap(int fd, int cap)
 	return KVM_VALUE(fd, KVM_CHECK_EXTENSION, cap);
 }
 
+void vm_disable_exits(int vm)
+{
+	struct kvm_enable_cap cap = {
+		.cap = KVM_CAP_X86_DISABLE_EXITS, .args[0] = kvm_cap(vm, KVM_CAP_X86_DISABLE_EXITS),
+	};
+
+	KVM(vm, KVM_ENABLE_CAP, &cap);
+}
+
 void on_cpu(int cpu)
 {
 	cpu_set_t set;

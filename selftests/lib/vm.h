@@ -33,6 +33,9 @@ int kvm_cap(int fd, int cap);			/* KVM_CHECK_EXTENSION */
 			tap_skip_all("%s lacks " #cap, device_path());	\
 	} while (0)
 
+/* All exits that KVM_CAP_X86_DISABLE_EXITS offers, of a VM without vCPUs. */
+void vm_disable_exits(int vm);
+
 /* A counter of the VM or vCPU whose fd is @of; -1 when there is none of that name. */
 int64_t kvm_counter(int of, const char *name);
 
