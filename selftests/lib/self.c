@@ -233,6 +233,22 @@ static void add_slot(struct self *s, uint32_t slot, uint64_t gpa, uint64_t size,
 	KVM(s->vm, KVM_SET_USER_MEMORY_REGION, &region);
 }
 
+static void add_space(struct self *s, uint32_t space)
+{
+	add_slot(s, space << 16, 0, SELF_MEMORY, s->memory);
+	add_slot(s, space << 16 | 1, SELF_IMAGE, image_size(), (void *)image_start());
+}
+
+void self_add_memory(struct self *s)
+{
+	add_space(s, 0);
+}
+
+void self_share_with_smm(struct self *s)
+{
+	add_space(s, 1);
+}
+
 static void give_cpuid(struct self *s, int vcpu)
 {
 	static struct { struct kvm_cpuid2 list; struct kvm_cpuid_entry2 entries[256]; } supported;
@@ -294,8 +310,7 @@ void self_create_cpus(struct self *s, unsigned int nr_cpus)
 	s->memory = mmap(NULL, SELF_MEMORY, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (s->memory == MAP_FAILED)
 		tap_fail("mmap");
-	add_slot(s, 0, 0, SELF_MEMORY, s->memory);
-	add_slot(s, 1, SELF_IMAGE, image_size(), (void *)image_start());
+	self_add_memory(s);
 	make_tables(s);
 	make_descriptors(s);
 	self_pages = SELF_FREE;

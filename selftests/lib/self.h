@@ -41,6 +41,10 @@ extern void (*self_prepare_vm)(int vm);
 void self_create(struct self *s);
 /* With @nr_cpus vCPUs, whose ids and APIC ids count from 0. */
 void self_create_cpus(struct self *s, unsigned int nr_cpus);
+/* Again, where somebody has taken it away. */
+void self_add_memory(struct self *s);
+/* SMM sees the same memory. */
+void self_share_with_smm(struct self *s);
 void self_destroy(struct self *s);
 /* ECX of what the VM's CPUID says of @function, subleaf 0; 0 where there is none. */
 uint32_t self_cpuid_ecx(struct self *s, uint32_t function);

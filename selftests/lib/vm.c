@@ -106,3 +106,8 @@ int64_t kvm_counter(int of, const char *name)
 	close(fd);
 	return value;
 }
+
+int64_t vm_leaves(int vm)
+{
+	return kvm_counter(vm, "pages_4k") + kvm_counter(vm, "pages_2m") + kvm_counter(vm, "pages_1g");
+}

@@ -38,6 +38,8 @@ void vm_disable_exits(int vm);
 
 /* A counter of the VM or vCPU whose fd is @of; -1 when there is none of that name. */
 int64_t kvm_counter(int of, const char *name);
+/* Second-level leaves of all sizes that a VM has. */
+int64_t vm_leaves(int vm);
 
 /* The calling thread runs on this CPU from now on; skips the program when there is none. */
 void on_cpu(int cpu);
