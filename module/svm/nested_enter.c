@@ -144,7 +144,7 @@ static void store_l1(struct svm_vcpu *svm)
 	struct vcpu *vcpu = &svm->vcpu;
 
 	svm_open_interrupt_window(vcpu, false);
-	svm_flush_regs(svm);
+	svm_settle_regs(svm);
 	svm->vmcb01->save.rax = vcpu->regs.gpr[GPR_RAX];
 	svm->nested.cr0_cache_bits = vcpu->regs.cr0 & CR0_CACHE_BITS;
 }

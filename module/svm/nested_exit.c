@@ -127,14 +127,7 @@ static void fill_save(struct svm_vcpu *svm)
 	struct vcpu *vcpu = &svm->vcpu;
 	struct regs *r = &vcpu->regs;
 
-	if (svm->forced_tf || svm->stepping)
-		vcpu_fetch(vcpu, REGS_RFLAGS);
-	svm->stepping = false;
-	svm_flush_regs(svm);
-	if (svm->forced_tf) {
-		save->rflags &= ~X86_EFLAGS_TF;
-		svm->forced_tf = false;
-	}
+	svm_settle_regs(svm);
 	save->rax = r->gpr[GPR_RAX];
 	save->cr2 = r->cr2;
 	save->cr0 = (save->cr0 & ~(u64)CR0_CACHE_BITS) | (r->cr0 & CR0_CACHE_BITS);
@@ -246,9 +239,8 @@ void nested_svm_leave(struct vcpu *vcpu)
 
 	if (!vcpu->nested.guest_mode)
 		return;
-	svm_flush_regs(svm);
+	svm_settle_regs(svm);
 	forget_event(vcpu);
-	svm->stepping = false;
 	switch_to_l1(svm);
 	nested_svm_set_gif(svm, true);
 }

@@ -246,6 +246,25 @@ void svm_flush_regs(struct svm_vcpu *svm)
 	regs->dirty = 0;
 }
 
+/*
+ * svm_settle_regs - the same, for a VMCB that is put aside: TF is there for our own steps and user space's, too, which
+ * belong to what runs
+ */
+void svm_settle_regs(struct svm_vcpu *svm)
+{
+	struct vcpu *vcpu = &svm->vcpu;
+
+	if (svm->forced_tf || svm->stepping) {
+		vcpu_fetch(vcpu, REGS_RFLAGS);
+		vcpu_dirty(vcpu, REGS_RFLAGS);
+	}
+	svm->stepping = false;
+	svm_flush_regs(svm);
+	if (svm->forced_tf)
+		svm->vmcb->save.rflags &= ~X86_EFLAGS_TF;
+	svm->forced_tf = false;
+}
+
 /* Instructions that exit most, and have one form: opcode after the prefixes, first byte lowest. @len: 0: another one. */
 static u32 svm_expected_opcode(const struct vmcb_control *ctl, int *len)
 {

@@ -230,6 +230,7 @@ void svm_cleanup_maps(void);
 /* regs.c: registers */
 void svm_fetch(struct vcpu *vcpu, u32 groups);
 void svm_flush_regs(struct svm_vcpu *svm);
+void svm_settle_regs(struct svm_vcpu *svm);
 void svm_advance_rip(struct vcpu *vcpu);
 int svm_skip_instruction(struct vcpu *vcpu);
 void svm_write_tsc_offset(struct vcpu *vcpu, u64 offset, u64 ratio);
