@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Verify what VMX does with a guest hypervisor's EPT beyond translating: it logs the pages that L2 writes to, L2 switches
- * between EPTs, user-mode addresses have a right to execute of their own, and violations are exceptions of L2's.
+ * between EPTs, user-mode addresses have a right to execute of their own, violations are exceptions of L2's, and those of
+ * IRET tell that it had unblocked NMIs.
  *
  * nestor-test: cpu=intel kernel=6.1,7.3 cpus=1 timeout=900
  */
@@ -403,6 +404,37 @@ static void test_ve_state(void)
 	}
 }
 
+/* SDM, Convertible EPT Violations: protection has to be on. L2's data is PAGE(0), its code PAGE(1). */
+static void test_ve_real_mode(void)
+{
+	/* mov 0x18, %ax; vmcall */
+	static const uint8_t code[] = { 0xa1, 0x18, 0x00, 0x0f, 0x01, 0xc1 };
+	unsigned int i;
+
+	if (!offers(CPU2_UNRESTRICTED))
+		return;
+	begin_ve(CPU2_UNRESTRICTED);
+	memcpy((void *)PAGE(1), code, sizeof(code));
+	ENTRY(1) = PAGE(1) | EPT_RWX;
+	vmwrite(ENTRY_CONTROLS, adjust(MSR_VMX_TRUE_ENTRY, 0));
+	vmwrite(GUEST_CR0, read_cr0() & ~0x80000001ull);
+	for (i = 0; i < 6; i++) {
+		vmwrite(GUEST_ES_BASE + 2 * i, i == 1 ? PAGE(1) : PAGE(0));
+		vmwrite(GUEST_ES_LIMIT + 2 * i, 0xffff);
+		vmwrite(GUEST_ES_AR + 2 * i, i == 1 ? 0x9b : 0x93);
+	}
+	area->busy = area->reason = 0;
+	ENTRY(0) = 0;
+	flush_ept();
+	vmwrite(GUEST_RIP, 0);
+	CHECK_IS(go_on(), EXIT_EPT_VIOLATION, "in real mode it exits");
+	CHECK_IS(area->reason, 0, "and nothing is written");
+	CHECK_IS(field(GUEST_PHYSICAL), PAGE(0) + 0x18, "but the address");
+	ENTRY(0) = PAGE(0) | EPT_RWX;
+	flush_ept();
+	CHECK_IS(go_on(), EXIT_VMCALL, "with the page there L2 goes on");
+}
+
 static void test_ve(void)
 {
 	uint64_t *pd;
@@ -439,6 +471,44 @@ static void test_ve(void)
 	begin(l2_read, 0, 0);
 	CHECK_IS(violate(l2_read, 0), EXIT_EPT_VIOLATION, "without the control it exits");
 	self_recover = 0;
+	test_ve_real_mode();
+}
+
+#define PIN_VIRTUAL_NMIS	0x28u	/* and exiting */
+#define BLOCKED_BY_NMI		8
+#define NMI_UNBLOCKED		0x1000
+
+L2(l2_iret, "iretq");
+
+static uint64_t iret(uint64_t blocked, uint64_t entry)
+{
+	ENTRY(0) = entry;
+	flush_ept();
+	vmwrite(GUEST_INTERRUPTIBILITY, blocked);
+	vmwrite(GUEST_RSP, PAGE(0));
+	return run(l2_iret, 0);
+}
+
+/* SDM, Information About NMI Unblocking Due to IRET. */
+static void test_nmi_unblocked(void)
+{
+	uint64_t *frame = (uint64_t *)PAGE(0);
+
+	make_flagged_ept();
+	begin(l2_iret, 0, 0);
+	vmwrite(PIN_CONTROLS, adjust(MSR_VMX_TRUE_PIN, PIN_VIRTUAL_NMIS));
+	frame[0] = (uint64_t)l2_nop;
+	frame[1] = SELF_CS;
+	frame[2] = 2;
+	frame[3] = (uint64_t)l1.stack + 4096 - 8;
+	frame[4] = SELF_DS;
+	CHECK_IS(iret(BLOCKED_BY_NMI, 0), EXIT_EPT_VIOLATION, "IRET finds no stack");
+	CHECK_IS(field(EXIT_QUALIFICATION) & NMI_UNBLOCKED, NMI_UNBLOCKED, "and had unblocked NMIs");
+	CHECK_IS(field(GUEST_INTERRUPTIBILITY) & BLOCKED_BY_NMI, 0, "which are unblocked");
+	CHECK_IS(iret(0, 0), EXIT_EPT_VIOLATION, "another time");
+	CHECK_IS(field(EXIT_QUALIFICATION) & NMI_UNBLOCKED, 0, "they were not blocked");
+	CHECK_IS(iret(BLOCKED_BY_NMI, PAGE(0) | EPT_RWX), EXIT_VMCALL, "with a stack IRET is executed");
+	CHECK_IS(field(GUEST_INTERRUPTIBILITY) & BLOCKED_BY_NMI, 0, "and NMIs are unblocked");
 }
 
 static void guest(void)
@@ -448,6 +518,7 @@ static void guest(void)
 	test_vmfunc();
 	test_mbec();
 	test_ve();
+	test_nmi_unblocked();
 	self_exit(0);
 }
 

@@ -189,26 +189,40 @@ void vmx_write_injection(struct vmx_vcpu *vmx)
 }
 
 /*
- * IRET ends NMI blocking before it accesses the stack; when that access then exits, NMIs are open
- * though the handler will run its IRET again: block them again (SDM, Information About NMI Unblocking
- * Due to IRET).
+ * vmx_nmi_unblocked - does an exit tell that IRET had unblocked NMIs, and was then not executed?
+ *
+ * SDM, Information About NMI Unblocking Due to IRET.
  */
-static void restore_nmi_blocking(struct vmx_vcpu *vmx)
+bool vmx_nmi_unblocked(u32 reason, u64 qualification, u32 intr)
 {
-	bool unblocked = false;
-	u32 intr;
-
-	switch (vmx_basic_reason(vmx)) {
+	switch (reason) {
 	case EXIT_REASON_EPT_VIOLATION:
 	case EXIT_REASON_PML_FULL:
-		unblocked = vmx_exit_qualification(vmx) & EPT_QUAL_NMI_UNBLOCKED;
+		return qualification & EPT_QUAL_NMI_UNBLOCKED;
+	case EXIT_REASON_EXCEPTION_NMI:
+		return intr & INTR_NMI_UNBLOCKED && FIELD_GET(INTR_VECTOR, intr) != EXC_DF;
+	default:
+		return false;
+	}
+}
+
+/* Its handler runs IRET again: until then they are blocked. */
+static void restore_nmi_blocking(struct vmx_vcpu *vmx)
+{
+	u32 reason = vmx_basic_reason(vmx);
+	u64 qualification = 0;
+	u32 intr = 0;
+
+	switch (reason) {
+	case EXIT_REASON_EPT_VIOLATION:
+	case EXIT_REASON_PML_FULL:
+		qualification = vmx_exit_qualification(vmx);
 		break;
 	case EXIT_REASON_EXCEPTION_NMI:
 		intr = vmx_exit_intr(vmx);
-		unblocked = intr & INTR_NMI_UNBLOCKED && FIELD_GET(INTR_VECTOR, intr) != EXC_DF;
 		break;
 	}
-	if (unblocked)
+	if (vmx_nmi_unblocked(reason, qualification, intr))
 		vmx_set_nmi_masked(&vmx->vcpu, true);
 }
 

@@ -86,6 +86,9 @@ static u32 interruptibility(const struct vmx_vcpu *vmx, const struct nested_exit
 	/* Delivering an NMI had blocked them (SDM, Saving Non-Register State). */
 	if (e->vectoring & INTR_VALID && FIELD_GET(INTR_TYPE, e->vectoring) == INTR_NMI)
 		nmi = vmx->nested.vmcs12->pin_controls & PIN_VIRTUAL_NMIS;
+	/* What was blocked again for IRET's next attempt is L1's to block. */
+	if (vmx_nmi_unblocked(e->reason, e->qualification, e->intr))
+		nmi = false;
 	return (shadow & SHADOW_STI ? INTERRUPTIBILITY_STI : 0) |
 	       (shadow & SHADOW_MOV_SS ? INTERRUPTIBILITY_MOV_SS : 0) | (nmi ? INTERRUPTIBILITY_NMI : 0);
 }

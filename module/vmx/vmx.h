@@ -299,6 +299,7 @@ void vmx_open_interrupt_window(struct vcpu *vcpu, bool open);
 void vmx_open_nmi_window(struct vcpu *vcpu, bool open);
 bool vmx_nmi_masked(struct vcpu *vcpu);
 void vmx_set_nmi_masked(struct vcpu *vcpu, bool masked);
+bool vmx_nmi_unblocked(u32 reason, u64 qualification, u32 intr);
 void vmx_clear_halt(struct vcpu *vcpu);
 void vmx_write_injection(struct vmx_vcpu *vmx);
 void vmx_check_delivery(struct vmx_vcpu *vmx);
