@@ -240,7 +240,6 @@ bool lapic_hw_has_page(const struct vcpu *vcpu);
 void lapic_hw_written(struct vcpu *vcpu, u32 offset);
 /* Before an entry. True: *@status is what the guest interrupt status has to be, else it is as the last exit left it. */
 bool lapic_hw_enter(struct vcpu *vcpu, u16 *status);
-void lapic_hw_left(struct vcpu *vcpu);		/* behind the exit */
 void lapic_hw_eoi(struct vcpu *vcpu, u8 vector);	/* the guest has ended this interrupt, and the CPU noted it */
 void lapic_end_interrupt(struct vcpu *vcpu);	/* the CPU writes to EOI by itself */
 /* When that was true: the four words of vectors whose EOI the CPU shall tell of; NULL: it knows. Zeros at first. */

@@ -65,7 +65,7 @@ static_assert(sizeof(struct lapic_posted) == 64);
  *	page. It may write TPR there, so what depends on TPR is computed when it is asked for.
  * @irr_pending: false: IRR is empty. A hint that saves the search; see lapic_set_irr().
  * @isr_highest: highest vector in service, -1: none; lapic_in_service() unless it is known to be right
- * @isr_stale: the CPU may have changed ISR since
+ * @isr_stale: ISR may be another one since; always so with @delivery
  * @posted: where others put requests; NULL: into IRR
  * @kept: ... those whose EOI somebody waits for: not for the CPU to take, as it may not know yet that it has to tell
  * @eoi_told: vectors whose EOI it knows that it has to tell
@@ -161,9 +161,15 @@ static inline void lapic_sync(struct lapic *apic)
 		lapic_take_posted(apic);
 }
 
+/* Before an entry: something that the CPU does not know yet. */
+static inline bool lapic_hw_waits(const struct lapic *apic)
+{
+	return apic->status_stale || READ_ONCE(apic->posted->control);
+}
+
 static inline int lapic_in_service(struct lapic *apic)
 {
-	if (apic->isr_stale) {
+	if (apic->isr_stale || apic->delivery) {
 		apic->isr_highest = apic_highest(apic->regs, APIC_ISR);
 		apic->isr_stale = false;
 	}

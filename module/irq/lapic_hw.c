@@ -72,6 +72,7 @@ void lapic_hw_set_delivery(struct vcpu *vcpu, bool on, bool posting)
 	/* Whoever still reads the old value has marked its request before: it is found for REQ_EVENT. */
 	WRITE_ONCE(apic->posting, posting);
 	smp_mb();
+	apic->isr_stale = true;
 	apic->status_stale = true;
 	apic->eoi_stale = true;
 	WRITE_ONCE(apic->irr_pending, true);
@@ -109,14 +110,6 @@ bool lapic_hw_enter(struct vcpu *vcpu, u16 *status)
 	irr = max(apic_highest(apic->regs, APIC_IRR), 0);
 	*status = isr << 8 | irr;
 	return true;
-}
-
-void lapic_hw_left(struct vcpu *vcpu)
-{
-	struct lapic *apic = vcpu->lapic;
-
-	apic->isr_stale = true;
-	WRITE_ONCE(apic->irr_pending, true);
 }
 
 void lapic_hw_eoi(struct vcpu *vcpu, u8 vector)

@@ -22,6 +22,9 @@ static bool lapic_set_irr(struct lapic *apic, u8 vector)
 
 static void lapic_lower_hint(struct lapic *apic)
 {
+	/* The CPU sets bits of IRR by itself. */
+	if (apic->delivery)
+		return;
 	WRITE_ONCE(apic->irr_pending, false);
 	smp_mb();
 	if (apic_highest(apic->regs, APIC_IRR) >= 0)

@@ -235,7 +235,7 @@ void vmx_host_interrupt(struct vcpu *vcpu)
 static void write_timer(struct vmx_vcpu *vmx)
 {
 	u64 deadline = vmx->vcpu.cpu_deadline, tsc;
-	u32 value = U32_MAX;
+	u32 value = VMX_TIMER_OFF;
 
 	if (deadline) {
 		tsc = rdtsc();
@@ -249,6 +249,8 @@ static void write_timer(struct vmx_vcpu *vmx)
 
 /*
  * vmx_apic_enter - before an entry with virtual-interrupt delivery or the preemption timer
+ *
+ * Only called when there may be something to do; see apic_waits().
  */
 void vmx_apic_enter(struct vmx_vcpu *vmx)
 {

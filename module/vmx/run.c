@@ -11,7 +11,7 @@
 #include <asm/mce.h>
 #include <asm/special_insns.h>
 
-#include "irq/irq.h"
+#include "irq/lapic.h"
 #include "vmx/vmx.h"
 
 /*
@@ -142,6 +142,16 @@ static void prepare_stepping(struct vmx_vcpu *vmx)
 	vcpu_dirty(vcpu, REGS_SHADOW | REGS_RFLAGS);
 }
 
+/* Has vmx_apic_enter() something to do? */
+static inline bool apic_waits(const struct vmx_vcpu *vmx)
+{
+	const struct vcpu *vcpu = &vmx->vcpu;
+
+	if (vmx->accel & VMX_ACCEL_TIMER && (vcpu->cpu_deadline || vmx->timer_value != VMX_TIMER_OFF))
+		return true;
+	return vmx->accel & VMX_ACCEL_DELIVERY && lapic_hw_waits(vcpu->lapic);
+}
+
 /*
  * vmx_write_state - everything that waits to be written; in a burst
  */
@@ -170,7 +180,7 @@ void vmx_write_state(struct vmx_vcpu *vmx)
 		vmx->clear_halt = false;
 		vmwrite32(VMCS_GUEST_ACTIVITY, ACTIVITY_ACTIVE);
 	}
-	if (vmx->accel & (VMX_ACCEL_DELIVERY | VMX_ACCEL_TIMER))
+	if (vmx->accel && unlikely(apic_waits(vmx)))
 		vmx_apic_enter(vmx);
 	if (unlikely(vmx->vmcs->flush)) {
 		vcpu->stats.tlb_flush++;
@@ -260,8 +270,6 @@ void vmx_enter(struct vcpu *vcpu)
 		return;
 	}
 	vmx->vmcs->launched = true;
-	if (vmx->accel & VMX_ACCEL_DELIVERY)
-		lapic_hw_left(vcpu);
 	vmx->nested.run_pending = vmx->nested.rsm_pending = false;
 	vmx_complete_events(vmx);
 }

@@ -160,7 +160,7 @@ struct vmx_vcpu {
 	u32 run_flags;			/* VMX_RUN_* that do not change from entry to entry */
 
 	u32 accel;			/* VMX_ACCEL_* that are in use now */
-	u32 timer_value;		/* in vmcs01's preemption timer */
+	u32 timer_value;		/* in vmcs01's preemption timer; VMX_TIMER_OFF: no deadline */
 
 	u64 *pml;			/* the CPU's log: pml.c; NULL: none */
 
@@ -215,6 +215,7 @@ static inline void vmx_set_bits(struct vmx_vcpu *vmx, enum vmx_lazy field, u64 b
 #define VMX_ACCEL_X2APIC	BIT(2)	/* x2APIC registers are read, TPR, EOI and SELF IPI written without one */
 #define VMX_ACCEL_POSTED	BIT(3)	/* requests by other CPUs reach the guest without an exit */
 #define VMX_ACCEL_TIMER		BIT(4)	/* a TSC deadline that comes while the guest runs exits by itself */
+#define VMX_TIMER_OFF		U32_MAX
 #define VMX_ACCEL_XAPIC		BIT(5)	/* the same as X2APIC by the page of registers, in xAPIC mode */
 int vmx_apic_setup(void);
 void vmx_apic_changed(struct vmx_vcpu *vmx);
