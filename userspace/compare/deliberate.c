@@ -480,11 +480,18 @@ const struct deliberate deliberate[] = {
 		.place.what = "port written", .place.values = "0x1/0xff",
 	},
 	{
+		.topic = "RDPMC",
+		.nestor = "#GP",
+		.upstream = "0 on AMD, for four counters",
+		.reason = "the guest has none",
+		.suite = "cpu", .action = "rdpmc*", .place.what = "port written", .place.values = "0xd/0xff",
+	},
+	{
 		.topic = "MOVSXD with a 16-bit operand, on memory that is not there",
 		.nestor = "reads 2 bytes",
 		.upstream = "reads 4",
 		.reason = "the SDM says so (MOVSXD)",
-		.suite = "emulate", .action = "*66 *63 *", .place.what = "length", .place.values = "0x2/0x4",
+		.suite = "emulate", .action = "*66 *63 *", .place.what = "length", .place.values = "0x[12]/0x[34]",
 	},
 	{
 		.topic = "`KVM_GUESTDBG_SINGLESTEP` when an exception or interrupt is taken",
