@@ -12,7 +12,8 @@ set -u
 
 foreign=/mnt/build/foreign.ko nestor=${NESTOR_KO:-/mnt/build/nestor.ko}
 work=$(mktemp -d)
-trap 'rm -rf "$work"; rmmod nestor foreign 2>/dev/null' EXIT
+# Who runs next finds Nestor as it was.
+trap 'rm -rf "$work"; rmmod foreign 2>/dev/null; lsmod | grep -q "^nestor " || insmod "$nestor"' EXIT
 
 intact() { [ "$(cat /sys/module/foreign/parameters/intact)" = Y ]; }
 
