@@ -8,7 +8,7 @@
  * checks of what it does not look at: nCR3, G_PAT, SEV, AVIC, and exceptions that 64-bit mode does not raise.
  *
  * nestor-test: cpu=amd kernel=6.1,7.3 cpus=1
- * nestor-test: cpu=amd-bochs kernel=6.1 tlb=tagged cpus=1 timeout=600
+ * nestor-test: cpu=amd-bochs kernel=6.1 tlb=tagged cpus=2 timeout=600
  */
 #include <cpuid.h>
 #include <errno.h>

@@ -7,7 +7,7 @@
  * On emulators that flush at every VM entry and exit a flush that is lost goes unseen.
  *
  * nestor-test: cpu=intel kernel=6.1,7.3 cpus=1 timeout=900
- * nestor-test: cpu=intel kernel=6.1 tlb=tagged cpus=1 timeout=900
+ * nestor-test: cpu=intel kernel=6.1 tlb=tagged cpus=2 timeout=900
  */
 #include <cpuid.h>
 #include <errno.h>

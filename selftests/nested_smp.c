@@ -6,6 +6,7 @@
  * does a VM that is closed with all of its vCPUs in L2.
  *
  * nestor-test: cpu=amd kernel=6.1,7.3 cpus=2
+ * nestor-test: cpu=amd-bochs kernel=6.1 tlb=tagged cpus=2 timeout=600
  * nestor-test: cpu=intel kernel=6.1 cpus=2 timeout=900
  */
 #include <errno.h>

@@ -9,6 +9,7 @@
  * L2's state the header's at first, and fails the checks of that.
  *
  * nestor-test: cpu=amd kernel=6.1,7.3 cpus=2
+ * nestor-test: cpu=amd-bochs kernel=6.1 tlb=tagged cpus=2 timeout=600
  * nestor-test: cpu=intel kernel=6.1,7.3 cpus=2 timeout=900
  */
 #include <cpuid.h>

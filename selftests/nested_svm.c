@@ -4,6 +4,7 @@
  * says and what it does not intercept does not, and that each rule of VMRUN which a VMCB breaks is found.
  *
  * nestor-test: cpu=amd kernel=6.1,7.3 cpus=1
+ * nestor-test: cpu=amd-bochs kernel=6.1 tlb=tagged cpus=2 timeout=600
  */
 #include <errno.h>
 #include <pthread.h>
