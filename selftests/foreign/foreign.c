@@ -14,11 +14,6 @@
 #include <asm/processor.h>
 #include <asm/special_insns.h>
 
-#define EFER		0xc0000080u
-#define EFER_SVME_BIT	(1ull << 12)
-#define HSAVE_PA	0xc0010117u
-#define VMX_BASIC	0x480u
-#define CR4_VMXE	(1ul << 13)
 #define GUEST_RIP	0x681eul
 
 /* VMXON region and VMCS, or the host save area. */
@@ -40,14 +35,6 @@ static u64 msr_read(u32 msr)
 static void msr_write(u32 msr, u64 value)
 {
 	asm volatile("wrmsr" : : "c" (msr), "a" ((u32)value), "d" ((u32)(value >> 32)) : "memory");
-}
-
-static unsigned long cr4_read(void)
-{
-	unsigned long value;
-
-	asm volatile("mov %%cr4, %0" : "=r" (value));
-	return value;
 }
 
 static void cr4_write(unsigned long value)
@@ -79,10 +66,10 @@ static bool take_vmx(struct own *own)
 {
 	unsigned long field = GUEST_RIP, value = magic();
 
-	*(u32 *)own->page[0] = *(u32 *)own->page[1] = (u32)msr_read(VMX_BASIC);
-	cr4_write(cr4_read() | CR4_VMXE);
+	*(u32 *)own->page[0] = *(u32 *)own->page[1] = (u32)msr_read(MSR_IA32_VMX_BASIC);
+	cr4_write(native_read_cr4() | X86_CR4_VMXE);
 	if (!VMX_OP("vmxon", own, 0)) {
-		cr4_write(cr4_read() & ~CR4_VMXE);
+		cr4_write(native_read_cr4() & ~X86_CR4_VMXE);
 		return false;
 	}
 	VMX_OP("vmclear", own, 1);
@@ -96,7 +83,7 @@ static bool vmx_intact(struct own *own)
 	unsigned long field = GUEST_RIP, value = 0;
 	u64 current_pa = 0;
 
-	if (!(cr4_read() & CR4_VMXE))
+	if (!(native_read_cr4() & X86_CR4_VMXE))
 		return false;
 	asm volatile("vmptrst %0" : "=m" (current_pa) : : "cc");
 	if (current_pa != __pa(own->page[1]))
@@ -109,7 +96,7 @@ static void leave_vmx(struct own *own)
 {
 	VMX_OP("vmclear", own, 1);
 	asm volatile("vmxoff" : : : "cc");
-	cr4_write(cr4_read() & ~CR4_VMXE);
+	cr4_write(native_read_cr4() & ~X86_CR4_VMXE);
 }
 
 static void take(void *unused)
@@ -117,8 +104,8 @@ static void take(void *unused)
 	struct own *own = this_cpu_ptr(&owns);
 
 	if (is_amd()) {
-		msr_write(EFER, msr_read(EFER) | EFER_SVME_BIT);
-		msr_write(HSAVE_PA, __pa(own->page[0]));
+		msr_write(MSR_EFER, msr_read(MSR_EFER) | EFER_SVME);
+		msr_write(MSR_VM_HSAVE_PA, __pa(own->page[0]));
 		own->taken = true;
 	} else {
 		own->taken = take_vmx(own);
@@ -130,7 +117,7 @@ static void look(void *unused)
 	struct own *own = this_cpu_ptr(&owns);
 
 	if (is_amd())
-		own->intact = msr_read(EFER) & EFER_SVME_BIT && msr_read(HSAVE_PA) == __pa(own->page[0]);
+		own->intact = msr_read(MSR_EFER) & EFER_SVME && msr_read(MSR_VM_HSAVE_PA) == __pa(own->page[0]);
 	else
 		own->intact = own->taken && vmx_intact(own);
 }
@@ -142,8 +129,8 @@ static void leave(void *unused)
 	if (!own->taken)
 		return;
 	if (is_amd()) {
-		msr_write(HSAVE_PA, 0);
-		msr_write(EFER, msr_read(EFER) & ~EFER_SVME_BIT);
+		msr_write(MSR_VM_HSAVE_PA, 0);
+		msr_write(MSR_EFER, msr_read(MSR_EFER) & ~EFER_SVME);
 	} else {
 		leave_vmx(own);
 	}
