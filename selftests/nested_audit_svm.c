@@ -10,7 +10,6 @@
  * nestor-test: cpu=amd kernel=6.1,7.3 cpus=1
  * nestor-test: cpu=amd-bochs kernel=6.1 tlb=tagged cpus=2 timeout=600
  */
-#include <cpuid.h>
 #include <errno.h>
 #include <stddef.h>
 #include <string.h>
@@ -81,19 +80,18 @@ static uint64_t field_value(const struct test_vmcb *v, const struct check_field 
 /* The VMCB, and the CPU that the guest sees. Bits 63:32 of CR4 and EFER are reserved; which others are does not matter. */
 static void get_state(struct check_state *state)
 {
-	unsigned int i, eax, ebx, ecx, edx;
+	unsigned int i;
 
 	check_init(state, &check_svm);
 	for (i = 1; i < SF_NR; i++)
 		if (check_svm.fields[i].where != CHECK_NOWHERE)
 			check_set(state, i, field_value(&good, &check_svm.fields[i]));
 	check_set(state, SF_vmcb_address, L1_VMCB);
-	__cpuid(0x80000008, eax, ebx, ecx, edx);
-	state->caps[SCAP_physical_bits] = eax & 0xff;
+	state->caps[SCAP_physical_bits] = physical_bits();
 	state->caps[SCAP_features] = t.features;
 	state->caps[SCAP_linear_bits] = 48;
 	state->caps[SCAP_cr4_settable] = state->caps[SCAP_efer_settable] = 0xffffffff;
-	state->caps[SCAP_cr3_settable] = (1ull << (eax & 0xff)) - 1;
+	state->caps[SCAP_cr3_settable] = (1ull << physical_bits()) - 1;
 	state->caps[SCAP_long_mode] = 1;
 }
 

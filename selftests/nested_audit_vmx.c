@@ -9,7 +9,6 @@
  * nestor-test: cpu=intel kernel=6.1,7.3 cpus=1 timeout=900
  * nestor-test: cpu=intel kernel=6.1 tlb=tagged cpus=2 timeout=900
  */
-#include <cpuid.h>
 #include <errno.h>
 #include <stddef.h>
 #include <string.h>
@@ -270,10 +269,7 @@ static unsigned int position(uint32_t encoding)
 
 static uint64_t physical_mask(void)
 {
-	unsigned int eax, ebx, ecx, edx;
-
-	__cpuid(0x80000008, eax, ebx, ecx, edx);
-	return (1ull << (eax & 0xff)) - 1;
+	return (1ull << physical_bits()) - 1;
 }
 
 /* The VMCS that L1 has entered, and the CPU that it sees. */
@@ -301,7 +297,7 @@ static void get_plain(struct check_state *state)
 	for (i = 0; i < sizeof(caps_of) / sizeof(caps_of[0]); i++)
 		state->caps[caps_of[i]] = caps[i];
 	state->caps[VCAP_cr3_settable] = physical_mask();
-	state->caps[VCAP_physical_bits] = __builtin_popcountll(physical_mask());
+	state->caps[VCAP_physical_bits] = physical_bits();
 	state->caps[VCAP_linear_bits] = 48;
 	/* Bits 63:32 of these are reserved; which others are does not matter. */
 	state->caps[VCAP_debugctl_settable] = state->caps[VCAP_efer_settable] = 0xffffffff;

@@ -12,7 +12,6 @@
  * nestor-test: cpu=amd-bochs kernel=6.1 tlb=tagged cpus=2 timeout=600
  * nestor-test: cpu=intel kernel=6.1,7.3 cpus=2 timeout=900
  */
-#include <cpuid.h>
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
@@ -43,10 +42,7 @@ static uint64_t seed;
 
 static uint64_t any(void)
 {
-	seed ^= seed << 13;
-	seed ^= seed >> 7;
-	seed ^= seed << 17;
-	return seed;
+	return next_random(&seed);
 }
 
 static void guest(void)
@@ -95,17 +91,9 @@ static bool is_saved(void)
 	return nested_is(s.vcpu, &saved.nested);
 }
 
-static uint64_t physical_addresses(void)
-{
-	unsigned int eax, ebx, ecx, edx;
-
-	__cpuid(0x80000008, eax, ebx, ecx, edx);
-	return 1ull << (eax & 0xff);
-}
-
 static bool page_ok(uint64_t address)
 {
-	return !(address % PAGE) && address < physical_addresses();
+	return !(address % PAGE) && !(address >> physical_bits());
 }
 
 /* The verdict on a header of which the data are right, by a vCPU that is not in SMM and has no enlightened VMCS. */
@@ -403,9 +391,7 @@ static void *mutate(void *unused)
 	unsigned int i;
 
 	for (i = 0; !stop; i++) {
-		x ^= x << 13;
-		x ^= x >> 7;
-		x ^= x << 17;
+		next_random(&x);
 		if (i % 4 == 0)
 			((volatile struct kvm_nested_state *)&shared.head)->size = sizes[x % 5];
 		else if (i % 4 == 1)

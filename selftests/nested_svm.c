@@ -807,9 +807,7 @@ static void *mutate(void *unused)
 	uint64_t x = 88172645463325252ull;
 
 	while (!stop) {
-		x ^= x << 13;
-		x ^= x >> 7;
-		x ^= x << 17;
+		next_random(&x);
 		((volatile uint8_t *)t.vmcb)[x % 0x680] = x >> 32;
 	}
 	return NULL;

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
+#include <cpuid.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
@@ -110,4 +111,12 @@ int64_t kvm_counter(int of, const char *name)
 int64_t vm_leaves(int vm)
 {
 	return kvm_counter(vm, "pages_4k") + kvm_counter(vm, "pages_2m") + kvm_counter(vm, "pages_1g");
+}
+
+unsigned int physical_bits(void)
+{
+	unsigned int eax, ebx, ecx, edx;
+
+	__cpuid(0x80000008, eax, ebx, ecx, edx);
+	return eax & 0xff;
 }

@@ -51,4 +51,15 @@ void on_cpu(int cpu);
  */
 void *guarded(size_t size);
 
+/* Bits of a physical address, as CPUID has them. */
+unsigned int physical_bits(void);
+
+/* The next number of a row that looks random (xorshift); *@x is not 0. */
+static inline uint64_t next_random(uint64_t *x)
+{
+	*x ^= *x << 13;
+	*x ^= *x >> 7;
+	return *x ^= *x << 17;
+}
+
 #endif
