@@ -8,7 +8,6 @@
  * nestor-test: cpu=intel kernel=6.1 cpus=2 timeout=900
  * nestor-test: cpu=intel params=apic_accel=none timeout=900
  */
-#include <stdio.h>
 #include <string.h>
 
 #include "apic.h"
@@ -308,22 +307,9 @@ static void raise_line(int level)
 	KVM(s.vm, KVM_IRQ_LINE, &line);
 }
 
-/* Does the CPU help? */
-static bool helped(void)
-{
-	FILE *f = fopen("/sys/module/nestor/parameters/apic_accel", "r");
-	char words[128] = "";
-
-	if (!f)
-		return false;
-	fgets(words, sizeof(words), f);
-	fclose(f);
-	return !flat_is_amd() && !strcmp(words, "all\n");
-}
-
 static void check_cost(int64_t exits)
 {
-	if (helped())
+	if (apic_accelerated())
 		tap_check(exits < ROUNDS, "%lld exits for %d interrupts", (long long)exits, ROUNDS);
 	else
 		tap_check(exits >= ROUNDS, "%lld exits for %d interrupts without help", (long long)exits, ROUNDS);

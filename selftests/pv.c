@@ -5,6 +5,7 @@
  *
  * nestor-test: cpu=amd kernel=6.1,7.3
  * nestor-test: cpu=intel kernel=6.1 timeout=900
+ * nestor-test: cpu=intel kernel=6.1 params=apic_accel=none timeout=900
  */
 #include <errno.h>
 #include <linux/kvm_para.h>
@@ -234,8 +235,11 @@ static void test_pv_eoi(void)
 	r = flat_regs(&f);
 	tap_check(flat_at_port(&f, FLAT_DONE) && r.rsi + r.rdi == IPIS, "EOI: on, %lld by memory, %lld by the register",
 		  (long long)r.rsi, (long long)r.rdi);
-	/* An exit of the host's own within a handler takes the offer back: rare. */
-	tap_check(r.rsi > IPIS / 2, "EOI: most need no exit");
+	/* An exit of the host's own within a handler takes the offer back: rare. Where the CPU ends interrupts, none is made. */
+	if (apic_accelerated())
+		tap_check(r.rsi == 0, "EOI: the CPU's need no word in memory");
+	else
+		tap_check(r.rsi > IPIS / 2, "EOI: most need no exit");
 	tap_check(counter("pv_eois") - before == (int64_t)r.rsi, "EOI: each of them was noticed");
 	tap_check(!apic_vector(f.vcpu, APIC_ISR, VECTOR) && !(*word & 1), "EOI: nothing is in service, nothing is offered");
 	sets(MSR_KVM_PV_EOI_EN, 0);

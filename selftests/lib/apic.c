@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <errno.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/time.h>
@@ -8,6 +9,7 @@
 #include <unistd.h>
 
 #include "apic.h"
+#include "flat.h"
 #include "tap.h"
 #include "vm.h"
 
@@ -33,6 +35,18 @@ bool cpuid_has_ecx1(struct machine *m, int bit)
 		if (list->entries[i].function == 1)
 			return list->entries[i].ecx >> bit & 1;
 	return false;
+}
+
+bool apic_accelerated(void)
+{
+	FILE *f = fopen("/sys/module/nestor/parameters/apic_accel", "r");
+	char words[128] = "";
+
+	if (!f)
+		return false;
+	fgets(words, sizeof(words), f);
+	fclose(f);
+	return !flat_is_amd() && !strcmp(words, "all\n");
 }
 
 /* The TSC deadline timer is the in-kernel APIC's, which user space adds: KVM_CAP_TSC_DEADLINE_TIMER. */
