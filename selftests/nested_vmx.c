@@ -960,6 +960,14 @@ static void test_posted(void)
 	CHECK_IS(enter(false), 1, "another interrupt exits");
 	CHECK_IS(field(EXIT_INTR_INFO), 0x800000f1, "acknowledged");
 	self_wrmsr(0x80b, 0);
+	self_fault.vector = -1;
+	self_wrmsr(0x83f, 0xf0);
+	self_wrmsr(0x83f, 0xd1);
+	vmwrite(GUEST_RIP, (uint64_t)l2_sti);
+	CHECK_IS(enter(false), 1, "one that waits behind a notification exits");
+	CHECK_IS(field(EXIT_INTR_INFO), 0x800000d1, "as L1's");
+	CHECK_IS(self_fault.vector, -1, "and is not delivered to L2");
+	self_wrmsr(0x80b, 0);
 	self_wrmsr(0x832, 0xf1);
 	self_wrmsr(0x838, 1000000);
 	l2_regs.rax = IN_L2_HALT;

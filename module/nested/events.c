@@ -101,10 +101,19 @@ bool nested_take_events(struct vcpu *vcpu)
 	return !vcpu->nested.guest_mode;
 }
 
+/*
+ * What arrives after nested_take_events() looked, or waited behind the notification of posted interrupts, is for the next time,
+ * which the sender's kick or the window that is asked for brings at once.
+ */
+bool nested_keeps(struct vcpu *vcpu, enum nested_event event)
+{
+	return vcpu->nested.guest_mode && l1_takes(vcpu, event);
+}
+
 /* Events that are no exception, interrupt or NMI: the caller has found one. True: L1 has it now. */
 bool nested_takes(struct vcpu *vcpu, enum nested_event event)
 {
-	if (!vcpu->nested.guest_mode || !l1_takes(vcpu, event))
+	if (!nested_keeps(vcpu, event))
 		return false;
 	vendor->nested->reflect(vcpu, event);
 	return true;

@@ -276,11 +276,13 @@ bool shadow_age(struct vm *vm, u64 start, u64 end, bool clear);
 
 /*
  * events.c. nested_take_events(): before entry, while L2 runs: events that wait and that L1 takes. nested_takes(): one that
- * the caller has found. True: L1 runs now. nested_takes_exception(): L2 has raised it; true: L1 will get it.
+ * the caller has found. True: L1 runs now. nested_takes_exception(): L2 has raised it; true: L1 will get it. nested_keeps():
+ * L2 runs and must not be given this event, since it is L1's.
  */
 bool nested_take_events(struct vcpu *vcpu);
 void nested_level_changed(struct vcpu *vcpu, bool own_tpr);	/* @own_tpr: of L2 */
 bool nested_takes(struct vcpu *vcpu, enum nested_event event);
+bool nested_keeps(struct vcpu *vcpu, enum nested_event event);
 bool nested_takes_exception(struct vcpu *vcpu, const struct exception *e);
 
 /* Module parameter. */

@@ -267,6 +267,9 @@ void svm_open_nmi_window(struct vcpu *vcpu, bool open)
 		nested_svm_watch_gif(svm);
 	if (!open || svm->stepping || !svm_gif(svm) || (svm->nmi_masked && !svm->nmi_iret))
 		return;
+	/* One that is L1's ends L2 by itself. */
+	if (nested_keeps(vcpu, NESTED_NMI))
+		return;
 	svm->stepping_had_tf = vcpu_rflags(vcpu) & X86_EFLAGS_TF;
 	svm->stepping = true;
 	vcpu_dirty(vcpu, REGS_RFLAGS);

@@ -255,7 +255,7 @@ void vcpu_inject_events(struct vcpu *vcpu)
 	if (unlikely(vcpu->guest_debug & KVM_GUESTDBG_BLOCKIRQ))
 		goto out;
 	if (ev->nmi.pending) {
-		if (!busy && vendor->nmi_allowed(vcpu)) {
+		if (!busy && vendor->nmi_allowed(vcpu) && likely(!nested_keeps(vcpu, NESTED_NMI))) {
 			ev->nmi.pending--;
 			inject_nmi(vcpu, false);
 			busy = true;
@@ -264,7 +264,7 @@ void vcpu_inject_events(struct vcpu *vcpu)
 			vendor->open_nmi_window(vcpu, true);
 	}
 	if (irq_injectable(vcpu) >= 0) {
-		if (!busy && vendor_call(interrupt_allowed)(vcpu))
+		if (!busy && vendor_call(interrupt_allowed)(vcpu) && likely(!nested_keeps(vcpu, NESTED_INTERRUPT)))
 			take_interrupt(vcpu);
 		/* Another one, or the same still: be told when it can go. */
 		if (irq_injectable(vcpu) >= 0)
