@@ -40,7 +40,7 @@ struct nested_caps {
 
 #define CHECK_WORDS	(CHECK_MAX_FIELDS / 64)
 
-#define NESTED_SHADOWED	27	/* fields that L1 reads or writes without an exit */
+#define NESTED_SHADOWED	29	/* fields that L1 reads or writes without an exit */
 
 /**
  * struct nested_exit - an exit of L2's on its way to L1, as the fields of the VMCS that tell of it

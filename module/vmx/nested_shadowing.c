@@ -15,36 +15,72 @@ static bool vmcs_shadowing = true;
 module_param(vmcs_shadowing, bool, 0444);
 MODULE_PARM_DESC(vmcs_shadowing, "Where the CPU can, it keeps fields of a guest hypervisor's VMCS, so that VMREAD and VMWRITE do not exit (default y)");
 
-/* Those that L1 writes too are copied back. */
-static const struct {
-	u8 index;
-	bool written;
-} shadowed[] = {
-	{ V12_exit_reason }, { V12_exit_qualification }, { V12_exit_intr_info }, { V12_exit_error_code },
-	{ V12_vectoring_info }, { V12_vectoring_error_code }, { V12_exit_insn_length }, { V12_exit_insn_info },
-	{ V12_guest_linear_address }, { V12_guest_physical_address },
-	{ V12_guest_rip, true }, { V12_guest_rsp, true }, { V12_guest_rflags, true }, { V12_guest_cr0, true },
-	{ V12_guest_cr3, true }, { V12_guest_cr4, true }, { V12_cr0_shadow, true }, { V12_cr4_shadow, true },
-	{ V12_guest_cs_ar, true }, { V12_guest_ss_ar, true }, { V12_guest_interruptibility, true },
-	{ V12_cpu_controls, true }, { V12_exception_bitmap, true }, { V12_entry_intr_info, true },
-	{ V12_entry_error_code, true }, { V12_entry_insn_length, true }, { V12_preemption_timer, true },
+/* Those that L1 writes too are copied back; they come first. */
+#define WRITTEN	19
+static const u8 candidates[] = {
+	V12_guest_rip, V12_guest_rsp, V12_guest_rflags, V12_guest_cr0, V12_guest_cr3, V12_guest_cr4, V12_cr0_shadow,
+	V12_cr4_shadow, V12_guest_cs_ar, V12_guest_ss_ar, V12_guest_interruptibility, V12_cpu_controls, V12_exception_bitmap,
+	V12_entry_intr_info, V12_entry_error_code, V12_entry_insn_length, V12_preemption_timer, V12_guest_intr_status,
+	V12_guest_pml_index,
+	/* Only read. */
+	V12_exit_reason, V12_exit_qualification, V12_exit_intr_info, V12_exit_error_code, V12_vectoring_info,
+	V12_vectoring_error_code, V12_exit_insn_length, V12_exit_insn_info, V12_guest_linear_address,
+	V12_guest_physical_address,
 };
-static_assert(ARRAY_SIZE(shadowed) == NESTED_SHADOWED);
+static_assert(ARRAY_SIZE(candidates) == NESTED_SHADOWED);
+
+/* Those of them that this CPU has, ready to be copied: a round trip to L1 goes over all of them. */
+static struct shadowed {
+	u64 mask;
+	u32 encoding;
+	u16 offset;		/* in struct vmcs12, which is a page: eight bytes can be read */
+	u8 index;
+} shadowed[NESTED_SHADOWED];
+static unsigned int nr_shadowed, nr_written;
 
 /* Bits by encoding that make an access exit; one page each, for all vCPUs. */
 static unsigned long *read_bitmap, *write_bitmap;
 
 /* Fields that this CPU lacks cannot be in a VMCS of its. */
-static bool is_here(unsigned int i)
+static bool is_here(enum vmcs12_index index)
 {
-	return shadowed[i].index != V12_preemption_timer || vmx_caps.pin_allowed & PIN_PREEMPTION_TIMER;
+	switch (index) {
+	case V12_preemption_timer:
+		return vmx_caps.pin_allowed & PIN_PREEMPTION_TIMER;
+	case V12_guest_intr_status:
+		return vmx_caps.cpu2_allowed & CPU2_VIRTUAL_DELIVERY;
+	case V12_guest_pml_index:
+		return vmx_caps.cpu2_allowed & CPU2_PML;
+	default:
+		return true;
+	}
+}
+
+static void list_fields(void)
+{
+	const struct vmcs12_field *f;
+	unsigned int i;
+
+	nr_shadowed = nr_written = 0;
+	for (i = 0; i < NESTED_SHADOWED; i++) {
+		if (!is_here(candidates[i]))
+			continue;
+		f = &vmcs12_fields[candidates[i]];
+		shadowed[nr_shadowed++] = (struct shadowed){
+			.mask = GENMASK_ULL(f->bytes * 8 - 1, 0), .encoding = f->encoding, .offset = f->offset,
+			.index = candidates[i],
+		};
+		__clear_bit(f->encoding, read_bitmap);
+		if (i >= WRITTEN)
+			continue;
+		nr_written++;
+		__clear_bit(f->encoding, write_bitmap);
+	}
 }
 
 /* 0 or -ENOMEM. Without the feature there are no bitmaps. */
 int nested_vmx_shadowing_setup(void)
 {
-	unsigned int i, encoding;
-
 	if (!vmcs_shadowing)
 		return 0;
 	if (!(vmx_caps.cpu2_allowed & CPU2_VMCS_SHADOWING) || !(nst_rdmsr(MSR_IA32_VMX_MISC) & VMX_MISC_VMWRITE_ALL))
@@ -55,14 +91,7 @@ int nested_vmx_shadowing_setup(void)
 		return -ENOMEM;
 	memset(read_bitmap, 0xff, PAGE_SIZE);
 	memset(write_bitmap, 0xff, PAGE_SIZE);
-	for (i = 0; i < NESTED_SHADOWED; i++) {
-		encoding = vmcs12_fields[shadowed[i].index].encoding;
-		if (!is_here(i))
-			continue;
-		__clear_bit(encoding, read_bitmap);
-		if (shadowed[i].written)
-			__clear_bit(encoding, write_bitmap);
-	}
+	list_fields();
 	return 0;
 }
 
@@ -155,12 +184,13 @@ void nested_vmx_shadowing_fill(struct vmx_vcpu *vmx)
 		leave_shadow(vmx);
 		return;
 	}
-	for (i = 0; i < NESTED_SHADOWED; i++) {
-		value = vmcs12_get(nested->vmcs12, shadowed[i].index, 0);
-		if (!is_here(i) || (value == nested->shadow_values[i] && !nested->shadow_fresh))
+	for (i = 0; i < nr_shadowed; i++) {
+		memcpy(&value, (u8 *)nested->vmcs12 + shadowed[i].offset, sizeof(value));
+		value &= shadowed[i].mask;
+		if (value == nested->shadow_values[i] && !nested->shadow_fresh)
 			continue;
 		nested->shadow_values[i] = value;
-		__vmwrite(VMCS_FIELD(vmcs12_fields[shadowed[i].index].encoding), value);
+		__vmwrite(VMCS_FIELD(shadowed[i].encoding), value);
 	}
 	nested->shadow_fresh = false;
 	leave_shadow(vmx);
@@ -173,10 +203,8 @@ static void read_shadow(struct vmx_vcpu *vmx)
 	u64 value;
 
 	if (vmx_vmptrld(__pa(nested->shadow))) {
-		for (i = 0; i < NESTED_SHADOWED; i++) {
-			if (!shadowed[i].written || !is_here(i))
-				continue;
-			value = __vmread(VMCS_FIELD(vmcs12_fields[shadowed[i].index].encoding));
+		for (i = 0; i < nr_written; i++) {
+			value = __vmread(VMCS_FIELD(shadowed[i].encoding));
 			if (value == nested->shadow_values[i])
 				continue;
 			nested->shadow_values[i] = value;
