@@ -93,6 +93,12 @@ bool nested_svm_tells_next_rip(struct svm_vcpu *svm, u64 code)
 	}
 }
 
+/* So it is for the exceptions of INT3, INTO and BOUND, if the CPU raised them (APM volume 2, State Saved on Exit). */
+static bool exception_tells_next_rip(const struct vmcb_control *ctl, u64 code)
+{
+	return ctl->exit_code == code && code >= SVM_EXIT_EXCP_BASE + EXC_BP && code <= SVM_EXIT_EXCP_BASE + EXC_BR;
+}
+
 static void fill_control(struct svm_vcpu *svm, u64 code, u64 info1, u64 info2)
 {
 	struct vmcb_control *ctl = &svm->vmcb->control;
@@ -101,7 +107,7 @@ static void fill_control(struct svm_vcpu *svm, u64 code, u64 info1, u64 info2)
 
 	if (!guest_has(vcpu, X86_FEATURE_NRIPS))
 		ctl->next_rip = svm->nested.vmcb12->control.next_rip;
-	else if (!nested_svm_tells_next_rip(svm, code))
+	else if (!nested_svm_tells_next_rip(svm, code) && !exception_tells_next_rip(ctl, code))
 		ctl->next_rip = 0;
 	else if (!svm_features.nrips)
 		ctl->next_rip = svm_next_rip(svm);
