@@ -10,6 +10,7 @@
  *
  * nestor-test: cpu=amd kernel=6.1,7.3 cpus=1
  * nestor-test: cpu=intel kernel=6.1,7.3 cpus=1 timeout=900
+ * nestor-test: cpu=amd-bochs kernel=6.1 tlb=tagged cpus=2 timeout=600
  */
 #include <string.h>
 #include <sys/mman.h>

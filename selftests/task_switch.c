@@ -6,6 +6,7 @@
  * On Intel CPUs a task switch exits and is emulated. On AMD ones too, but QEMU's does it by itself.
  *
  * nestor-test: cpu=amd kernel=6.1 cpus=1 timeout=600
+ * nestor-test: cpu=amd-bochs kernel=6.1 tlb=tagged cpus=2 timeout=600
  */
 #include <string.h>
 
