@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
+#include <cpuid.h>
 #include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -98,6 +99,14 @@ void svm_set_msr(struct svm_test *t, uint32_t index, uint64_t value)
 
 	if (KVM(t->vcpu, KVM_SET_MSRS, &msrs) != 1)
 		tap_fail("MSR %#x cannot be set", index);
+}
+
+bool svm_cpu_is_qemu(void)
+{
+	uint32_t a, name[3];
+
+	__cpuid(0x40000000, a, name[0], name[1], name[2]);
+	return !memcmp(name, "TCGTCGTCGTCG", sizeof(name));
 }
 
 void svm_open_with(struct svm_test *t, unsigned int what, uint32_t hidden)

@@ -35,14 +35,19 @@
 #define SVM_L2_PORT	0x200		/* L2's */
 
 /* Intercepts and exit codes that are not a row of a test's own. */
+#define EXIT_CR0_WRITE	0x10
+#define EXIT_CR3_WRITE	0x13
 #define EXIT_EXCEPTION	0x40
 #define EXIT_INTR	0x60
 #define EXIT_SMI	0x62
 #define EXIT_INIT	0x63
 #define EXIT_VINTR	0x64
+#define EXIT_LDTR_WRITE	0x6c
+#define EXIT_TR_WRITE	0x6d
 #define EXIT_CPUID	0x72
 #define EXIT_IOIO	0x7b
 #define EXIT_MSR	0x7c
+#define EXIT_TASK_SWITCH 0x7d
 #define EXIT_SHUTDOWN	0x7f
 #define EXIT_VMRUN	0x80
 #define EXIT_VMMCALL	0x81
@@ -120,6 +125,8 @@ void svm_open(struct svm_test *t);		/* skips the program where there is no neste
 void svm_open_with(struct svm_test *t, unsigned int what, uint32_t hidden);
 void svm_close(struct svm_test *t);
 void svm_set_msr(struct svm_test *t, uint32_t index, uint64_t value);
+/* The host's CPU is TCG's, which intercepts neither task switches nor INT3. */
+bool svm_cpu_is_qemu(void);
 /* A VMCB that runs L2 at @label, with nothing intercepted but VMRUN and VMMCALL; L1 in its initial state. */
 void svm_prepare(struct svm_test *t, const char *label);
 void svm_intercept(struct svm_test *t, unsigned int bit);
