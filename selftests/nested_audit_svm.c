@@ -256,13 +256,15 @@ static void test_untouched(void)
 		KEPT(nested_cr3), KEPT(virt_ext), KEPT(clean), KEPT(r0c4), KEPT(r0e0), KEPT(hv_control), KEPT(hv_vp_id),
 		KEPT(hv_vm_id), KEPT(hv_partition_assist), KEPT(r3f8), KEPT(fs), KEPT(gs), KEPT(ldtr), KEPT(tr), KEPT(r4a0),
 		KEPT(r4cc), KEPT(r4d8), KEPT(r580), KEPT(star), KEPT(lstar), KEPT(cstar), KEPT(sfmask),
-		KEPT(kernel_gs_base), KEPT(sysenter_cs), KEPT(sysenter_esp), KEPT(sysenter_eip), KEPT(r648), KEPT(r678),
+		KEPT(kernel_gs_base), KEPT(sysenter_cs), KEPT(sysenter_esp), KEPT(sysenter_eip), KEPT(r648), KEPT(dbgctl),
+		KEPT(branches), KEPT(r698),
 	};
 	static const size_t filled[][2] = {
 #define FILL(field)	{ offsetof(struct test_vmcb, field), sizeof(good.field) }
 		FILL(r018), FILL(r05d), FILL(r0c4), FILL(r0e0), FILL(r3f8), FILL(fs), FILL(gs), FILL(ldtr), FILL(tr),
 		FILL(r4a0), FILL(r4cc), FILL(r4d8), FILL(r580), FILL(star), FILL(lstar), FILL(cstar), FILL(sfmask),
-		FILL(kernel_gs_base), FILL(sysenter_cs), FILL(sysenter_esp), FILL(sysenter_eip), FILL(r648), FILL(r678),
+		FILL(kernel_gs_base), FILL(sysenter_cs), FILL(sysenter_esp), FILL(sysenter_eip), FILL(r648), FILL(dbgctl),
+		FILL(branches), FILL(r698),
 	};
 	struct test_vmcb before;
 	unsigned int i;

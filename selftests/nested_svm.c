@@ -61,6 +61,7 @@ L2_CODE_BLOCK(
 	"i_ud2: ud2\n"
 	"i_mmio: flds 0x400000\n"
 	"i_de: xor %ecx, %ecx\n div %ecx\n"
+	"i_int3: int3\n vmmcall\n"
 	"i_pf: mov 0x40000000, %eax\n"
 	"i_gp: mov 0x1234, %ecx\n mov $0xc0012345, %ecx\n rdmsr\n"
 	"i_out: mov $0x200, %dx\n out %al, %dx\n vmmcall\n"
@@ -74,6 +75,8 @@ L2_CODE_BLOCK(
 	"l2_flushed: xor %ecx, %ecx\n l2_calls: vmmcall\n"
 	"l2_gif: nop\n l2_stgi: stgi\n l2_stgi_end: nop\n clgi\n vmmcall\n"
 	"l2_svme: mov $0xc0000080, %ecx\n rdmsr\n wrmsr\n vmmcall\n"
+	"l2_branch: mov $0x1d9, %ecx\n mov $1, %eax\n xor %edx, %edx\n wrmsr\n jmp 1f\n 1: mov $0x200, %dx\n out %al, %dx\n"
+	" rdmsr\n mov %eax, %ebx\n mov $0x1db, %ecx\n rdmsr\n or %rbx, %rax\n vmmcall\n"
 );
 
 extern const char l2_gif[], l2_stgi[], l2_stgi_end[];
@@ -90,8 +93,8 @@ extern const char l2_end[], l2_store[], l2_load_high[], l2_cr4[], l2_spin[], i_o
 #define X(n, code) extern const char i_##n[];
 ROWS(X)
 #undef X
-extern const char i_ud2[], i_mmio[], i_de[], i_gp[], i_vmrun[], i_hlt[], i_in[], i_smsw[], i_lmsw[], i_cr0sel[], i_intn[],
-	l2_svme[], i_pause[], i_mwait[];
+extern const char i_ud2[], i_mmio[], i_de[], i_int3[], i_gp[], i_vmrun[], i_hlt[], i_in[], i_smsw[], i_lmsw[], i_cr0sel[],
+	i_intn[], l2_svme[], l2_branch[], i_pause[], i_mwait[];
 
 static const struct row {
 	const char *name, *label;
@@ -103,6 +106,8 @@ static const struct row {
 };
 
 static struct svm_test t;
+
+static void save_and_restore(void);
 
 static bool exited(uint64_t code)
 {
@@ -173,6 +178,26 @@ static void test_exceptions(void)
 		tap_check(t.run->flags & KVM_RUN_X86_GUEST_MODE || !kvm_cap(t.sys, KVM_CAP_X86_GUEST_MODE),
 			  "and user space hears that L2 runs");
 	}
+}
+
+/* APM volume 2, State Saved on Exit: INT3 tells the next RIP, and returns there when it is injected as it came. */
+static void test_int3(void)
+{
+	struct kvm_regs regs = {};
+
+	if (svm_cpu_is_qemu() || !(t.features & SVM_NRIPS)) {
+		tap_skip("INT3: QEMU's TCG does not intercept it");
+		return;
+	}
+	svm_prepare(&t, i_int3);
+	svm_intercept(&t, EXIT_EXCEPTION + 3);
+	svm_run(&t);
+	tap_check(exited(EXIT_EXCEPTION + 3) && t.vmcb->rip == svm_l2_address(i_int3) && t.vmcb->next_rip == t.vmcb->rip + 1,
+		  "INT3 exits with the next RIP");
+	t.vmcb->event_inj = 0x80000303;
+	tap_check(svm_continue(&t) == SVM_HANDLER + 3, "injected, it goes to L2's handler");
+	KVM(t.vcpu, KVM_GET_REGS, &regs);
+	tap_check(*(uint64_t *)(t.memory + regs.rsp) == svm_l2_address(i_int3) + 1, "which returns behind it");
 }
 
 static void test_maps(void)
@@ -304,6 +329,40 @@ static void test_disabled(void)
 	svm_prepare(&t, l2_svme);
 	tap_check(svm_run(&t) == SVM_HANDLER + 13, "but not where VM_CR disables SVM");
 	svm_set_msr(&t, MSR_VM_CR, 0);
+}
+
+#define MSR_DEBUGCTL	0x1d9
+#define MSR_LAST_BRANCH	0x1db		/* and the three behind it */
+
+static uint64_t get_msr(uint32_t index)
+{
+	struct { struct kvm_msrs list; struct kvm_msr_entry entry; } msrs = { .list.nmsrs = 1, .entry.index = index };
+
+	if (KVM(t.vcpu, KVM_GET_MSRS, &msrs) != 1)
+		tap_fail("MSR %#x cannot be read", index);
+	return msrs.entry.data;
+}
+
+/* APM volume 2, LBR Virtualization: what a CPU does that lacks it, whatever the one below has. */
+static void test_no_branch_records(void)
+{
+	static const uint64_t records[4] = { 2, 3, 4, 5 };
+
+	tap_check(!(t.features & SVM_LBR), "LBR virtualization is not offered");
+	for (unsigned int on = 0; on < 2; on++) {
+		svm_prepare(&t, l2_branch);
+		t.vmcb->virt_ext = on;
+		t.vmcb->dbgctl = 1;
+		memcpy(t.vmcb->branches, records, sizeof(records));
+		svm_run(&t);
+		save_and_restore();
+		svm_continue(&t);
+		tap_check(exited(EXIT_VMMCALL) && !t.vmcb->rax, "L2 has no branch records with the bit %u", on);
+		tap_check(t.vmcb->virt_ext == on && t.vmcb->dbgctl == 1 &&
+			  !memcmp(t.vmcb->branches, records, sizeof(records)), "those of the VMCB stay");
+		tap_check(!get_msr(MSR_DEBUGCTL) && !get_msr(MSR_LAST_BRANCH) && !get_msr(MSR_LAST_BRANCH + 1) &&
+			  !get_msr(MSR_LAST_BRANCH + 2) && !get_msr(MSR_LAST_BRANCH + 3), "and L1 has none");
+	}
 }
 
 struct broken {
@@ -451,8 +510,6 @@ static void test_events(void)
 #define V_GIF		(1u << 9)
 #define V_GIF_ENABLE	(1u << 25)
 #define VIRQ_VECTOR	29
-
-static void save_and_restore(void);
 
 /* L2, with interrupts on, meets a virtual interrupt, sets its GIF and clears it. */
 static void run_gif(uint32_t int_ctl, bool vintr)
@@ -878,10 +935,12 @@ int main(void)
 	test_matrix();
 	test_cr_reads();
 	test_exceptions();
+	test_int3();
 	test_maps();
 	test_disabled_exits();
 	test_assists();
 	test_disabled();
+	test_no_branch_records();
 	test_checks();
 	test_walk();
 	test_npt();

@@ -56,6 +56,7 @@
 #define EXIT_INVALID	(~0ull)
 
 /* CPUID 8000000A, EDX */
+#define SVM_LBR			(1u << 1)
 #define SVM_NRIPS		(1u << 3)
 #define SVM_DECODE_ASSISTS	(1u << 7)
 #define SVM_VGIF		(1u << 16)
@@ -101,8 +102,8 @@ struct test_vmcb {
 	uint64_t rsp, s_cet, ssp, isst, rax, star, lstar, cstar, sfmask, kernel_gs_base;
 	uint64_t sysenter_cs, sysenter_esp, sysenter_eip, cr2;
 	uint8_t r648[0x668 - 0x648];
-	uint64_t g_pat, dbgctl;
-	uint8_t r678[0x1000 - 0x678];
+	uint64_t g_pat, dbgctl, branches[4];	/* BR_FROM, BR_TO, LASTEXCPFROM, LASTEXCPTO */
+	uint8_t r698[0x1000 - 0x698];
 };
 
 struct svm_test {
