@@ -412,13 +412,20 @@ void svm_burst_leave(struct vcpu *vcpu)
 		nst_wrmsr(MSR_EFER, c->saved_efer);
 }
 
-/* GIF is 1 outside svm_run(); without SVME a later INIT and the next kernel find a plain CPU. */
+/*
+ * The CPU dies, or only the task does. In a burst, the save area and SVME go back to whose they were: a later INIT and the next
+ * kernel find a plain CPU, and somebody else's guests run on. Outside of one, SVME is not ours. GIF is 1 outside svm_run().
+ */
 void svm_emergency_leave(void)
 {
-	u64 efer;
+	struct svm_cpu *c = this_cpu_ptr(&svm_cpus);
+	u64 hsave_pa;
 
-	if (!nst_rdmsr_safe(MSR_EFER, &efer) && efer & EFER_SVME)
-		nst_wrmsr_safe(MSR_EFER, efer & ~EFER_SVME);
+	if (nst_rdmsr_safe(MSR_VM_HSAVE_PA, &hsave_pa) || hsave_pa != __sme_set(__pa(c->hsave)))
+		return;
+	nst_wrmsr_safe(MSR_VM_HSAVE_PA, c->saved_hsave_pa);
+	if (!c->foreign)
+		nst_wrmsr_safe(MSR_EFER, c->saved_efer);
 }
 
 /*

@@ -489,8 +489,8 @@ void vmx_burst_leave(struct vcpu *vcpu)
 }
 
 /*
- * The CPU dies inside a burst. VMX operation of our own ends, or INIT and the next kernel find a CPU
- * that does not answer; somebody else's is theirs to end.
+ * The CPU dies inside a burst, or only the task does. VMX operation of our own ends, or INIT and the next kernel find a CPU
+ * that does not answer. Somebody else's is theirs to end; their guests may run on, and need their VMCS.
  */
 void vmx_emergency_leave(void)
 {
@@ -498,9 +498,11 @@ void vmx_emergency_leave(void)
 
 	if (!c->vcpu)
 		return;
-	c->vcpu = NULL;
-	if (c->foreign)
+	if (c->foreign) {
+		vmcs_leave(to_vmx(c->vcpu), c);
 		return;
+	}
+	c->vcpu = NULL;
 	vmx_vmxoff();
 	write_cr4(native_read_cr4() & ~X86_CR4_VMXE);
 }

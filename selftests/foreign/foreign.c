@@ -151,6 +151,10 @@ static const struct kernel_param_ops intact_ops = { .get = get_intact };
 module_param_cb(intact, &intact_ops, NULL, 0444);
 MODULE_PARM_DESC(intact, "Is root mode as it was taken, on every CPU?");
 
+static bool oops;
+module_param(oops, bool, 0444);
+MODULE_PARM_DESC(oops, "Kill the task that loads the module, and take nothing");
+
 static void put_pages(void)
 {
 	int cpu, i;
@@ -164,6 +168,7 @@ static int __init foreign_init(void)
 {
 	int cpu, i;
 
+	BUG_ON(oops);
 	for_each_possible_cpu(cpu)
 		for (i = 0; i < 2; i++) {
 			per_cpu(owns, cpu).page[i] = (void *)get_zeroed_page(GFP_KERNEL);
