@@ -6,6 +6,7 @@
 #ifndef NESTOR_COMPAT_H
 #define NESTOR_COMPAT_H
 
+#include <linux/cpuhotplug.h>
 #include <linux/eventfd.h>
 #include <linux/hrtimer.h>
 #include <linux/kvm.h>
@@ -306,6 +307,32 @@ typedef int compat_young_t;
 #define compat_assign_str(dst, src)	__assign_str(dst)
 #else
 #define compat_assign_str(dst, src)	__assign_str(dst, src)
+#endif
+
+/*
+ * KVM finds /dev/kvm taken at the very end of its start, and 6.1's then forgets to leave the list of syscore operations: the next
+ * start is a BUG, and after rmmod suspend and reboot call what is gone. Before that it claims the state of CPU hotplug that is its
+ * own. Whoever takes the node holds that as well: KVM gets -EBUSY while there is nothing to forget.
+ */
+#ifdef HAVE_CPUHP_AP_KVM_STARTING
+static inline int nst_hold_kvm_start(void)
+{
+	return cpuhp_setup_state_nocalls(CPUHP_AP_KVM_STARTING, "nestor:kvm_node", NULL, NULL);
+}
+
+static inline void nst_release_kvm_start(void)
+{
+	cpuhp_remove_state_nocalls(CPUHP_AP_KVM_STARTING);
+}
+#else
+static inline int nst_hold_kvm_start(void)
+{
+	return 0;
+}
+
+static inline void nst_release_kvm_start(void)
+{
+}
 #endif
 
 #endif

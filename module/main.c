@@ -83,6 +83,24 @@ static const struct vendor_ops *choose_vendor(void)
 	}
 }
 
+static int take_kvm_node(void)
+{
+	int err = nst_hold_kvm_start();
+
+	if (err)
+		return err;
+	err = misc_register(&kvm_dev);
+	if (err)
+		nst_release_kvm_start();
+	return err;
+}
+
+static void give_kvm_node(void)
+{
+	misc_deregister(&kvm_dev);
+	nst_release_kvm_start();
+}
+
 static int register_kvm_node(void)
 {
 	int err;
@@ -93,9 +111,10 @@ static int register_kvm_node(void)
 		pr_err("kvm_node=%s: must be auto, on or off\n", kvm_node);
 		return -EINVAL;
 	}
-	err = misc_register(&kvm_dev);
+	err = take_kvm_node();
 	if (!err) {
 		kvm_dev_taken = true;
+		pr_info("/dev/kvm is offered: KVM's modules cannot be loaded (EBUSY) until this one goes, or has kvm_node=off\n");
 		return 0;
 	}
 	if (!strcmp(kvm_node, "on")) {
@@ -122,7 +141,7 @@ static int register_nodes(void)
 static void deregister_nodes(void)
 {
 	if (kvm_dev_taken)
-		misc_deregister(&kvm_dev);
+		give_kvm_node();
 	misc_deregister(&nestor_dev);
 }
 
