@@ -2,9 +2,11 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # Verify that the host's CPUs can go offline and come back under running guests: a Linux guest with
-# two busy vCPUs, driven from one CPU to the other, and small guests that start and end meanwhile.
+# two busy vCPUs, driven from one CPU to the other, and small guests that start and end meanwhile. Beside
+# upstream KVM the same on both at once.
 #
 # nestor-test: cpu=amd kernel=6.1,7.3 cpus=2
+# nestor-test: cpu=amd kernel=6.1 module=both cpus=2 memory=3072
 set -u
 
 # shellcheck source=SCRIPTDIR/../lib/tap.sh
@@ -36,38 +38,65 @@ wait
 [ ! -e /tmp/bad ]
 END
 
-nestor run --kernel /boot/vmlinuz-6.1 --initrd /boot/initrd-6.1 --memory 256 --cpus 2 \
-	--append "console=ttyS0 quiet nestor.test=smp nestor.run=$(base64 -w0 job)" >out 2>&1 </dev/null &
-guest=$!
-for _ in $(seq 200); do
-	grep -q 'guest: works' out && break
-	sleep 0.2
+devices=("${NESTOR_DEVICE:-/dev/nestor}")
+[ "${NESTOR_HOST_MODULE:-}" != both ] || devices+=(/dev/kvm)
+guests=()
+for device in "${devices[@]}"; do
+	nestor run --device "$device" --kernel /boot/vmlinuz-6.1 --initrd /boot/initrd-6.1 --memory 256 --cpus 2 \
+		--append "console=ttyS0 quiet nestor.test=smp nestor.run=$(base64 -w0 job)" \
+		>"${device##*/}" 2>&1 </dev/null &
+	guests+=($!)
 done
-check "the guest has started" grep -q 'guest: works' out
+for device in "${devices[@]}"; do
+	for _ in $(seq 300); do
+		grep -q 'guest: works' "${device##*/}" && break
+		sleep 0.2
+	done
+	check "$device: the guest has started" grep -q 'guest: works' "${device##*/}"
+done
 
-changes=0 refused=0 small=0
-while kill -0 $guest 2>/dev/null; do
+# may_use CPUS: all the guests' threads.
+may_use()
+{
+	local guest thread
+	for guest in "${guests[@]}"; do
+		for thread in "/proc/$guest"/task/*; do
+			taskset -cp "$1" "${thread##*/}" >/dev/null 2>&1
+		done
+	done
+}
+
+# run_small CPUS: a guest of each.
+small=0
+run_small()
+{
+	local device
+	for device in "${devices[@]}"; do
+		timeout 20 taskset -c "$1" nestor run --device "$device" --flat poweroff --entry 0x7c00 --memory 16 \
+			>/dev/null </dev/null && small=$((small + 1))
+	done
+}
+
+changes=0 refused=0
+while [ -n "$(jobs -rp)" ]; do
 	# Everybody to the CPU that goes.
-	for thread in /proc/$guest/task/*; do
-		taskset -cp 1 "${thread##*/}" >/dev/null 2>&1
-	done
+	may_use 1
 	if echo 0 >$cpu; then changes=$((changes + 1)); else refused=$((refused + 1)); fi
-	for thread in /proc/$guest/task/*; do
-		taskset -cp 0,1 "${thread##*/}" >/dev/null 2>&1
-	done
-	timeout 20 nestor run --flat poweroff --entry 0x7c00 --memory 16 >/dev/null </dev/null &&
-		small=$((small + 1))
+	may_use 0,1
+	run_small 0
 	if echo 1 >$cpu; then changes=$((changes + 1)); else refused=$((refused + 1)); fi
-	timeout 20 taskset -c 1 nestor run --flat poweroff --entry 0x7c00 --memory 16 >/dev/null </dev/null &&
-		small=$((small + 1))
+	run_small 1
 done
-wait $guest
-status=$?
-note out
-check "status 0 (it is $status)" [ $status = 0 ]
-check "its sums are right" grep -q 'guest: run status 0' out
-check "the CPU went and came $changes times" [ $changes -ge 10 ]
+for i in "${!devices[@]}"; do
+	device=${devices[i]} out=${devices[i]##*/}
+	wait "${guests[i]}"
+	status=$?
+	note "$out"
+	check "$device: status 0 (it is $status)" [ $status = 0 ]
+	check "$device: its sums are right" grep -q 'guest: run status 0' "$out"
+	check "$device: no vCPU's time is stuck" [ "$(grep -c 'soft lockup\|stall' "$out")" = 0 ]
+done
+check "the CPU went and came $changes times" [ $changes -ge $((10 / ${#devices[@]})) ]
 check "it was not refused" [ $refused = 0 ]
-check "a small guest ran each time" [ $small = $changes ]
-check "no vCPU's time is stuck" [ "$(grep -c 'soft lockup\|stall' out)" = 0 ]
+check "small guests ran each time" [ $small = $((changes * ${#devices[@]})) ]
 tap_done
