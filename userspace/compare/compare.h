@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <time.h>
 
 #include "vm.h"
 
@@ -108,10 +109,22 @@ enum chips { CHIPS_NONE, CHIPS_FULL };
 #define PORT_DONE	0xff
 
 /**
+ * struct patience - how long a case may wait for its guest, in seconds
+ * @asleep: in KVM_RUN without executing anything: the guest halts
+ * @awake: in KVM_RUN, of executing: it loops
+ * @total: for the whole case
+ */
+struct patience {
+	unsigned int asleep, awake, total;
+};
+
+/**
  * struct subject - a VM with one vCPU on one of the devices
  * @kvm: the device
  * @common: what its CPUID is made of
  * @trace: where it is recorded
+ * @patience: for its guest; signals that end KVM_RUN remind of it
+ * @begin: when the case began, in nanoseconds
  * @vm: the VM, only as far as entry__apply() looks at it
  * @vcpu: its vCPU
  * @memory: GUEST_SIZE bytes from address 0 on
@@ -123,6 +136,8 @@ struct subject {
 	const struct kvm *kvm;
 	const struct common *common;
 	struct trace *trace;
+	const struct patience *patience;
+	uint64_t begin;
 	struct vm vm;
 	struct vcpu vcpu;
 	uint8_t *memory;
@@ -144,6 +159,7 @@ void subject__set_regs(struct subject *s, const struct kvm_regs *regs);
 void subject__get_sregs(struct subject *s, struct kvm_sregs *sregs);
 int subject__set_sregs(struct subject *s, const struct kvm_sregs *sregs);
 void subject__set_msr(struct subject *s, uint32_t index, uint64_t value);
+uint64_t subject__now(clockid_t clock);
 /* Run until the guest comes to an end; see PORT_DONE. Return: its exit reason, or -1. */
 int subject__run(struct subject *s);
 /* Put the instruction at GUEST_CODE and run it with those registers. */

@@ -14,44 +14,48 @@
 #include "util.h"
 
 /*
- * A guest that does not come back is given up after HASTY seconds. Should that make a difference, both are given PATIENT
- * ones: a machine may be slow, but most that are given up halt or loop, and are many.
+ * A guest that does not come back is given up soon. Should that make a difference, both get more time: a machine may be
+ * slow, but most that are given up halt or loop, and are many.
  */
-#define HASTY		1
-#define PATIENT		20
+static const struct patience hasty = { .asleep = 1, .awake = 1, .total = 1 };
+static const struct patience patient = { .asleep = 3, .awake = 3, .total = 20 };
+
 /* A case is run this often to make it smaller; one that ran out of time counts as several. */
 #define SHRINK_RUNS	60
-#define GIVEN_UP_RUNS	12
+#define GIVEN_UP_RUNS	4
 
 static void on_alarm(int sig)
 {
 	(void)sig;
 }
 
-/* The signal ends KVM_RUN; it repeats, should it come just before. */
-static void set_patience(unsigned int seconds)
+/* The signal ends KVM_RUN; it repeats, should it come just before, or be ignored. */
+static void set_alarms(bool on)
 {
-	struct itimerval timer = { .it_value.tv_sec = seconds, .it_interval.tv_sec = seconds ? 1 : 0 };
+	struct itimerval timer = { .it_value.tv_sec = on, .it_interval.tv_sec = on };
 
 	setitimer(ITIMER_REAL, &timer, NULL);
 }
 
 static void run_on(const struct run *run, const struct kvm *kvm, const struct suite *suite, const struct compare_case *c,
-		   unsigned int patience, struct trace *trace)
+		   const struct patience *patience, struct trace *trace)
 {
-	struct subject s = { .kvm = kvm, .common = &run->common, .trace = trace };
+	struct subject s = {
+		.kvm = kvm, .common = &run->common, .trace = trace, .patience = patience,
+		.begin = subject__now(CLOCK_MONOTONIC),
+	};
 	int ret;
 
 	trace->nr = trace->step = 0;
 	trace->given_up = false;
-	set_patience(patience);
+	set_alarms(true);
 	ret = suite->open(&s, c);
 	observe__result(&s, "the VM", ret);
 	for (unsigned int i = 0; !ret && i < c->nr_steps && !s.over; i++) {
 		trace->step = i;
 		suite->step(&s, &c->steps[i]);
 	}
-	set_patience(0);
+	set_alarms(false);
 	subject__destroy(&s);
 }
 
@@ -76,7 +80,12 @@ static bool find_difference(const struct trace *a, const struct trace *b, struct
 /* Both traces are kept from one case to the next: they are large. */
 static struct trace trace_a, trace_b;
 
-static bool differs_within(const struct run *run, const struct compare_case *c, unsigned int patience,
+static bool given_up(void)
+{
+	return trace_a.given_up || trace_b.given_up;
+}
+
+static bool differs_within(const struct run *run, const struct compare_case *c, const struct patience *patience,
 			   struct difference *d)
 {
 	run_on(run, &run->a, d->suite, c, patience, &trace_a);
@@ -88,9 +97,9 @@ static bool differs_within(const struct run *run, const struct compare_case *c, 
 static bool differs(const struct run *run, const struct suite *suite, const struct compare_case *c, struct difference *d)
 {
 	d->suite = suite;
-	if (!differs_within(run, c, HASTY, d))
+	if (!differs_within(run, c, &hasty, d))
 		return false;
-	return !(trace_a.given_up || trace_b.given_up) || differs_within(run, c, PATIENT, d);
+	return !given_up() || differs_within(run, c, &patient, d);
 }
 
 static const char *name_of(const struct difference *d)
@@ -103,17 +112,17 @@ static int explanation(const struct run *run, const struct difference *d)
 	return deliberate__find(d, kvm__is_nestor(&run->a));
 }
 
-/* Is it still the same difference with this case? */
+/* Is it still the same difference with this case? Without much patience: shrink() asks again. */
 static bool try_case(const struct run *run, const struct compare_case *c, struct difference *d, unsigned int *left)
 {
-	struct difference now = { .number = d->number };
+	struct difference now = { .suite = d->suite, .number = d->number };
 	unsigned int cost;
 	bool still;
 
 	if (!*left)
 		return false;
-	still = differs(run, d->suite, c, &now);
-	cost = trace_a.given_up || trace_b.given_up ? GIVEN_UP_RUNS : 1;
+	still = differs_within(run, c, &hasty, &now);
+	cost = given_up() ? GIVEN_UP_RUNS : 1;
 	*left -= cost < *left ? cost : *left;
 	if (!still || strcmp(name_of(&now), name_of(d)) || explanation(run, &now) >= 0)
 		return false;
@@ -158,13 +167,17 @@ static void simplify_words(const struct run *run, struct difference *d, unsigned
 
 static void shrink(const struct run *run, struct difference *d)
 {
+	struct difference small = *d;
 	unsigned int left = SHRINK_RUNS, before;
 
 	do {
-		before = d->c.nr_steps;
-		drop_steps(run, d, &left);
-		simplify_words(run, d, &left);
-	} while (d->c.nr_steps < before);
+		before = small.c.nr_steps;
+		drop_steps(run, &small, &left);
+		simplify_words(run, &small, &left);
+	} while (small.c.nr_steps < before);
+	/* What was left of it in haste has to be there with patience, too. */
+	if (differs(run, d->suite, &small.c, &small) && !strcmp(name_of(&small), name_of(d)) && explanation(run, &small) < 0)
+		*d = small;
 }
 
 static void report(struct run *run, struct difference *d)

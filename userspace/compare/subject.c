@@ -284,13 +284,49 @@ static void handle_end(struct subject *s, struct kvm_run *run)
 	}
 }
 
+#define SECOND 1000000000ULL
+
+/** subject__now() - a clock, in nanoseconds */
+uint64_t subject__now(clockid_t clock)
+{
+	struct timespec ts;
+
+	clock_gettime(clock, &ts);
+	return ts.tv_sec * SECOND + ts.tv_nsec;
+}
+
+/*
+ * A signal has ended KVM_RUN. Time alone does not tell a guest that never comes back from one whose machine is busy: one
+ * that halts uses no time of the CPU, and one that loops uses all that it gets.
+ */
+static bool is_patient(const struct subject *s, uint64_t time, uint64_t cpu_time)
+{
+	const struct patience *p = s->patience;
+
+	if (subject__now(CLOCK_MONOTONIC) - s->begin >= p->total * SECOND || cpu_time >= p->awake * SECOND)
+		return false;
+	return cpu_time > time / 16 || time < p->asleep * SECOND;
+}
+
+static long enter(struct subject *s)
+{
+	uint64_t time = subject__now(CLOCK_MONOTONIC), cpu_time = subject__now(CLOCK_THREAD_CPUTIME_ID);
+	long ret;
+
+	do {
+		ret = subject__ioctl(s->vcpu.fd, KVM_RUN, NULL);
+	} while (ret == -EINTR && is_patient(s, subject__now(CLOCK_MONOTONIC) - time,
+					     subject__now(CLOCK_THREAD_CPUTIME_ID) - cpu_time));
+	return ret;
+}
+
 int subject__run(struct subject *s)
 {
 	struct kvm_run *run = s->vcpu.run;
 	bool more = true;
 
 	for (unsigned int i = 0; more; i++) {
-		long ret = i < MAX_EXITS ? subject__ioctl(s->vcpu.fd, KVM_RUN, NULL) : -ELOOP;
+		long ret = i < MAX_EXITS ? enter(s) : -ELOOP;
 
 		observe__result(s, "KVM_RUN", ret);
 		if (ret < 0) {
