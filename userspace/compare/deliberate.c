@@ -484,7 +484,7 @@ const struct deliberate deliberate[] = {
 		.nestor = "#GP",
 		.upstream = "0 on AMD, for four counters",
 		.reason = "the guest has none",
-		.suite = "cpu", .action = "rdpmc*", .place.what = "port written", .place.values = "0xd/0xff",
+		.suite = "cpu", .action = "rdpmc*", .place.what = "port written", .place.values = "0xd/@(0xff|0x1)",
 	},
 	{
 		.topic = "MOVSXD with a 16-bit operand, on memory that is not there",
