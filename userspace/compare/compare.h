@@ -103,8 +103,12 @@ enum chips { CHIPS_NONE, CHIPS_FULL };
 #define GUEST_SIZE	0x200000u
 #define GUEST_MMIO	0x40000000u	/* here is nothing */
 
+/* SMM has the same memory; see SDM, SMRAM. */
+#define SMM_HANDLER	0x38000u
+
 /* Vectors below 0x20 end in an OUT to the port of their number, others to PORT_INTERRUPT, code to PORT_DONE. */
-#define PORT_ASTRAY	0xfd	/* what is at address 0 */
+#define PORT_SMM	0xfc
+#define PORT_ASTRAY	0xfd	/* what is at address 0, and where zeros end */
 #define PORT_INTERRUPT	0xfe
 #define PORT_DONE	0xff
 

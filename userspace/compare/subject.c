@@ -15,6 +15,8 @@
 #define GATE_INTERRUPT	0x8e00ULL
 #define NR_VECTORS	256
 
+#define ADDRESS_SPACE_SMM	1
+
 /* A guest that makes more exits than this repeats itself. */
 #define MAX_EXITS	40
 
@@ -28,13 +30,18 @@ long subject__ioctl(int fd, unsigned long request, const void *arg)
 
 /*
  * out %al, $port; jmp to it. The same at address 0, where CPUs that take what they have for something else go most
- * often, and would find nothing but zeros to execute for a long time; a TSS does not use these bytes in long mode.
+ * often, and would find nothing but zeros to execute for a long time; a TSS does not use these bytes in long mode. And
+ * once more, behind NOPs, where those end that execute zeros from elsewhere on: next come page tables.
  */
 static void make_handlers(struct subject *s)
 {
-	static const uint8_t astray[] = { 0xe6, PORT_ASTRAY, 0xeb, 0xfc };
+	static const uint8_t astray[] = { 0xe6, PORT_ASTRAY, 0xeb, 0xfc }, smm[] = { 0xe6, PORT_SMM, 0x0f, 0xaa };
+	uint8_t *end = s->memory + WATCHED - 16;
 
 	memcpy(s->memory, astray, sizeof(astray));
+	memset(end, 0x90, 12);
+	memcpy(end + 12, astray, sizeof(astray));
+	memcpy(s->memory + SMM_HANDLER, smm, sizeof(smm));
 	for (unsigned int v = 0; v < NR_VECTORS; v++) {
 		uint8_t code[] = { 0xe6, v < 32 ? v : PORT_INTERRUPT, 0xeb, 0xfc };
 
@@ -49,6 +56,9 @@ static int create_vcpu(struct subject *s)
 	};
 	long ret = subject__ioctl(s->vm.fd, KVM_SET_USER_MEMORY_REGION, &region);
 
+	region.slot = ADDRESS_SPACE_SMM << 16;
+	if (!ret)
+		ret = subject__ioctl(s->vm.fd, KVM_SET_USER_MEMORY_REGION, &region);
 	if (!ret) {
 		s->vcpu.fd = subject__ioctl(s->vm.fd, KVM_CREATE_VCPU, NULL);
 		ret = s->vcpu.fd < 0 ? s->vcpu.fd : 0;
@@ -220,7 +230,8 @@ static void answer(void *data, size_t size, uint64_t where)
 
 static bool is_end(unsigned int port)
 {
-	return port < 32 || port == PORT_DONE || port == PORT_INTERRUPT || port == PORT_ASTRAY;
+	return port < 32 || port == PORT_DONE || port == PORT_INTERRUPT || port == PORT_ASTRAY ||
+	       port == PORT_SMM;
 }
 
 /* Return: whether the guest goes on. */
