@@ -219,10 +219,12 @@ int cpu_set_cr8(struct vcpu *vcpu, u64 cr8)
 {
 	if (cr8 & ~CR8_TPR)
 		return -EINVAL;
-	if (vcpu->lapic)
+	if (vcpu->lapic) {
 		lapic_set_tpr(vcpu, cr8);
-	else
+	} else if (vcpu->regs.cr8 != cr8) {
 		vcpu->regs.cr8 = cr8;
+		vcpu_request(vcpu, REQ_EVENT);	/* vendor->update_tpr() */
+	}
 	return 0;
 }
 

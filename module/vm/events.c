@@ -215,11 +215,13 @@ void vcpu_collect_nmis(struct vcpu *vcpu)
 	ev->nmi.pending = min(ev->nmi.pending, limit);
 }
 
-/* With in-kernel APIC: CR8 accesses need to exit while the TPR hides an interrupt. */
+/* CR8 accesses need to exit while the TPR hides an interrupt; on AMD guests read CR8 without one, whoever has the APIC. */
 static void update_tpr(struct vcpu *vcpu)
 {
-	if (!vcpu->lapic)
+	if (!vcpu->lapic) {
+		vendor->update_tpr(vcpu, vcpu->regs.cr8, 0);
 		return;
+	}
 	vendor->update_tpr(vcpu, lapic_get_cr8(vcpu), lapic_max_irr(vcpu));
 	if (unlikely(vcpu->pv_eoi || vcpu->apic_attention))
 		lapic_share(vcpu);
