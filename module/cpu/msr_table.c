@@ -234,6 +234,7 @@ const struct msr_desc msr_table[] = {
 	{ RANGE(K8_TSEG, MSR_K8_TSEG_ADDR, MSR_K8_TSEG_MASK), CONST(0) },
 	{ ROW(MSR_VM_CR), .flags = MSR_LISTED | MSR_AMD, .feature = FEAT_SVM,
 	  .get = msr_get_vendor, .set = msr_set_vendor },
+	{ ROW(MSR_VM_IGNNE), .flags = MSR_AMD, IGNORED },
 	{ ROW(MSR_VM_HSAVE_PA), .flags = MSR_LISTED | MSR_AMD, .feature = FEAT_SVM,
 	  .get = msr_get_vendor, .set = msr_set_vendor },
 	{ ROW(MSR_F15H_IC_CFG), .flags = MSR_AMD, CONST(0) },
