@@ -24,6 +24,7 @@
 #define BASE		"0xfee00000"
 #define EOI_WORD	0x8000
 #define VAPIC_WORD	0x8010
+#define VAPIC_FRESH	0xd000
 #define STEAL		0x8040
 #define CLOCKS		0x8100
 #define NOWHERE		0x40000000ull
@@ -279,6 +280,12 @@ static void test_vapic(void)
 	tap_check(apic_get(f.vcpu, APIC_TASKPRI) == 0x30, "VAPIC: the guest's byte becomes the TPR");
 	apic_put(f.vcpu, APIC_IRR + 0x20, 0);
 	apic_put(f.vcpu, APIC_TASKPRI, 0);
+
+	madvise(f.memory + VAPIC_FRESH, 4096, MADV_DONTNEED);
+	addr.vapic_addr = VAPIC_FRESH;
+	KVM(f.vcpu, KVM_SET_VAPIC_ADDR, &addr);
+	flat_go(&f, nothing, 0, NULL);
+	tap_check(flat_at_port(&f, FLAT_DONE), "VAPIC: in a page that nobody has written to");
 	addr.vapic_addr = 0;
 	KVM(f.vcpu, KVM_SET_VAPIC_ADDR, &addr);
 }

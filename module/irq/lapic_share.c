@@ -80,6 +80,11 @@ static int collect_vapic(struct vcpu *vcpu)
 	vcpu->apic_attention &= ~APIC_VAPIC_UNREAD;
 	if (!r && (u8)word != (u8)lapic_reg(vcpu->lapic, APIC_TASKPRI))
 		lapic_write_tpr(vcpu->lapic, word);
+	/* A page that nobody wrote to is there for reading only, and lapic_share() cannot write to it. */
+	if (!r && !vcpu->in_burst) {
+		word = vapic_word(vcpu->lapic);
+		vcpu_write_guest(vcpu, vcpu->vapic_gpa, &word, sizeof(word));
+	}
 	return 0;
 }
 
