@@ -15,6 +15,7 @@
 
 FLAT_CODE_BLOCK(
 	"do_ud2:	ud2\n"
+	"do_out:	out %al, $0xff\n"
 	"do_int:	int $0x40\n out %al, $0xff\n"
 	"do_push:	pushl %eax\n out %al, $0xff\n"
 	"do_sti:	sti\n nop\n sti_shadow_end: nop\n nop\n out %al, $0xff\n"
@@ -23,10 +24,11 @@ FLAT_CODE_BLOCK(
 	"do_wait:	out %al, $0x70\n sti\n nop\n out %al, $0x71\n cli\n out %al, $0xff\n"
 	".code64\n"
 	"do_cr8:	mov %rax, %cr8\n out %al, $0xff\n"
+	"get_cr8:	mov %cr8, %rax\n out %al, $0xff\n"
 	".code32\n"
 );
-extern const char do_ud2[], do_int[], do_push[], do_sti[], sti_shadow_end[], do_nops[], do_flds[], do_flds_end[], do_wait[],
-	do_cr8[];
+extern const char do_ud2[], do_out[], do_int[], do_push[], do_sti[], sti_shadow_end[], do_nops[], do_flds[], do_flds_end[], do_wait[],
+	do_cr8[], get_cr8[];
 
 static struct flat f;
 
@@ -119,6 +121,39 @@ static void test_delivery_to_new_memory(void)
 		flat_go(&f, do_nops, FL_IF, NULL);
 		tap_check(flat_at_port(&f, vectors[i]), "interrupt %u is delivered to memory that was not mapped", vectors[i]);
 	}
+}
+
+/* What user space restores was taken already: neither RFLAGS.IF nor a shadow stops it. VMX refuses to enter so. */
+static void test_restored_interrupt(void)
+{
+	struct kvm_vcpu_events ev = { .interrupt = { .injected = 1, .nr = 0x50 } };
+
+	if (!flat_is_amd())
+		return;
+	flat_prepare(&f, do_nops, 0, NULL);
+	KVM(f.vcpu, KVM_SET_VCPU_EVENTS, &ev);
+	flat_run(&f);
+	tap_check(flat_at_port(&f, 0x50), "an interrupt that is restored is taken with IF clear");
+}
+
+/* SVM steps over the shadow, by flags of its own. */
+static void test_nmi_in_shadow(void)
+{
+	struct kvm_vcpu_events ev = {
+		.flags = KVM_VCPUEVENT_VALID_SHADOW, .interrupt.shadow = KVM_X86_SHADOW_INT_MOV_SS,
+	};
+
+	flat_prepare(&f, do_out, 0, NULL);
+	KVM(f.vcpu, KVM_SET_VCPU_EVENTS, &ev);
+	KVM(f.vcpu, KVM_NMI, NULL);
+	flat_run(&f);
+	tap_check(flat_at_port(&f, FLAT_DONE) && flat_regs(&f).rflags == FL_FIXED,
+		  "an NMI waits for the end of a shadow, with RFLAGS as they were");
+	flat_run(&f);
+	tap_check(flat_at_port(&f, 2), "and is taken there");
+	/* Its handler does not return. */
+	ev = (struct kvm_vcpu_events){};
+	KVM(f.vcpu, KVM_SET_VCPU_EVENTS, &ev);
 }
 
 static void test_shutdown(void)
@@ -262,6 +297,11 @@ static void test_task_priority(void)
 		  "a lower one is user space's");
 	flat_run(&f);
 	tap_check(flat_at_port(&f, FLAT_DONE), "that goes on behind the instruction");
+	flat_go(&f, get_cr8, 0, NULL);
+	tap_check(flat_at_port(&f, FLAT_DONE) && flat_regs(&f).rax == 2, "the guest reads what it wrote");
+	f.run->cr8 = 9;
+	flat_go(&f, get_cr8, 0, NULL);
+	tap_check(flat_at_port(&f, FLAT_DONE) && flat_regs(&f).rax == 9, "and what user space wrote");
 }
 
 int main(void)
@@ -271,6 +311,8 @@ int main(void)
 	test_delivery_into_mmio();
 	test_interrupt_window();
 	test_delivery_to_new_memory();
+	test_restored_interrupt();
+	test_nmi_in_shadow();
 	test_shutdown();
 	test_emulation_failure();
 	test_task_priority();

@@ -121,7 +121,8 @@ static void svm_raise_virq(struct svm_vcpu *svm, u8 vector)
 
 /*
  * @soft: only user space can ask for it (KVM_SET_VCPU_EVENTS); a soft interrupt whose delivery an exit interrupted is not
- * injected again, see svm_complete_events().
+ * injected again, see svm_complete_events(). One that user space restores is taken whatever RFLAGS.IF says: a virtual interrupt
+ * would wait.
  */
 void svm_inject_interrupt(struct vcpu *vcpu, u8 vector, bool soft)
 {
@@ -129,6 +130,8 @@ void svm_inject_interrupt(struct vcpu *vcpu, u8 vector, bool soft)
 
 	if (soft)
 		svm_inject_soft(svm, EVENT_TYPE_SOFT, vector);
+	else if (unlikely(!(vcpu_rflags(vcpu) & X86_EFLAGS_IF) || svm_in_shadow(vcpu)))
+		svm_inject(svm, EVENT_TYPE_INTR, vector, false, 0);
 	else
 		svm_raise_virq(svm, vector);
 }
