@@ -273,7 +273,7 @@ void svm_open_nmi_window(struct vcpu *vcpu, bool open)
 	/* One that is L1's ends L2 by itself. */
 	if (nested_keeps(vcpu, NESTED_NMI))
 		return;
-	svm->stepping_had_tf = vcpu_rflags(vcpu) & X86_EFLAGS_TF;
+	svm->stepping_had = vcpu_rflags(vcpu) & (X86_EFLAGS_TF | X86_EFLAGS_RF);
 	svm->stepping = true;
 	vcpu_dirty(vcpu, REGS_RFLAGS);
 	svm_set_intercept(svm, ICPT_EXCEPTION + EXC_DB);

@@ -180,12 +180,13 @@ static int svm_handle_db(struct vcpu *vcpu)
 	if (svm->stepping) {
 		/* Our own step: the NMI may go now. A TF of the guest's own traps as well. */
 		svm->stepping = false;
-		if (!svm->stepping_had_tf)
-			vcpu->regs.rflags &= ~X86_EFLAGS_TF;
+		/* The instruction is over, which ended RF, or loaded it. */
+		vcpu->regs.rflags &= ~(u64)X86_EFLAGS_RF;
+		vcpu->regs.rflags |= svm->vmcb->save.rflags & X86_EFLAGS_RF;
 		vcpu_dirty(vcpu, REGS_RFLAGS);
 		svm_intercepts_changed(vcpu);
 		vcpu_request(vcpu, REQ_EVENT);
-		if (!svm->stepping_had_tf && !(dr6 & DR_TRAP_BITS)) {
+		if (!(svm->stepping_had & X86_EFLAGS_TF) && !(dr6 & DR_TRAP_BITS)) {
 			vcpu->regs.dr6 &= ~(u64)DR_STEP;
 			vcpu_dirty(vcpu, REGS_DR);
 			return RUN_GUEST;

@@ -118,9 +118,10 @@ void svm_fetch(struct vcpu *vcpu, u32 groups)
 		regs->gpr[GPR_RSP] = save->rsp;
 	if (groups & REGS_RFLAGS) {
 		regs->rflags = save->rflags;
-		if (to_svm(vcpu)->forced_tf ||
-		    (to_svm(vcpu)->stepping && !to_svm(vcpu)->stepping_had_tf))
+		if (to_svm(vcpu)->forced_tf)
 			regs->rflags &= ~X86_EFLAGS_TF;
+		if (unlikely(to_svm(vcpu)->stepping))
+			regs->rflags &= ~(u64)(X86_EFLAGS_TF | X86_EFLAGS_RF) | to_svm(vcpu)->stepping_had;
 	}
 	if (groups & (REGS_CS | REGS_MODE) && !(groups & REGS_SEGS)) {
 		svm_get_seg(&regs->seg[SEG_CS], &save->cs);

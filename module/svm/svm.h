@@ -106,7 +106,7 @@ struct svm_vcpu {
 	bool nmi_masked;
 	bool nmi_iret;
 	bool stepping;
-	bool stepping_had_tf;
+	u32 stepping_had;	/* TF and RF of the guest's, meanwhile */
 	bool forced_tf;
 	bool soft_moved;
 	u64 soft_rip;
