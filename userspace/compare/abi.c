@@ -330,7 +330,10 @@ static void abi__step(struct subject *s, const struct step *step)
 	} else {
 		ret = subject__ioctl(fd, call->request, (void *)(uintptr_t)step__mutate(0, step->word[W_VALUE]));
 	}
-	observe__result(s, call->name, without_descriptor(call, ret));
+	if (call->request == KVM_CHECK_EXTENSION)
+		trace__add(s->trace, "capability", step__mutate(0, step->word[W_VALUE]), ret, SHOWN_RESULT);
+	else
+		observe__result(s, call->name, without_descriptor(call, ret));
 	if (call->on == VCPU)
 		observe__vcpu(s);
 }

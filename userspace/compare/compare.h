@@ -39,7 +39,7 @@ static inline unsigned int step__pick(const struct step *step, unsigned int word
 	return step->word[word] % count;
 }
 
-/** enum shown - how a value is told: as a number, as the result of an ioctl, as a KVM_EXIT_* */
+/** enum shown - how a value is told: as a number, as the result of an ioctl, as a KVM_EXIT_* with its kind in bits 63:32 */
 enum shown { SHOWN_NUMBER, SHOWN_RESULT, SHOWN_EXIT, SHOWN_TEXT };
 
 #define NO_PLACE	(~0ULL)

@@ -52,6 +52,12 @@ static const struct place refused_event[] = {
 	{ 0 },
 };
 
+static const struct place lost_delivery[] = {
+	{ "KVM_RUN", "0/-EINTR", 0, 0 },
+	{ "exit", "KVM_EXIT_INTERNAL_ERROR 3/KVM_EXIT_IO", 0, 0 },
+	{ 0 },
+};
+
 static const struct place missing_features[] = {
 	{ "CPUID ECX 0x10000", NULL, B(24) | B(31), B(2) | B(15) },	/* DTES64, PDCM */
 	{ "CPUID EDX 0x10000", NULL, 0, B(21) },			/* DS */
@@ -197,14 +203,14 @@ const struct deliberate deliberate[] = {
 		.nestor = "theirs",
 		.upstream = "the host's",
 		.reason = "one ABI on every kernel: that of Linux 7.3",
-		.suite = "abi", .action = "lists", .place.what = "capability 0x@(42|46|81|59|80|d5|d9|da|df|e0|e5|e6|e7|e8|eb|ec|ed|ee|ef|f0|f1|f2|f3|f4|f5|f6|f7|f8)",
+		.suite = "abi", .action = "@(lists|KVM_CHECK_EXTENSION*)", .place.what = "capability 0x@(42|46|81|59|80|d5|d9|da|df|e0|e5|e6|e7|e8|eb|ec|ed|ee|ef|f0|f1|f2|f3|f4|f5|f6|f7|f8)",
 	},
 	{
 		.topic = "capabilities of device assignment by KVM, performance counters, SGX, SEV, Xen, `guest_memfd`, and `KVM_CAP_LAST_CPU`",
 		.nestor = "0",
 		.upstream = "1, or flags",
 		.reason = "Nestor has none of these, and a number is offered when it works",
-		.suite = "abi", .action = "lists", .place.what = "capability 0x@(26|2f|ad|b8|c4|c5|ce|e2|e9|ea)",
+		.suite = "abi", .action = "@(lists|KVM_CHECK_EXTENSION*)", .place.what = "capability 0x@(26|2f|ad|b8|c4|c5|ce|e2|e9|ea)",
 		.place.values = "0/*",
 	},
 	{
@@ -263,7 +269,15 @@ const struct deliberate deliberate[] = {
 		.upstream = "`KVM_EXIT_INTERNAL_ERROR`",
 		.reason = "a VMM can do nothing about it",
 		.suite = "emulate", .action = "*", .place.what = "exit",
-		.place.values = "*/KVM_EXIT_INTERNAL_ERROR",
+		.place.values = "*/KVM_EXIT_INTERNAL_ERROR 1",
+	},
+	{
+		.topic = "reserved bits of `IA32_DEBUGCTL` on AMD without LBR virtualization",
+		.nestor = "#GP, as in 7.3",
+		.upstream = "are ignored",
+		.reason = "one ABI on every kernel: that of Linux 7.3",
+		.suite = "cpu", .action = "wrmsr *rcx 0x1d9, *", .place.what = "port written",
+		.place.values = "0xd/@(0xff|0x1)",
 	},
 	{
 		.topic = "the interrupt shadow of STI, when the next instruction raises an exception",
@@ -277,7 +291,7 @@ const struct deliberate deliberate[] = {
 		.nestor = "`-EINVAL`, as in 7.3",
 		.upstream = "ignores them",
 		.reason = "one ABI on every kernel: that of Linux 7.3",
-		.suite = "abi", .action = "KVM_CREATE_VCPU(*", .place.what = "KVM_CREATE_VCPU", .place.values = "-EINVAL/0",
+		.suite = "abi", .action = "KVM_CREATE_VCPU(*", .place.what = "KVM_CREATE_VCPU", .place.values = "-EINVAL/@(0|-EEXIST)",
 	},
 	{
 		.topic = "`KVM_SET_NESTED_STATE` with GIF 0 and nothing else, without EFER.SVME",
@@ -292,6 +306,56 @@ const struct deliberate deliberate[] = {
 		.upstream = "a PIT",
 		.reason = "one ABI on every kernel: that of Linux 7.3",
 		.suite = "abi", .action = "KVM_CREATE_PIT2*", .place.what = "KVM_CREATE_PIT2", .place.values = "-ENOENT/0",
+	},
+	{
+		.topic = "the interrupt shadow when an SMI is taken",
+		.nestor = "is saved, and ends, as in 7.3",
+		.upstream = "lasts in the handler",
+		.reason = "one ABI on every kernel: that of Linux 7.3",
+		.suite = "@(abi|irq)", .action = "KVM_RUN", .place.what = "interrupt.shadow", .place.values = "0x0/0x3",
+	},
+	{
+		.topic = "`KVM_SET_SREGS` with bits of EFER that the guest's CPU does not have",
+		.nestor = "`-EINVAL`, as in 7.3",
+		.upstream = "accepts them",
+		.reason = "one ABI on every kernel: that of Linux 7.3",
+		.suite = "abi", .action = "KVM_SET_SREGS,*efer *", .place.what = "KVM_SET_SREGS", .place.values = "-EINVAL/0",
+	},
+	{
+		.topic = "reserved bits of CR0, set by `KVM_SET_SREGS`",
+		.nestor = "0",
+		.upstream = "as they were set",
+		.reason = "CPUs ignore them",
+		.suite = "abi", .action = "KVM_SET_SREGS,*cr0 *", .place.what = "cr0", .place.theirs = 0x1ffaffc0,
+	},
+	{
+		.topic = "the accessed bit of CS after INIT, on AMD",
+		.nestor = "1, as on Intel",
+		.upstream = "0",
+		.reason = "the SDM says so (Processor State After Reset)",
+		.suite = "abi", .action = "*", .place.what = "cs.type", .place.values = "0xb/0xa",
+	},
+	{
+		.topic = "the reason of `KVM_EXIT_FAIL_ENTRY` on AMD",
+		.nestor = "all 64 bits of VMEXIT_INVALID, as in 7.3",
+		.upstream = "32 of them",
+		.reason = "one ABI on every kernel: that of Linux 7.3",
+		.suite = "abi", .action = "KVM_RUN", .place.what = "hardware's reason",
+		.place.values = "0xffffffffffffffff/0xffffffff",
+	},
+	{
+		.topic = "`KVM_ENABLE_CAP` of SEV's capabilities",
+		.nestor = "`-EINVAL`",
+		.upstream = "looks at their arguments",
+		.reason = "Nestor does not have them",
+		.suite = "abi", .action = "KVM_ENABLE_CAP,*", .place.what = "KVM_ENABLE_CAP", .place.values = "-EINVAL/-EBADF",
+	},
+	{
+		.topic = "the interrupt shadow behind INT n, whose delivery was the first to use a page",
+		.nestor = "as the CPU has it: QEMU's lasts",
+		.upstream = "ends",
+		.reason = "the CPU executes the instruction again",
+		.suite = "cpu", .action = "int*", .place.what = "interrupt.shadow", .place.values = "0x3/0x0",
 	},
 	{
 		.topic = "an SMI where no memory is to save the state in",
@@ -393,7 +457,7 @@ const struct deliberate deliberate[] = {
 		.upstream = "may end in `KVM_EXIT_INTERNAL_ERROR`",
 		.reason = "a VMM can do nothing about it",
 		.suite = "cpu", .action = "sys@(enter|exit)*", .place.what = "exit",
-		.place.values = "*/KVM_EXIT_INTERNAL_ERROR",
+		.place.values = "*/KVM_EXIT_INTERNAL_ERROR 1",
 	},
 	{
 		.topic = "STGI and CLGI before EFER.SVME is set, on a CPU with virtual GIF",
@@ -458,10 +522,9 @@ const struct deliberate deliberate[] = {
 	{
 		.topic = "an exception whose handler's stack, or its page tables, are where no memory is, on AMD",
 		.nestor = "`KVM_EXIT_INTERNAL_ERROR`, as on Intel",
-		.upstream = "raises it for ever",
+		.upstream = "raises it for ever, or executes the guest's next instruction instead",
 		.reason = "nobody can find out why a guest hangs",
-		.suite = "@(emulate|nested)", .action = "@(VMRUN*with cr3 *|*90 90 *)", .place.what = "KVM_RUN",
-		.place.values = "0/-EINTR",
+		.suite = "@(abi|emulate|nested)", .action = "@(KVM_RUN|VMRUN*with cr3 *|*90 90 *)", .places = lost_delivery,
 	},
 	{
 		.topic = "POPF that sets TF, with the stack where no memory is",
@@ -469,7 +532,7 @@ const struct deliberate deliberate[] = {
 		.upstream = "the trap is lost",
 		.reason = "a debugger in the guest would wait for it",
 		.suite = "emulate", .action = "*9d 90 90 *", .place.what = "exit",
-		.place.values = "KVM_EXIT_INTERNAL_ERROR/KVM_EXIT_IO",
+		.place.values = "KVM_EXIT_INTERNAL_ERROR 3/KVM_EXIT_IO",
 	},
 	{
 		.topic = "INS and OUTS of a guest that single-steps itself, to user space",

@@ -44,6 +44,8 @@ static void value_words(const struct observation *o, char *buf, size_t size)
 		snprintf(buf, size, "-%s", strerrorname_np(-(int64_t)o->value) ?: "?");
 	else if (o->shown == SHOWN_RESULT)
 		snprintf(buf, size, "%" PRId64, (int64_t)o->value);
+	else if (o->shown == SHOWN_EXIT && o->value >> 32)
+		snprintf(buf, size, "%s %u", exitreason__name((uint32_t)o->value), (unsigned int)(o->value >> 32));
 	else if (o->shown == SHOWN_EXIT)
 		snprintf(buf, size, "%s", exitreason__name(o->value));
 	else

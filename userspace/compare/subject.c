@@ -277,9 +277,6 @@ static void handle_end(struct subject *s, struct kvm_run *run)
 		s->over = true;
 		break;
 	case KVM_EXIT_INTERNAL_ERROR:
-		observe__number(s, "suberror", run->internal.suberror);
-		s->over = true;
-		break;
 	case KVM_EXIT_SHUTDOWN:
 	case KVM_EXIT_UNKNOWN:
 		s->over = true;
@@ -331,6 +328,14 @@ static long enter(struct subject *s)
 	return ret;
 }
 
+/* An internal error is of a kind. */
+static uint64_t exit_value(const struct kvm_run *run)
+{
+	uint64_t kind = run->exit_reason == KVM_EXIT_INTERNAL_ERROR ? run->internal.suberror : 0;
+
+	return run->exit_reason | kind << 32;
+}
+
 int subject__run(struct subject *s)
 {
 	struct kvm_run *run = s->vcpu.run;
@@ -345,7 +350,7 @@ int subject__run(struct subject *s)
 			s->trace->given_up |= ret == -EINTR;
 			return -1;
 		}
-		trace__add(s->trace, "exit", NO_PLACE, run->exit_reason, SHOWN_EXIT);
+		trace__add(s->trace, "exit", NO_PLACE, exit_value(run), SHOWN_EXIT);
 		more = run->exit_reason == KVM_EXIT_MMIO;
 		if (run->exit_reason == KVM_EXIT_IO)
 			more = handle_io(s, run);
