@@ -445,6 +445,13 @@ const struct deliberate deliberate[] = {
 		.suite = "emulate", .action = "*4[c-f] 8[ce] *", .place.what = "*",
 	},
 	{
+		.topic = "a guest's page tables where no memory is",
+		.nestor = "#PF",
+		.upstream = "may take the address of an entry for that of the operand, and exit for it",
+		.reason = "the guest did not access anything there",
+		.suite = "mmu", .action = "*000 at CPL*", .place.what = "exit", .place.values = "KVM_EXIT_IO/KVM_EXIT_MMIO",
+	},
+	{
 		.topic = "dirty bit of the entry that maps memory that is not there, after a read-modify-write instruction",
 		.nestor = "1",
 		.upstream = "may be 0",

@@ -46,14 +46,14 @@ static const struct {
 static const struct {
 	const char *name;
 	uint8_t size, bytes[4];
-	bool fetch;
+	bool fetch, write;
 } accesses[] = {
-	{ "read", 2, { 0x8b, 0x03 }, false },		/* mov (%rbx), %eax */
-	{ "write", 2, { 0x89, 0x03 }, false },		/* mov %eax, (%rbx) */
-	{ "increment", 2, { 0xff, 0x03 }, false },	/* incl (%rbx) */
-	{ "8-byte read", 3, { 0x48, 0x8b, 0x03 }, false },
-	{ "exchange", 2, { 0x87, 0x03 }, false },	/* xchg %eax, (%rbx) */
-	{ "jump to", 2, { 0xff, 0xe3 }, true },		/* jmp *%rbx */
+	{ "read", 2, { 0x8b, 0x03 }, false, false },		/* mov (%rbx), %eax */
+	{ "write", 2, { 0x89, 0x03 }, false, true },		/* mov %eax, (%rbx) */
+	{ "increment", 2, { 0xff, 0x03 }, false, true },	/* incl (%rbx) */
+	{ "8-byte read", 3, { 0x48, 0x8b, 0x03 }, false, false },
+	{ "exchange", 2, { 0x87, 0x03 }, false, true },		/* xchg %eax, (%rbx) */
+	{ "jump to", 2, { 0xff, 0xe3 }, true, false },		/* jmp *%rbx */
 };
 
 /* At the beginning of each data page: out %al, $PORT_DONE; jmp to it. Writes write the same. */
@@ -151,6 +151,19 @@ static void flush(struct subject *s)
 	subject__execute(s, reload, sizeof(reload), &regs);
 }
 
+/* In own[0]: pages of the slot that the guest has written to since their log was read. */
+static void note_written(struct subject *s, uint64_t gva)
+{
+	struct kvm_translation t = { .linear_address = gva };
+	uint64_t page;
+
+	if (subject__ioctl(s->vcpu.fd, KVM_TRANSLATE, &t) || !t.valid)
+		return;
+	page = (t.physical_address - SLOT_GPA) / 4096;
+	if (page < SLOT_PAGES)
+		s->own[0] |= 1ULL << page;
+}
+
 static void access_memory(struct subject *s, const struct step *step)
 {
 	unsigned int which = step__pick(step, W_WHAT, ARRAY_SIZE(accesses));
@@ -167,6 +180,10 @@ static void access_memory(struct subject *s, const struct step *step)
 	subject__execute(s, accesses[which].bytes, accesses[which].size, &regs);
 	if (s->over)
 		return;
+	if (accesses[which].write && s->vcpu.run->exit_reason == KVM_EXIT_IO && s->vcpu.run->io.port == PORT_DONE) {
+		note_written(s, regs.rbx);
+		note_written(s, regs.rbx + 3);
+	}
 	observe__regs(s);
 	subject__get_sregs(s, &sregs);
 	observe__number(s, "cr2", sregs.cr2);
@@ -195,16 +212,19 @@ static void set_slot(struct subject *s, unsigned int pages, uint32_t flags)
 		.userspace_addr = (uintptr_t)s->memory + SLOT_HOST,
 	};
 
+	s->own[0] = 0;
 	observe__result(s, "KVM_SET_USER_MEMORY_REGION", subject__ioctl(s->vm.fd, KVM_SET_USER_MEMORY_REGION, &region));
 }
 
+/* Upstream logs what it maps for writing when the guest reads, too, which is no harm: only what was written counts. */
 static void get_dirty_log(struct subject *s)
 {
 	uint64_t bitmap = 0;
 	struct kvm_dirty_log log = { .slot = SLOT, .dirty_bitmap = &bitmap };
 
 	observe__result(s, "KVM_GET_DIRTY_LOG", subject__ioctl(s->vm.fd, KVM_GET_DIRTY_LOG, &log));
-	observe__number(s, "dirty pages", bitmap);
+	observe__number(s, "dirty pages", bitmap & s->own[0]);
+	s->own[0] = 0;
 }
 
 static void translate(struct subject *s, const struct step *step)
