@@ -351,13 +351,6 @@ const struct deliberate deliberate[] = {
 		.suite = "abi", .action = "KVM_ENABLE_CAP,*", .place.what = "KVM_ENABLE_CAP", .place.values = "-EINVAL/-EBADF",
 	},
 	{
-		.topic = "the interrupt shadow behind INT n, whose delivery was the first to use a page",
-		.nestor = "as the CPU has it: QEMU's lasts",
-		.upstream = "ends",
-		.reason = "the CPU executes the instruction again",
-		.suite = "cpu", .action = "int*", .place.what = "interrupt.shadow", .place.values = "0x3/0x0",
-	},
-	{
 		.topic = "an SMI where no memory is to save the state in",
 		.nestor = "`KVM_RUN` fails with `-EIO`, as in 7.3",
 		.upstream = "goes on without it",
@@ -369,7 +362,7 @@ const struct deliberate deliberate[] = {
 		.nestor = "how many, as in 7.3",
 		.upstream = "whether there is one",
 		.reason = "one ABI on every kernel: that of Linux 7.3",
-		.suite = "@(abi|irq)", .action = "@(KVM_NMI*|KVM_SET_VCPU_EVENTS*nmi.pending*)", .place.what = "nmi.pending",
+		.suite = "@(abi|irq)", .action = "*", .place.what = "nmi.pending",
 		.place.values = "0x2/0x1",
 	},
 	{
@@ -491,6 +484,20 @@ const struct deliberate deliberate[] = {
 		.place.theirs = UINT32_MAX,
 	},
 	{
+		.topic = "bits 3:0 of the TPR and of the PPR, on AMD",
+		.nestor = "as they were written",
+		.upstream = "0 as soon as the guest runs",
+		.reason = "the SDM says so (Task and Processor Priorities)",
+		.suite = "irq", .action = "*", .place.what = "local APIC register 0x@(80|a0)", .place.ours = 0xf,
+	},
+	{
+		.topic = "the PPR behind `KVM_SET_LAPIC`",
+		.nestor = "that of the registers",
+		.upstream = "may be the former",
+		.reason = "the SDM says so (Task and Processor Priorities)",
+		.suite = "irq", .action = "KVM_SET_LAPIC with register 0x1[0-7]0 *", .place.what = "local APIC register 0xa0",
+	},
+	{
 		.topic = "`KVM_SET_VAPIC_ADDR` while the local APIC is disabled by its spurious-interrupt register",
 		.nestor = "the TPR stays",
 		.upstream = "`KVM_RUN` reads it from where nobody has written it",
@@ -503,7 +510,7 @@ const struct deliberate deliberate[] = {
 		.upstream = "what was read from memory or an APIC before",
 		.reason = "it is none of the guest's values",
 		.suite = "irq", .action = "read of the APIC's register 0x@(0|10|40|b0|c0|2f0|3f0|400|ff0)",
-		.place.what = "rax", .place.values = "0x0/*",
+		.place.what = "@(data|rax)", .place.values = "0x0/*",
 	},
 	{
 		.topic = "bits 63:32 of MOV to CR0 and CR4 on AMD without decode assists",
