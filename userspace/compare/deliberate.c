@@ -46,6 +46,12 @@ static const struct place segment_bits[] = {
 	{ 0 },
 };
 
+static const struct place refused_control[] = {
+	{ "exit_code", "0xffffffffffffffff/*", 0, 0 },
+	{ "port written", "0xff/*", 0, 0 },
+	{ 0 },
+};
+
 static const struct place refused_event[] = {
 	{ "exit_code", "0xffffffffffffffff/*", 0, 0 },
 	{ "rip", "0xc000/*", 0, 0 },
@@ -370,8 +376,7 @@ const struct deliberate deliberate[] = {
 		.nestor = "VMEXIT_INVALID",
 		.upstream = "is ignored",
 		.reason = "the APM says so (VMRUN), and the guest hypervisor would believe that it works",
-		.suite = "nested", .action = "VMRUN*with @(nested_ctl|int_ctl) *", .place.what = "exit_code",
-		.place.values = "0xffffffffffffffff/*",
+		.suite = "nested", .action = "VMRUN*with @(nested_ctl|int_ctl) *", .places = refused_control,
 	},
 	{
 		.topic = "VMRUN with an event of a type, or an exception of a number, that there is not",
@@ -381,11 +386,18 @@ const struct deliberate deliberate[] = {
 		.suite = "nested", .action = "VMRUN*with event_inj *", .places = refused_event,
 	},
 	{
+		.topic = "CR0.ET of a guest's guest, on AMD",
+		.nestor = "1, as in 7.3",
+		.upstream = "as it was set",
+		.reason = "one ABI on every kernel: that of Linux 7.3",
+		.suite = "nested", .action = "VMRUN*with cr0 *", .place.what = "cr0", .place.ours = 0x10,
+	},
+	{
 		.topic = "the error code in EVENTINJ after an exit to a guest hypervisor",
 		.nestor = "0, as in 7.3",
 		.upstream = "as it was",
 		.reason = "one ABI on every kernel: that of Linux 7.3",
-		.suite = "nested", .action = "VMRUN*with event_inj_error *", .place.what = "event_inj_error",
+		.suite = "nested", .action = "VMRUN*", .place.what = "event_inj_error",
 		.place.values = "0x0/*",
 	},
 	{
@@ -443,6 +455,13 @@ const struct deliberate deliberate[] = {
 		.upstream = "may take the address of an entry for that of the operand, and exit for it",
 		.reason = "the guest did not access anything there",
 		.suite = "mmu", .action = "*000 at CPL*", .place.what = "exit", .place.values = "KVM_EXIT_IO/KVM_EXIT_MMIO",
+	},
+	{
+		.topic = "MOV of a segment register with REX.W to memory that is not there",
+		.nestor = "writes 2 bytes",
+		.upstream = "writes 8",
+		.reason = "the SDM says so (MOV)",
+		.suite = "emulate", .action = "*48 8c *", .place.what = "length", .place.values = "0x[12]/*",
 	},
 	{
 		.topic = "dirty bit of the entry that maps memory that is not there, after a read-modify-write instruction",
@@ -568,7 +587,8 @@ const struct deliberate deliberate[] = {
 		.nestor = "reads 2 bytes",
 		.upstream = "reads 4",
 		.reason = "the SDM says so (MOVSXD)",
-		.suite = "emulate", .action = "*66 *63 *", .place.what = "length", .place.values = "0x[12]/0x[34]",
+		.suite = "emulate", .action = "*66 *63 *", .place.what = "@(length|exit)",
+		.place.values = "@(0x[12]/0x[34]|KVM_EXIT_IO/KVM_EXIT_MMIO)",
 	},
 	{
 		.topic = "`KVM_GUESTDBG_SINGLESTEP` when an exception or interrupt is taken",
