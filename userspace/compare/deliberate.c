@@ -387,9 +387,9 @@ const struct deliberate deliberate[] = {
 	},
 	{
 		.topic = "CR0.ET of a guest's guest, on AMD",
-		.nestor = "1, as in 7.3",
+		.nestor = "1",
 		.upstream = "as it was set",
-		.reason = "one ABI on every kernel: that of Linux 7.3",
+		.reason = "the APM says so (CR0 Register)",
 		.suite = "nested", .action = "VMRUN*with cr0 *", .place.what = "cr0", .place.ours = 0x10,
 	},
 	{
