@@ -286,6 +286,13 @@ static void test_vapic(void)
 	KVM(f.vcpu, KVM_SET_VAPIC_ADDR, &addr);
 	flat_go(&f, nothing, 0, NULL);
 	tap_check(flat_at_port(&f, FLAT_DONE), "VAPIC: in a page that nobody has written to");
+	apic_put(f.vcpu, APIC_SPIV, 0xff);
+	memset(f.memory + VAPIC_FRESH, 0x55, 4);
+	flat_go(&f, nothing, 0, NULL);
+	tap_check(f.memory[VAPIC_FRESH] == 0x55 && !apic_get(f.vcpu, APIC_TASKPRI), "VAPIC: not of an APIC that is off");
+	apic_put(f.vcpu, APIC_SPIV, APIC_ENABLE);
+	flat_go(&f, nothing, 0, NULL);
+	tap_check(!f.memory[VAPIC_FRESH] && !apic_get(f.vcpu, APIC_TASKPRI), "VAPIC: and again of one that is on");
 	addr.vapic_addr = 0;
 	KVM(f.vcpu, KVM_SET_VAPIC_ADDR, &addr);
 }

@@ -106,6 +106,8 @@ void lapic_set_spiv(struct lapic *apic, u32 value)
 		return;
 	WRITE_ONCE(apic->sw_enabled, enabled);
 	apic_map_changed(apic->vcpu->vm);
+	if (enabled)
+		vcpu_request(apic->vcpu, REQ_EVENT);	/* lapic_share() */
 	/* Page-ready interrupts that could not be taken. */
 	if (enabled && apic->vcpu->apf.enable)
 		vcpu_request(apic->vcpu, REQ_APF_READY);

@@ -8,7 +8,7 @@
  * the APIC's registers are right.
  *
  * VAPIC (KVM_SET_VAPIC_ADDR): a word with TPR and the classes of what is in service and requested, for 32-bit guests
- * that user space has patched to use it.
+ * that user space has patched to use it. An APIC that is disabled leaves the word alone.
  *
  * In a burst a page may be gone for the moment: then the burst ends, and lapic_attend() is called again outside.
  */
@@ -100,7 +100,7 @@ void lapic_share(struct vcpu *vcpu)
 
 	if (pv_eoi_fits(vcpu, apic))
 		offer_pv_eoi(vcpu);
-	if (!(vcpu->apic_attention & APIC_VAPIC))
+	if (!(vcpu->apic_attention & APIC_VAPIC) || !apic->sw_enabled)
 		return;
 	word = vapic_word(apic);
 	if (vcpu_write_guest(vcpu, vcpu->vapic_gpa, &word, sizeof(word)) == -EAGAIN) {
@@ -122,7 +122,7 @@ void lapic_attend(struct vcpu *vcpu)
 
 	if (vcpu->apic_attention & APIC_PV_EOI)
 		r = collect_pv_eoi(vcpu);
-	if (vcpu->apic_attention & APIC_VAPIC)
+	if (vcpu->apic_attention & APIC_VAPIC && vcpu->lapic->sw_enabled)
 		r |= collect_vapic(vcpu);
 	if (r)
 		vcpu_request(vcpu, REQ_KICK);
