@@ -52,6 +52,13 @@ static const struct place refused_control[] = {
 	{ 0 },
 };
 
+static const struct place accepted_control[] = {
+	{ "exit_code", "*/0xffffffffffffffff", 0, 0 },
+	{ "exit", "*/KVM_EXIT_IO", 0, 0 },
+	{ "port @(written|read)", "*/*0xff", 0, 0 },
+	{ 0 },
+};
+
 static const struct place refused_event[] = {
 	{ "exit_code", "0xffffffffffffffff/*", 0, 0 },
 	{ "rip", "0xc000/*", 0, 0 },
@@ -300,6 +307,27 @@ const struct deliberate deliberate[] = {
 		.suite = "abi", .action = "KVM_CREATE_VCPU(*", .place.what = "KVM_CREATE_VCPU", .place.values = "-EINVAL/@(0|-EEXIST)",
 	},
 	{
+		.topic = "`KVM_CREATE_VCPU` with an ID from 4096 on",
+		.nestor = "a vCPU, up to 16383, as in 7.3",
+		.upstream = "`-EINVAL`",
+		.reason = "one ABI on every kernel: that of Linux 7.3",
+		.suite = "abi", .action = "KVM_CREATE_VCPU(*", .place.what = "KVM_CREATE_VCPU", .place.values = "0/-EINVAL",
+	},
+	{
+		.topic = "TF in `KVM_GET_REGS` while user space single-steps the guest",
+		.nestor = "the guest's",
+		.upstream = "0",
+		.reason = "values that are read and set change nothing",
+		.suite = "abi", .action = "*", .place.what = "rflags", .place.ours = 0x100,
+	},
+	{
+		.topic = "`KVM_SIGNAL_MSI`, as an NMI or the like, before anybody has touched the local APIC",
+		.nestor = "1: delivered",
+		.upstream = "0: its map of APICs lacks it",
+		.reason = "interrupts are not lost",
+		.suite = "abi", .action = "KVM_SIGNAL_MSI*", .place.what = "KVM_SIGNAL_MSI", .place.values = "1/0",
+	},
+	{
 		.topic = "`KVM_SET_NESTED_STATE` with GIF 0 and nothing else, without EFER.SVME",
 		.nestor = "is accepted, as in 7.3",
 		.upstream = "`-EINVAL`",
@@ -386,6 +414,45 @@ const struct deliberate deliberate[] = {
 		.suite = "nested", .action = "VMRUN*with event_inj *", .places = refused_event,
 	},
 	{
+		.topic = "VMRUN with virtual NMIs enabled, and NMIs not intercepted, on a CPU without virtual NMIs",
+		.nestor = "ignores them",
+		.upstream = "VMEXIT_INVALID",
+		.reason = "such CPUs do",
+		.suite = "nested", .action = "VMRUN*with int_ctl 0x*[4-7c-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f]*",
+		.places = accepted_control,
+	},
+	{
+		.topic = "SVM's instructions of a guest's guest in protected mode without paging",
+		.nestor = "are executed",
+		.upstream = "#UD",
+		.reason = "the APM says so (VMLOAD)",
+		.suite = "nested", .action = "VMRUN*with cr0 *, L2 executes @(vmload|clgi|invlpga)", .place.what = "port written",
+		.place.values = "0xff/*",
+	},
+	{
+		.topic = "SVM's instructions of a guest's guest in virtual-8086 mode",
+		.nestor = "#UD",
+		.upstream = "are executed",
+		.reason = "the APM says so (VMLOAD)",
+		.suite = "nested", .action = "VMRUN*with rflags *, L2 executes @(vmload|clgi|invlpga)",
+		.place.what = "exit_int_info", .place.values = "0x80000306/*",
+	},
+	{
+		.topic = "DR7.GD after a debug exception of a guest's guest",
+		.nestor = "0",
+		.upstream = "may be 1",
+		.reason = "the APM says so (General Detect)",
+		.suite = "nested", .action = "VMRUN*with dr7 *", .place.what = "dr7", .place.theirs = 0x2000,
+	},
+	{
+		.topic = "SGDT and SIDT of a guest's guest to where no memory is",
+		.nestor = "exit for it",
+		.upstream = "are executed for ever",
+		.reason = "nobody can find out why a guest hangs",
+		.suite = "nested", .action = "VMRUN*with rsp *, L2 executes sgdt*", .place.what = "KVM_RUN",
+		.place.values = "0/-EINTR",
+	},
+	{
 		.topic = "CR0.ET of a guest's guest, on AMD",
 		.nestor = "1",
 		.upstream = "as it was set",
@@ -405,7 +472,7 @@ const struct deliberate deliberate[] = {
 		.nestor = "are executed, as by the CPU",
 		.upstream = "may be executed again",
 		.reason = "VMRUN does not look at it",
-		.suite = "nested", .action = "VMRUN*with cs_attrib *", .place.what = "rip", .place.values = "0xc00?/0xc000",
+		.suite = "nested", .action = "VMRUN*with cs_attrib *", .place.what = "rip", .place.values = "0xc00?/0xc00?",
 	},
 	{
 		.topic = "V_TPR after an exit to a guest hypervisor that shares its TPR with the guest",
@@ -521,7 +588,7 @@ const struct deliberate deliberate[] = {
 		.nestor = "the TPR stays",
 		.upstream = "`KVM_RUN` reads it from where nobody has written it",
 		.reason = "no order of setting the state loses a part of it",
-		.suite = "abi", .action = "KVM_RUN", .place.what = "cr8", .place.values = "*/0x0",
+		.suite = "abi", .action = "KVM_RUN", .place.what = "cr8",
 	},
 	{
 		.topic = "reads of registers of a local APIC that can not be read, or are not there",
