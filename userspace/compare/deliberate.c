@@ -314,6 +314,21 @@ const struct deliberate deliberate[] = {
 		.suite = "abi", .action = "KVM_CREATE_VCPU(*", .place.what = "KVM_CREATE_VCPU", .place.values = "0/-EINVAL",
 	},
 	{
+		.topic = "`KVM_SET_VCPU_EVENTS` with an `interrupt.shadow` of other bits than its two, on AMD",
+		.nestor = "no shadow",
+		.upstream = "a shadow",
+		.reason = "the bits mean nothing",
+		.suite = "abi", .action = "KVM_SET_VCPU_EVENTS,*interrupt.shadow *", .place.what = "interrupt.shadow",
+		.place.values = "0x0/0x3",
+	},
+	{
+		.topic = "`KVM_RUN` of a vCPU that waits for INIT, with an exception pending",
+		.nestor = "waits",
+		.upstream = "`-EAGAIN`, again and again",
+		.reason = "what it waits for has not come",
+		.suite = "abi", .action = "KVM_RUN", .place.what = "KVM_RUN", .place.values = "-EINTR/-EAGAIN",
+	},
+	{
 		.topic = "TF in `KVM_GET_REGS` while user space single-steps the guest",
 		.nestor = "the guest's",
 		.upstream = "0",
