@@ -270,6 +270,8 @@ static void test_vapic(void)
 	KVM(f.vcpu, KVM_TPR_ACCESS_REPORTING, &report);
 
 	tap_check(kvm_raw(f.vcpu, KVM_SET_VAPIC_ADDR, &addr) == -EINVAL, "VAPIC: no memory");
+	addr.vapic_addr = FLAT_SIZE - 1;
+	tap_check(kvm_raw(f.vcpu, KVM_SET_VAPIC_ADDR, &addr) == -EINVAL, "VAPIC: memory that ends in the word");
 	addr.vapic_addr = VAPIC_WORD;
 	KVM(f.vcpu, KVM_SET_VAPIC_ADDR, &addr);
 	apic_put(f.vcpu, APIC_TASKPRI, 0x10);

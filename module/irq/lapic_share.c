@@ -154,7 +154,7 @@ int lapic_set_pv_eoi(struct vcpu *vcpu, u64 data)
  */
 int lapic_set_vapic(struct vcpu *vcpu, u64 gpa)
 {
-	if (gpa && !vm_is_memory(vcpu->vm, gpa))
+	if (gpa && !(vm_is_memory(vcpu->vm, gpa) && vm_is_memory(vcpu->vm, gpa + sizeof(u32) - 1)))
 		return -EINVAL;
 	vcpu->vapic_gpa = gpa;
 	vcpu->apic_attention &= ~(APIC_VAPIC | APIC_VAPIC_UNREAD);
