@@ -242,6 +242,12 @@ static int enable_hv_evmcs(struct vcpu *vcpu, const struct kvm_enable_cap *cap)
 	return r;
 }
 
+/* Nobody below takes flushes of a guest's guest; -ENOTTY is upstream's word for that. */
+static int enable_hv_direct_flush(struct vcpu *vcpu, const struct kvm_enable_cap *cap)
+{
+	return -ENOTTY;
+}
+
 static int enable_platform_info(struct vm *vm, const struct kvm_enable_cap *cap)
 {
 	vm->caps.platform_info_guest_read = cap->args[0];
@@ -507,6 +513,7 @@ static const struct capability capabilities[] = {
 	ON(SYS_HYPERV_CPUID),
 	ENABLE_VCPU(HYPERV_ENFORCE_CPUID, 1, enable_hv_enforce_cpuid),
 	GET_ENABLE_VCPU(HYPERV_ENLIGHTENED_VMCS, get_hv_evmcs, enable_hv_evmcs),
+	ENABLE_VCPU(HYPERV_DIRECT_TLBFLUSH, 0, enable_hv_direct_flush),
 };
 
 static const struct capability *find_capability(u64 cap)
