@@ -94,22 +94,23 @@ static bool differs_within(const struct run *run, const struct compare_case *c, 
 	return find_difference(&trace_a, &trace_b, d);
 }
 
+static int explanation(const struct run *run, const struct difference *d)
+{
+	return deliberate__find(d, kvm__is_nestor(&run->a));
+}
+
+/* What is explained needs no patience. */
 static bool differs(const struct run *run, const struct suite *suite, const struct compare_case *c, struct difference *d)
 {
 	d->suite = suite;
 	if (!differs_within(run, c, &hasty, d))
 		return false;
-	return !given_up() || differs_within(run, c, &patient, d);
+	return !given_up() || explanation(run, d) >= 0 || differs_within(run, c, &patient, d);
 }
 
 static const char *name_of(const struct difference *d)
 {
 	return d->a.what ?: d->b.what ?: "";
-}
-
-static int explanation(const struct run *run, const struct difference *d)
-{
-	return deliberate__find(d, kvm__is_nestor(&run->a));
 }
 
 /* Is it still the same difference with this case? Without much patience: shrink() asks again. */
