@@ -30,14 +30,19 @@ GUEST_TEXT(amd_guest,
 static struct guest g;
 static bool amd;
 
-static void start(bool foreign, uint32_t nr)
+static void start_with(bool irqchip, bool foreign, uint32_t nr)
 {
-	guest_open(&g, 1 << 20, true);
+	guest_open(&g, 1 << 20, irqchip);
 	if (foreign == amd)
 		guest_load(&g, intel_guest);
 	else
 		guest_load(&g, amd_guest);
 	guest_add_cpu(&g, nr);
+}
+
+static void start(bool foreign, uint32_t nr)
+{
+	start_with(true, foreign, nr);
 }
 
 static bool code_is(bool foreign)
@@ -69,6 +74,16 @@ static void test_numbers(bool foreign)
 	}
 }
 
+static void test_without_apic(void)
+{
+	int32_t result;
+
+	start_with(false, false, KVM_HC_SEND_IPI);
+	result = guest_say(&g, 0);
+	tap_check(result == -KVM_EOPNOTSUPP, "IPIs without local APICs in the kernel: %d", result);
+	guest_close(&g);
+}
+
 /* The guest has no IDT: #UD becomes a triple fault. */
 static void test_quirk_disabled(void)
 {
@@ -95,6 +110,7 @@ int main(void)
 		  "the quirk can be disabled");
 	test_numbers(false);
 	test_numbers(true);
+	test_without_apic();
 	test_quirk_disabled();
 	return tap_done();
 }

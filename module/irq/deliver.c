@@ -453,7 +453,7 @@ struct vcpu *lapic_find(struct vm *vm, u32 apic_id)
  * @icr: vector and delivery mode
  * @op_64bit: the halves have 64 bits, else 32
  *
- * The number of APICs that took it, or -KVM_EINVAL.
+ * The number of APICs that took it, -KVM_EINVAL, or -KVM_EOPNOTSUPP without local APICs in the kernel.
  */
 int lapic_pv_send_ipi(struct vcpu *vcpu, u64 low, u64 high, u32 min, u64 icr, bool op_64bit)
 {
@@ -469,6 +469,8 @@ int lapic_pv_send_ipi(struct vcpu *vcpu, u64 low, u64 high, u32 min, u64 icr, bo
 
 	if (icr & (APIC_DEST_LOGICAL | APIC_DEST_ALLBUT))
 		return -KVM_EINVAL;
+	if (!vcpu->lapic)
+		return -KVM_EOPNOTSUPP;
 	if (min > NESTOR_MAX_VCPU_IDS)
 		return 0;
 	for (i = 0; i < 2 * width; i++) {
