@@ -96,6 +96,12 @@ static unsigned int ring_of(const struct step *step)
 	return step->word[W_RING] & 1 ? 3 : 0;
 }
 
+/* A slot that is there can be neither resized nor made read-only. */
+static bool is_anew(const struct step *step)
+{
+	return step->word[W_RING] & 1;
+}
+
 static uint64_t entry_value(const struct step *step)
 {
 	return step__mutate(entries[step__pick(step, W_WHAT, ARRAY_SIZE(entries))].value, step->word[W_VALUE]);
@@ -118,9 +124,10 @@ static void mmu__describe(const struct step *step, char *buf, size_t size)
 			 controls[step__pick(step, W_WHAT, ARRAY_SIZE(controls))].name);
 		break;
 	case SET_SLOT:
-		snprintf(buf, size, "KVM_SET_USER_MEMORY_REGION of %u pages with flags 0x%x",
+		snprintf(buf, size, "KVM_SET_USER_MEMORY_REGION of %u pages with flags 0x%x%s",
 			 slot_pages[step->word[W_VALUE] % ARRAY_SIZE(slot_pages)],
-			 slot_flags[step__pick(step, W_WHAT, ARRAY_SIZE(slot_flags))]);
+			 slot_flags[step__pick(step, W_WHAT, ARRAY_SIZE(slot_flags))],
+			 is_anew(step) ? ", after one of none" : "");
 		break;
 	case DIRTY_LOG:
 		snprintf(buf, size, "KVM_GET_DIRTY_LOG");
@@ -261,6 +268,8 @@ static void mmu__step(struct subject *s, const struct step *step)
 		set_control(s, step);
 		break;
 	case SET_SLOT:
+		if (is_anew(step))
+			set_slot(s, 0, 0);
 		set_slot(s, slot_pages[step->word[W_VALUE] % ARRAY_SIZE(slot_pages)],
 			 slot_flags[step__pick(step, W_WHAT, ARRAY_SIZE(slot_flags))]);
 		break;
