@@ -320,7 +320,8 @@ static enum fault_result map_apic_page(struct vcpu *vcpu, struct mapping *m)
 {
 	const struct tdp_format *f = &tdp_format;
 	struct vm_mmu *mmu = &vcpu->vm->mmu;
-	u64 leaf = __pa(mmu->apic_page) | f->read | f->write | f->accessed | f->dirty | f->memtype_wb;
+	u64 leaf = __pa(mmu->apic_page) | f->read | f->write | f->user | f->noexec | f->accessed | f->dirty | f->memtype_wb |
+		   f->enc_mask;
 
 	if (mmu->apic_page_forbidden)
 		return FAULT_MMIO;
