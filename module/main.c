@@ -32,25 +32,57 @@ static const char *const experimental_names[EXPERIMENTAL_NR] = {
 
 unsigned long nestor_experimental;
 
+static char *apic_accel = "all";
+module_param(apic_accel, charp, 0444);
+MODULE_PARM_DESC(apic_accel, "What the CPU does for guests' local APICs, where it can: tpr, delivery, x2apic, xapic, posted, timer, with commas, or all (default) or none");
+
+static const char *const accel_names[ACCEL_NR] = {
+	[ACCEL_TPR] = "tpr",
+	[ACCEL_DELIVERY] = "delivery",
+	[ACCEL_X2APIC] = "x2apic",
+	[ACCEL_XAPIC] = "xapic",
+	[ACCEL_POSTED] = "posted",
+	[ACCEL_TIMER] = "timer",
+};
+
+unsigned long nestor_apic_accel;
+
 /* A word that means nothing is refused: whoever wrote it would take the feature to be on. */
-static int parse_experimental(void)
+static int parse_words(const char *parameter, const char *value, const char *const *names, int nr, unsigned long *bits)
 {
-	const char *word = experimental;
+	const char *word = value;
 	size_t len;
 	int i;
 
 	for (; *word; word += len + (word[len] == ',')) {
 		len = strcspn(word, ",");
-		for (i = 0; i < EXPERIMENTAL_NR; i++)
-			if (strlen(experimental_names[i]) == len && !memcmp(experimental_names[i], word, len))
+		for (i = 0; i < nr; i++)
+			if (strlen(names[i]) == len && !memcmp(names[i], word, len))
 				break;
-		if (i == EXPERIMENTAL_NR) {
-			pr_err("experimental=%s: '%.*s' is no feature\n", experimental, (int)len, word);
+		if (i == nr) {
+			pr_err("%s=%s: '%.*s' is none of its words\n", parameter, value, (int)len, word);
 			return -EINVAL;
 		}
-		__set_bit(i, &nestor_experimental);
+		__set_bit(i, bits);
 	}
 	return 0;
+}
+
+static int parse_apic_accel(void)
+{
+	if (!strcmp(apic_accel, "none"))
+		return 0;
+	if (!strcmp(apic_accel, "all")) {
+		nestor_apic_accel = ACCEL_ALL;
+		return 0;
+	}
+	return parse_words("apic_accel", apic_accel, accel_names, ACCEL_NR, &nestor_apic_accel);
+}
+
+static int parse_parameters(void)
+{
+	return parse_words("experimental", experimental, experimental_names, EXPERIMENTAL_NR, &nestor_experimental) ?:
+	       parse_apic_accel();
 }
 
 static struct miscdevice nestor_dev = {
@@ -215,7 +247,7 @@ static int __init nestor_init(void)
 	if (!ops)
 		return -EOPNOTSUPP;
 	use_vendor(ops);
-	err = parse_experimental();
+	err = parse_parameters();
 	if (err)
 		return err;
 	err = vendor->probe();

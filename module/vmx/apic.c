@@ -5,8 +5,6 @@
  * SDM, APIC Virtualization and Virtual Interrupts. Each is used where the CPU has it and apic_accel= names it, and can be
  * given up by a vCPU at any time: the software's APIC works on the same page of registers.
  */
-#include <linux/module.h>
-#include <linux/string.h>
 #include <asm/apicdef.h>
 #include <asm/desc.h>
 #include <asm/irq_vectors.h>
@@ -14,66 +12,25 @@
 #include "irq/irq.h"
 #include "vmx/vmx.h"
 
-static char *apic_accel = "all";
-module_param(apic_accel, charp, 0444);
-MODULE_PARM_DESC(apic_accel, "What the CPU does for guests' local APICs, where it can: tpr, delivery, x2apic, xapic, posted, timer, with commas, or all (default) or none");
-
 #define VMX_ACCEL_NEVER		BIT(31)
 
 /* @needs: others of the table */
 static const struct {
-	const char *name;
 	u32 bit, needs;
 	u32 pin, cpu, cpu2, exit;
 } accels[] = {
-	{ "tpr", VMX_ACCEL_TPR, 0, .cpu = CPU_TPR_SHADOW },
-	{ "delivery", VMX_ACCEL_DELIVERY, VMX_ACCEL_TPR, .cpu2 = CPU2_VIRTUAL_DELIVERY },
-	{ "x2apic", VMX_ACCEL_X2APIC, VMX_ACCEL_DELIVERY, .cpu2 = CPU2_X2APIC_MODE | CPU2_APIC_REGISTERS },
-	{ "xapic", VMX_ACCEL_XAPIC, VMX_ACCEL_DELIVERY, .cpu2 = CPU2_APIC_ACCESSES | CPU2_APIC_REGISTERS },
+	{ VMX_ACCEL_TPR, 0, .cpu = CPU_TPR_SHADOW },
+	{ VMX_ACCEL_DELIVERY, VMX_ACCEL_TPR, .cpu2 = CPU2_VIRTUAL_DELIVERY },
+	{ VMX_ACCEL_X2APIC, VMX_ACCEL_DELIVERY, .cpu2 = CPU2_X2APIC_MODE | CPU2_APIC_REGISTERS },
+	{ VMX_ACCEL_XAPIC, VMX_ACCEL_DELIVERY, .cpu2 = CPU2_APIC_ACCESSES | CPU2_APIC_REGISTERS },
 #if IS_ENABLED(CONFIG_KVM)
 	/* The host's handler of the vector is there where its own KVM is. */
-	{ "posted", VMX_ACCEL_POSTED, VMX_ACCEL_DELIVERY, .pin = PIN_POSTED, .exit = EXIT_ACK_INTR },
+	{ VMX_ACCEL_POSTED, VMX_ACCEL_DELIVERY, .pin = PIN_POSTED, .exit = EXIT_ACK_INTR },
 #else
-	{ "posted", VMX_ACCEL_POSTED, VMX_ACCEL_NEVER },
+	{ VMX_ACCEL_POSTED, VMX_ACCEL_NEVER },
 #endif
-	{ "timer", VMX_ACCEL_TIMER, 0, .pin = PIN_PREEMPTION_TIMER },
+	{ VMX_ACCEL_TIMER, 0, .pin = PIN_PREEMPTION_TIMER },
 };
-
-static u32 accel_by_name(const char *name, size_t len)
-{
-	int i;
-
-	for (i = 0; i < ARRAY_SIZE(accels); i++)
-		if (strlen(accels[i].name) == len && !memcmp(accels[i].name, name, len))
-			return accels[i].bit;
-	return 0;
-}
-
-/* 0 or -EINVAL. */
-static int parse_parameter(u32 *wanted)
-{
-	const char *word = apic_accel;
-	size_t len;
-	u32 bit;
-
-	*wanted = 0;
-	if (!strcmp(apic_accel, "none"))
-		return 0;
-	if (!strcmp(apic_accel, "all")) {
-		*wanted = U32_MAX;
-		return 0;
-	}
-	for (; *word; word += len + (word[len] == ',')) {
-		len = strcspn(word, ",");
-		bit = accel_by_name(word, len);
-		if (!bit) {
-			pr_err("apic_accel=%s: '%.*s' is no acceleration\n", apic_accel, (int)len, word);
-			return -EINVAL;
-		}
-		*wanted |= bit;
-	}
-	return 0;
-}
 
 static bool possible(int i)
 {
@@ -84,21 +41,16 @@ static bool possible(int i)
 	       !(accels[i].exit & ~caps->exit_allowed);
 }
 
-int vmx_apic_setup(void)
+void vmx_apic_setup(void)
 {
-	u32 wanted;
-	int i, err;
+	int i;
 
-	err = parse_parameter(&wanted);
-	if (err)
-		return err;
 	vmx_caps.accel = 0;
 	for (i = 0; i < ARRAY_SIZE(accels); i++)
-		if (wanted & accels[i].bit && possible(i))
+		if (nestor_apic_accel & accels[i].bit && possible(i))
 			vmx_caps.accel |= accels[i].bit;
 	cpu_caps.virtual_delivery = vmx_caps.accel & VMX_ACCEL_DELIVERY;
 	cpu_caps.apic_page = vmx_caps.accel & VMX_ACCEL_XAPIC;
-	return 0;
 }
 
 /*

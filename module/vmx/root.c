@@ -167,7 +167,8 @@ int vmx_setup(void)
 			goto fail;
 	}
 	nested_vmx_caps_setup();
-	err = vmx_vpid_setup() ?: vmx_enter_setup() ?: vmx_apic_setup() ?: nested_vmx_check_setup() ?:
+	vmx_apic_setup();
+	err = vmx_vpid_setup() ?: vmx_enter_setup() ?: nested_vmx_check_setup() ?:
 	      nested_vmx_shadowing_setup();
 	if (err)
 		goto fail;

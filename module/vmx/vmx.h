@@ -210,14 +210,14 @@ static inline void vmx_set_bits(struct vmx_vcpu *vmx, enum vmx_lazy field, u64 b
 }
 
 /* What the CPU does for the local APIC: apic.c. */
-#define VMX_ACCEL_TPR		BIT(0)	/* CR8 is the register's, and exits come when it falls below a threshold */
-#define VMX_ACCEL_DELIVERY	BIT(1)	/* requests are delivered and EOIs taken without an exit */
-#define VMX_ACCEL_X2APIC	BIT(2)	/* x2APIC registers are read, TPR, EOI and SELF IPI written without one */
-#define VMX_ACCEL_POSTED	BIT(3)	/* requests by other CPUs reach the guest without an exit */
-#define VMX_ACCEL_TIMER		BIT(4)	/* a TSC deadline that comes while the guest runs exits by itself */
+#define VMX_ACCEL_TPR		BIT(ACCEL_TPR)
+#define VMX_ACCEL_DELIVERY	BIT(ACCEL_DELIVERY)
+#define VMX_ACCEL_X2APIC	BIT(ACCEL_X2APIC)
+#define VMX_ACCEL_XAPIC		BIT(ACCEL_XAPIC)
+#define VMX_ACCEL_POSTED	BIT(ACCEL_POSTED)
+#define VMX_ACCEL_TIMER		BIT(ACCEL_TIMER)
 #define VMX_TIMER_OFF		U32_MAX
-#define VMX_ACCEL_XAPIC		BIT(5)	/* the same as X2APIC by the page of registers, in xAPIC mode */
-int vmx_apic_setup(void);
+void vmx_apic_setup(void);
 void vmx_apic_changed(struct vmx_vcpu *vmx);
 void vmx_apic_controls(struct vmx_vcpu *vmx, u32 *cpu, u32 *cpu2);
 void vmx_host_interrupt(struct vcpu *vcpu);
