@@ -33,6 +33,7 @@ struct cpu_caps {
 	bool has_invpcid, has_rdtscp, has_xsaves, has_umwait, has_mbec;
 	bool nrips;
 	bool virtual_delivery;		/* the CPU may deliver interrupts from the local APIC's registers */
+	bool shared_irr;		/* ... while others set IRR: struct lapic_posted is not needed */
 	bool apic_page;			/* ... and handle accesses to its page */
 	u64 efer_mask;			/* EFER bits that guests may set */
 	u64 cr4_mask;			/* CR4 bits that guests may set */

@@ -15,6 +15,7 @@
 
 #include "irq/chips.h"
 #include "irq/lapic.h"
+#include "vm/ops.h"
 
 /* How logical destinations are read: all software-enabled APICs must agree. */
 enum logical_mode {
@@ -172,6 +173,9 @@ void apic_map_changed(struct vm *vm)
 {
 	smp_mb__before_atomic();
 	atomic64_inc(&vm->irq->map_generation);
+	/* The CPU has a map of its own. */
+	if (unlikely(cpu_caps.shared_irr))
+		vendor->apic_ids_changed(vm);
 }
 
 void apic_map_init(struct vm_irq *irq)

@@ -33,6 +33,7 @@ struct vcpu;
 struct vm;
 struct lapic;
 struct vm_irq;
+struct apic_address;
 
 /* Delivery of an interrupt message: the encoding of ICR, MSI data and redirection entries. */
 enum {
@@ -44,6 +45,7 @@ enum {
 	APIC_DM_INIT_,
 	APIC_DM_STARTUP_,
 	APIC_DM_EXTINT_,
+	APIC_DM_REQUESTED_,	/* no such encoding: fixed, and the CPU has set IRR */
 };
 
 enum { IRQ_TO_DEST, IRQ_TO_SELF, IRQ_TO_ALL, IRQ_TO_OTHERS };
@@ -231,6 +233,8 @@ struct vm_irq;
 void *lapic_page(struct vcpu *vcpu);		/* the registers as the CPU reads and writes them */
 bool lapic_x2apic_mode(const struct vcpu *vcpu);
 bool lapic_at_default(const struct vcpu *vcpu);	/* its page is where it is after a reset */
+bool lapic_hw_fits(const struct vcpu *vcpu);	/* AVIC can do all of it: xAPIC mode, and the PIC does not get through */
+bool lapic_hw_address(struct vcpu *vcpu, struct apic_address *a);	/* false: it is off */
 void *lapic_posted_page(struct vcpu *vcpu);	/* the posted-interrupt descriptor */
 void lapic_hw_set_delivery(struct vcpu *vcpu, bool on, bool posting);
 /* The CPU handles accesses to the APIC's page, which is mmu.apic_page then (cpu_caps.apic_page). */
@@ -238,6 +242,9 @@ void lapic_hw_set_page(struct vcpu *vcpu, bool on);
 bool lapic_hw_has_page(const struct vcpu *vcpu);
 /* It has stored a value in the page, and leaves what follows from that to us. */
 void lapic_hw_written(struct vcpu *vcpu, u32 offset);
+void lapic_hw_show_ppr(struct vcpu *vcpu);	/* it shows the guest what is in the page */
+/* An IPI that it could not send; @requested: it has set IRR of all destinations, and they are to be told. */
+void lapic_hw_ipi(struct vcpu *vcpu, u64 icr, bool requested);
 /* Before an entry. True: *@status is what the guest interrupt status has to be, else it is as the last exit left it. */
 bool lapic_hw_enter(struct vcpu *vcpu, u16 *status);
 void lapic_hw_eoi(struct vcpu *vcpu, u8 vector);	/* the guest has ended this interrupt, and the CPU noted it */

@@ -131,6 +131,9 @@ void lapic_lvt0_changed(struct lapic *apic)
 	}
 	/* The PIC's output may have been high all the time. */
 	lapic_recheck(apic);
+	/* AVIC leaves no way for what the PIC sends. */
+	if (cpu_caps.shared_irr)
+		vcpu_request(apic->vcpu, REQ_INTERCEPTS);
 }
 
 int lapic_create(struct vcpu *vcpu)
@@ -145,7 +148,8 @@ int lapic_create(struct vcpu *vcpu)
 	apic->regs = (void *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
 	if (!apic->regs)
 		goto no_memory;
-	if (cpu_caps.virtual_delivery) {
+	raw_spin_lock_init(&apic->trigger_lock);
+	if (cpu_caps.virtual_delivery && !cpu_caps.shared_irr) {
 		/* 64 bytes at a multiple of 64 would do by the SDM; there are emulators that want a page. */
 		apic->posted = (void *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
 		if (!apic->posted)
@@ -204,7 +208,7 @@ static void set_base(struct vcpu *vcpu, u64 base)
 	if (!vcpu->lapic)
 		return;
 	/* What the CPU does for the APIC depends on its mode and place. */
-	if (vcpu->lapic->posted)
+	if (cpu_caps.virtual_delivery)
 		vcpu_request(vcpu, REQ_INTERCEPTS);
 	if (!(changed & APIC_BASE_MODE))
 		return;
@@ -286,6 +290,7 @@ void lapic_reset(struct vcpu *vcpu, bool init_event)
 	if (!init_event)
 		lapic_set_id(apic);
 	lapic_sync(apic);
+	bitmap_zero(apic->edges, 256);
 	reset_registers(apic);
 	/*
 	 * An interrupt that another CPU sends meanwhile may survive or not, like one that arrives
@@ -309,12 +314,15 @@ int lapic_get(struct vcpu *vcpu, struct kvm_lapic_state *s)
 {
 	struct lapic *apic = vcpu->lapic;
 	u32 *id = (u32 *)(s->regs + APIC_ID);
+	int i;
 
 	if (!apic)
 		return -EINVAL;
 	lapic_sync(apic);
 	lapic_update_ppr(apic);
 	memcpy(s->regs, apic->regs, sizeof(s->regs));
+	for (i = 0; i < 8; i++)
+		*(u32 *)(s->regs + APIC_TMR + i * 0x10) &= ~(u32)(apic->edges[i / 2] >> i % 2 * 32);
 	*(u32 *)(s->regs + APIC_LVR) = lapic_version(apic);
 	*(u32 *)(s->regs + APIC_TMCCT) = lapic_timer_count(apic);
 	/* The classic format has the id in the top byte, whatever the mode. */
@@ -377,6 +385,7 @@ int lapic_set(struct vcpu *vcpu, const struct kvm_lapic_state *s)
 		return -EINVAL;
 	lapic_timer_cancel(apic);
 	lapic_sync(apic);
+	bitmap_zero(apic->edges, 256);
 	load_registers(apic, s);
 	lapic_set_spiv(apic, *(u32 *)(s->regs + APIC_SPIV) & (0x3ff | APIC_SPIV_DIRECTED_EOI));
 	apic_map_changed(vcpu->vm);
@@ -388,6 +397,8 @@ int lapic_set(struct vcpu *vcpu, const struct kvm_lapic_state *s)
 	lapic_timer_start(apic, APIC_TMCCT);
 	lapic_set_reg(apic, APIC_TMCCT, 0);
 	lapic_lvt0_changed(apic);
+	if (cpu_caps.shared_irr)
+		vcpu_request(vcpu, REQ_EOI_VECTORS);
 	/* Whatever is pending now, and the new TPR. */
 	vcpu_request(vcpu, REQ_EVENT);
 	return 0;

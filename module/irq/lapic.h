@@ -68,10 +68,13 @@ static_assert(sizeof(struct lapic_posted) == 64);
  * @isr_stale: ISR may be another one since; always so with @delivery
  * @posted: where others put requests; NULL: into IRR
  * @kept: ... those whose EOI somebody waits for: not for the CPU to take, as it may not know yet that it has to tell
+ * @edges: where others set IRR, vectors whose TMR bit is set though they are edge triggered: what the CPU tells of
+ *	by itself is the EOI of level-triggered ones
+ * @trigger_lock: of changes of @edges and TMR together, there
  * @eoi_told: vectors whose EOI it knows that it has to tell
  * @eoi_stale: and they may have changed; never without @status_stale
  * @delivery: the CPU delivers requests and ends interrupts by itself
- * @posting: ... and takes requests out of @posted when POSTED_INTR_VECTOR reaches it
+ * @posting: ... and takes them, out of @posted or IRR, when the doorbell reaches it
  * @status_stale: ... and does not know what has changed in IRR and ISR
  * @page: the CPU handles accesses to the registers' page
  * @sw_enabled: SPIV bit 8
@@ -94,6 +97,8 @@ struct lapic {
 	bool page;				/* [v] */
 	struct lapic_posted *posted;		/* [c] its requests [a] */
 	unsigned long kept[256 / BITS_PER_LONG];	/* [a] */
+	unsigned long edges[256 / BITS_PER_LONG];	/* written under trigger_lock */
+	raw_spinlock_t trigger_lock;
 	u64 eoi_told[4];			/* [v] */
 	bool eoi_stale;				/* [v] */
 	int external;				/* [v] */
@@ -153,6 +158,7 @@ static inline u32 lvt_reg(int lvt)
 
 /* lapic_hw.c: the CPU's part */
 void lapic_take_posted(struct lapic *apic);
+void lapic_hw_set_trigger(struct lapic *apic, u8 vector, bool level);
 
 /* Before IRR is looked at. */
 static inline void lapic_sync(struct lapic *apic)

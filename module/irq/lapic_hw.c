@@ -5,6 +5,8 @@
  * While the guest runs the CPU moves requests from IRR to ISR and takes EOIs, in the page of registers itself. Between
  * an exit and the next entry the page is the software's, which finds in it what the CPU did, and tells it by the guest
  * interrupt status what changed. Requests by others go to struct lapic_posted meanwhile.
+ *
+ * AVIC looks at the page by itself at each entry, and others set IRR at any time (cpu_caps.shared_irr).
  */
 #include "irq/chips.h"
 #include "irq/lapic.h"
@@ -57,6 +59,59 @@ bool lapic_at_default(const struct vcpu *vcpu)
 	return PHYS_PFN(vcpu->apic_base) == PHYS_PFN(APIC_DEFAULT_PHYS_BASE);
 }
 
+bool lapic_hw_fits(const struct vcpu *vcpu)
+{
+	const struct lapic *apic = vcpu->lapic;
+
+	return lapic_hw_enabled(apic) && !lapic_in_x2apic(apic) && lapic_at_default(vcpu) && !lapic_accepts_extint(apic);
+}
+
+bool lapic_hw_address(struct vcpu *vcpu, struct apic_address *a)
+{
+	if (!vcpu->lapic || !lapic_hw_enabled(vcpu->lapic))
+		return false;
+	lapic_address(vcpu->lapic, a);
+	return true;
+}
+
+/* With trigger_lock. */
+static void set_trigger(struct lapic *apic, u8 vector, bool level, bool edge_told)
+{
+	__assign_bit(vector, apic->edges, edge_told);
+	if (level || edge_told)
+		set_bit(vector % 32, lapic_bits(apic, APIC_TMR, vector));
+	else
+		clear_bit(vector % 32, lapic_bits(apic, APIC_TMR, vector));
+}
+
+/* Before a request goes into the IRR that the CPU takes it from. */
+void lapic_hw_set_trigger(struct lapic *apic, u8 vector, bool level)
+{
+	bool edge_told = !level && test_bit(vector, apic->vcpu->vm->irq->eoi_vectors);
+	unsigned long flags;
+
+	if (lapic_test_vector(apic, APIC_TMR, vector) == (level || edge_told) &&
+	    test_bit(vector, apic->edges) == edge_told)
+		return;
+	raw_spin_lock_irqsave(&apic->trigger_lock, flags);
+	set_trigger(apic, vector, level, edge_told);
+	raw_spin_unlock_irqrestore(&apic->trigger_lock, flags);
+}
+
+/* Somebody waits for EOIs whose interrupts are on their way already. The vCPU's thread. */
+static void renew_triggers(struct lapic *apic)
+{
+	unsigned long flags;
+	unsigned int vector;
+
+	raw_spin_lock_irqsave(&apic->trigger_lock, flags);
+	for_each_set_bit(vector, apic->vcpu->vm->irq->eoi_vectors, 256)
+		if (!lapic_test_vector(apic, APIC_TMR, vector) &&
+		    (lapic_test_vector(apic, APIC_IRR, vector) || lapic_test_vector(apic, APIC_ISR, vector)))
+			set_trigger(apic, vector, false, true);
+	raw_spin_unlock_irqrestore(&apic->trigger_lock, flags);
+}
+
 void *lapic_posted_page(struct vcpu *vcpu)
 {
 	return vcpu->lapic->posted;
@@ -69,7 +124,7 @@ void lapic_hw_set_delivery(struct vcpu *vcpu, bool on, bool posting)
 	if (apic->delivery == on && apic->posting == posting)
 		return;
 	apic->delivery = on;
-	/* Whoever still reads the old value has marked its request before: it is found for REQ_EVENT. */
+	/* Whoever still reads the old value has made its request before: it is found for REQ_EVENT. */
 	WRITE_ONCE(apic->posting, posting);
 	smp_mb();
 	apic->isr_stale = true;
@@ -112,6 +167,11 @@ bool lapic_hw_enter(struct vcpu *vcpu, u16 *status)
 	return true;
 }
 
+void lapic_hw_show_ppr(struct vcpu *vcpu)
+{
+	lapic_update_ppr(vcpu->lapic);
+}
+
 void lapic_hw_eoi(struct vcpu *vcpu, u8 vector)
 {
 	lapic_send_eoi(vcpu->lapic, vector);
@@ -148,6 +208,8 @@ void lapic_hw_renew_eoi_vectors(struct vcpu *vcpu)
 {
 	vcpu->lapic->eoi_stale = true;
 	vcpu->lapic->status_stale = true;
+	if (cpu_caps.shared_irr)
+		renew_triggers(vcpu->lapic);
 }
 
 /* For what the vCPU may have in service or requested: what is requested from now on brings them along. */

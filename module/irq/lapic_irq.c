@@ -33,6 +33,10 @@ static void lapic_lower_hint(struct lapic *apic)
 
 static void lapic_set_trigger(struct lapic *apic, u8 vector, bool level)
 {
+	if (cpu_caps.shared_irr) {
+		lapic_hw_set_trigger(apic, vector, level);
+		return;
+	}
 	if (lapic_test_vector(apic, APIC_TMR, vector) == level)
 		return;
 	if (level)
@@ -61,20 +65,26 @@ static void lapic_notify(struct lapic *apic, struct vcpu *source, enum vcpu_req 
 		vcpu_wake(apic->vcpu);
 }
 
-/*
- * The CPU need not leave the guest for a request that it finds by itself. One whose EOI has to leave the guest goes in by
- * an entry, which brings the EOIs of interest along.
- */
+/* The CPU need not leave the guest for a request that it finds by itself. Behind it; pairs with lapic_hw_set_delivery(). */
+static void tell_request(struct lapic *apic, struct vcpu *source)
+{
+	if (!READ_ONCE(apic->posting) || apic->vcpu == source)
+		lapic_notify(apic, source, REQ_EVENT);
+	else
+		vcpu_wake_posted(apic->vcpu);
+}
+
+/* One whose EOI has to leave the guest goes in by an entry, which brings the EOIs of interest along. */
 static void post_request(struct lapic *apic, u8 vector, struct vcpu *source)
 {
 	bool keep = test_bit(vector, apic->vcpu->vm->irq->eoi_vectors);
 
 	if (!lapic_post(apic, vector, keep))
 		return;
-	if (keep || !READ_ONCE(apic->posting) || apic->vcpu == source)
+	if (keep)
 		lapic_notify(apic, source, REQ_EVENT);
 	else
-		vcpu_wake_posted(apic->vcpu);
+		tell_request(apic, source);
 }
 
 static bool accept_fixed(struct lapic *apic, const struct irq_msg *msg, struct vcpu *source)
@@ -88,7 +98,7 @@ static bool accept_fixed(struct lapic *apic, const struct irq_msg *msg, struct v
 	if (apic->posted)
 		post_request(apic, msg->vector, source);
 	else if (lapic_set_irr(apic, msg->vector))
-		lapic_notify(apic, source, REQ_EVENT);
+		tell_request(apic, source);
 	return true;
 }
 
@@ -134,6 +144,10 @@ bool lapic_accept(struct lapic *apic, const struct irq_msg *msg, struct vcpu *so
 		return true;
 	case APIC_DM_REMRD_:
 		lapic_notify(apic, source, REQ_UNHALT);
+		return true;
+	case APIC_DM_REQUESTED_:
+		WRITE_ONCE(apic->irr_pending, true);
+		tell_request(apic, source);
 		return true;
 	default:
 		/* ExtINT reaches a CPU through LVT0 and irq_pending(). */
@@ -309,7 +323,7 @@ void lapic_send_eoi(struct lapic *apic, u8 vector)
 
 	if (likely(!test_bit(vector, vcpu->vm->irq->eoi_vectors)))
 		return;
-	level = lapic_test_vector(apic, APIC_TMR, vector);
+	level = lapic_test_vector(apic, APIC_TMR, vector) && !test_bit(vector, apic->edges);
 	if (irqchip_mode(vcpu->vm) == IRQCHIP_KERNEL) {
 		ioapic_eoi(vcpu, vector, level);
 	} else if (irq_split_wants_eoi(vcpu, vector, level) && !lapic_suppresses_eoi(apic)) {

@@ -76,12 +76,12 @@ static int reg_read(struct lapic *apic, u32 reg, u32 *value)
 	return 0;
 }
 
-static void send_ipi(struct lapic *apic, u32 icr, u32 dest)
+static void send_ipi_as(struct lapic *apic, u32 icr, u32 dest, u8 delivery_mode)
 {
 	struct irq_msg msg = {
 		.dest = dest,
 		.vector = icr & APIC_VECTOR_MASK,
-		.delivery_mode = GET_APIC_DELIVERY_MODE(icr),
+		.delivery_mode = delivery_mode,
 		.logical = icr & APIC_DEST_LOGICAL,
 		.level = icr & APIC_INT_LEVELTRIG,
 		.assert = icr & APIC_INT_ASSERT,
@@ -89,6 +89,11 @@ static void send_ipi(struct lapic *apic, u32 icr, u32 dest)
 	};
 
 	irq_deliver(apic->vcpu->vm, apic->vcpu, &msg);
+}
+
+static void send_ipi(struct lapic *apic, u32 icr, u32 dest)
+{
+	send_ipi_as(apic, icr, dest, GET_APIC_DELIVERY_MODE(icr));
 }
 
 static void write_spiv(struct lapic *apic, u32 value)
@@ -221,6 +226,22 @@ void lapic_hw_written(struct vcpu *vcpu, u32 offset)
 
 	if (reg_write(apic, reg, lapic_reg(apic, reg)))
 		lapic_set_reg(apic, reg, 0);
+}
+
+/* Both halves are set: whether the CPU stores them before it exits need not be known. */
+void lapic_hw_ipi(struct vcpu *vcpu, u64 icr, bool requested)
+{
+	struct lapic *apic = vcpu->lapic;
+	u32 high = icr >> 32;
+
+	lapic_set_reg(apic, APIC_ICR2, high & GENMASK(31, 24));
+	if (!requested) {
+		reg_write(apic, APIC_ICR, icr);
+		return;
+	}
+	trace_apic(vcpu->id, true, APIC_ICR, icr);
+	lapic_set_reg(apic, APIC_ICR, icr & ~(u64)APIC_ICR_BUSY);
+	send_ipi_as(apic, icr, GET_XAPIC_DEST_FIELD(high), APIC_DM_REQUESTED_);
 }
 
 /* The 64-bit ICR is kept in ICR and ICR2, where user space expects its halves. */

@@ -61,6 +61,8 @@ struct vendor_ops {
 	void (*clear_halt)(struct vcpu *vcpu);		/* a HLT that did not exit is over */
 	void (*update_tpr)(struct vcpu *vcpu, int tpr, int max_irr);	/* CR8 intercepts or TPR threshold */
 	void (*host_interrupt)(struct vcpu *vcpu);	/* behind the burst: take vcpu->host_vector; NULL: never set */
+	void (*doorbell)(int cpu);	/* what runs there may have requests that the CPU takes by itself; no preemption */
+	void (*apic_ids_changed)(struct vm *vm);	/* with cpu_caps.shared_irr; any context */
 
 	/* Instructions and translations. */
 	int (*skip_instruction)(struct vcpu *vcpu);	/* RIP past it, shadow and RF cleared, step trap: enum run_next */

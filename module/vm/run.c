@@ -13,9 +13,7 @@
 #include <linux/sched/stat.h>
 #include <linux/smp.h>
 #include <linux/vtime.h>
-#include <asm/apic.h>
 #include <asm/fpu/api.h>
-#include <asm/irq_vectors.h>
 
 #include "cpu/smm.h"
 #include "irq/irq.h"
@@ -68,8 +66,8 @@ void vcpu_wake(struct vcpu *vcpu)
 }
 
 /*
- * In a burst the interrupt makes the CPU look for posted requests, or stays pending for the next entry to do so, or is
- * nothing to the host behind the burst: the next one looks by itself, as does a vCPU that goes to sleep.
+ * In a burst the doorbell makes the CPU look for requests, or stays pending for the next entry to do so, or is nothing to the
+ * host: the next entry looks by itself, as does a vCPU that goes to sleep.
  */
 void vcpu_wake_posted(struct vcpu *vcpu)
 {
@@ -80,7 +78,7 @@ void vcpu_wake_posted(struct vcpu *vcpu)
 	preempt_disable();
 	cpu = kick_target(vcpu);
 	if (cpu >= 0)
-		apic->send_IPI(cpu, POSTED_INTR_VECTOR);
+		vendor->doorbell(cpu);
 	preempt_enable();
 }
 

@@ -5,7 +5,7 @@
  * SDM, APIC Virtualization and Virtual Interrupts. Each is used where the CPU has it and apic_accel= names it, and can be
  * given up by a vCPU at any time: the software's APIC works on the same page of registers.
  */
-#include <asm/apicdef.h>
+#include <asm/apic.h>
 #include <asm/desc.h>
 #include <asm/irq_vectors.h>
 
@@ -225,6 +225,12 @@ int vmx_handle_preemption_timer(struct vcpu *vcpu)
 {
 	lapic_cpu_timer_expired(vcpu);
 	return RUN_GUEST;
+}
+
+/* Posted interrupts. */
+void vmx_doorbell(int cpu)
+{
+	apic->send_IPI(cpu, POSTED_INTR_VECTOR);
 }
 
 /*

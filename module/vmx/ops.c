@@ -61,6 +61,7 @@ const struct vendor_ops vmx_ops = {
 	.clear_halt = vmx_clear_halt,
 	.update_tpr = vmx_update_tpr,
 	.host_interrupt = vmx_host_interrupt,
+	.doorbell = vmx_doorbell,
 	.skip_instruction = vmx_skip_instruction,
 	.tlb_flush = vmx_tlb_flush,
 	.tlb_flush_address = vmx_tlb_flush_address,

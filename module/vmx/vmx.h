@@ -225,6 +225,7 @@ void vmx_apic_msrs(struct vmx_vcpu *vmx);
 void vmx_apic_write_constants(struct vmx_vcpu *vmx);
 void vmx_apic_enter(struct vmx_vcpu *vmx);
 void vmx_update_tpr(struct vcpu *vcpu, int tpr, int max_irr);
+void vmx_doorbell(int cpu);
 int vmx_handle_tpr_below_threshold(struct vcpu *vcpu);
 int vmx_handle_preemption_timer(struct vcpu *vcpu);
 int vmx_handle_eoi_induced(struct vcpu *vcpu);
