@@ -325,7 +325,7 @@ recipe_bochs()
 # need_bochs flushed|tagged: set BOCHS to that which flushes translations at every VM entry and exit, or keeps them.
 need_bochs()
 {
-	local name=bochs patches=("$HOSTS/bochs.patch")
+	local name=bochs patches=("$HOSTS/bochs.patch" "$HOSTS/bochs-avic.patch")
 	if [ "$1" = tagged ]; then
 		name=bochs-tagged
 		patches+=("$HOSTS/bochs-tags.patch")
