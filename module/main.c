@@ -34,7 +34,7 @@ unsigned long nestor_experimental;
 
 static char *apic_accel = "all";
 module_param(apic_accel, charp, 0444);
-MODULE_PARM_DESC(apic_accel, "What the CPU does for guests' local APICs, where it can: tpr, delivery, x2apic, xapic, posted, timer, with commas, or all (default) or none");
+MODULE_PARM_DESC(apic_accel, "What the CPU does for guests' local APICs, where it can: tpr, delivery, x2apic, xapic, posted, timer (VMX), avic, ipi (SVM), with commas, or all (default) or none");
 
 static const char *const accel_names[ACCEL_NR] = {
 	[ACCEL_TPR] = "tpr",
@@ -43,6 +43,8 @@ static const char *const accel_names[ACCEL_NR] = {
 	[ACCEL_XAPIC] = "xapic",
 	[ACCEL_POSTED] = "posted",
 	[ACCEL_TIMER] = "timer",
+	[ACCEL_AVIC] = "avic",
+	[ACCEL_IPI] = "ipi",
 };
 
 unsigned long nestor_apic_accel;

@@ -105,8 +105,9 @@ static void svm_raise_virq(struct svm_vcpu *svm, u8 vector)
 {
 	struct vmcb_control *ctl = &svm->vmcb->control;
 
-	if (unlikely(svm->vcpu.nested.guest_mode)) {
-		if (!may_use_virq02(svm)) {
+	/* AVIC has no use for V_IRQ. */
+	if (unlikely(svm->vcpu.nested.guest_mode | svm->avic)) {
+		if (svm->avic || !may_use_virq02(svm)) {
 			svm_inject(svm, EVENT_TYPE_INTR, vector, false, 0);
 			return;
 		}
@@ -243,6 +244,9 @@ void svm_open_interrupt_window(struct vcpu *vcpu, bool open)
 	/* STGI looks again, unless it does not exit: then the window is GIF's as well. */
 	if (open && !svm_gif(svm) && !svm->nested.vgif)
 		return;
+	/* AVIC is given up for a window, and taken up when user space has seen it. */
+	if (vcpu->vm->avic && (open ? svm->avic : vcpu->request_interrupt_window))
+		vcpu_request(vcpu, REQ_INTERCEPTS);
 	if (open) {
 		if (svm->virq) {
 			svm->virq = false;
@@ -279,12 +283,17 @@ void svm_open_nmi_window(struct vcpu *vcpu, bool open)
 	svm_set_intercept(svm, ICPT_EXCEPTION + EXC_DB);
 }
 
-/* CR8 writes are always intercepted, so the V_TPR field only serves the guest's reads of CR8. */
+/*
+ * CR8 writes are intercepted, so the V_TPR field only serves the guest's reads of CR8. With AVIC the CPU keeps the field and the
+ * register's page the same, but for what the software writes into the page.
+ */
 void svm_update_tpr(struct vcpu *vcpu, int tpr, int max_irr)
 {
 	struct svm_vcpu *svm = to_svm(vcpu);
 	struct vmcb_control *ctl = &svm->vmcb->control;
 
+	if (unlikely(svm->avic))
+		lapic_hw_show_ppr(vcpu);
 	if ((ctl->int_ctl & INT_CTL_TPR) == tpr || vcpu->nested.own_tpr)
 		return;
 	ctl->int_ctl = (ctl->int_ctl & ~(u32)INT_CTL_TPR) | tpr;

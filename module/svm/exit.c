@@ -427,7 +427,9 @@ const struct exit_name svm_exit_names[] = {
 	X(VMRUN, "vmrun"), X(VMMCALL, "hypercall"), X(VMLOAD, "vmload"), X(VMSAVE, "vmsave"),
 	X(STGI, "stgi"), X(CLGI, "clgi"), X(SKINIT, "skinit"), X(RDTSCP, "rdtscp"), X(ICEBP, "icebp"),
 	X(WBINVD, "wbinvd"), X(MONITOR, "monitor"), X(MWAIT, "mwait"), X(XSETBV, "xsetbv"),
-	X(RDPRU, "rdpru"), X(INVPCID, "invpcid"), X(NPF, "npf"), { (u32)SVM_EXIT_ERR, "invalid" }, {},
+	X(RDPRU, "rdpru"), X(INVPCID, "invpcid"), X(NPF, "npf"),
+	X(AVIC_INCOMPLETE_IPI, "avic_incomplete_ipi"), X(AVIC_UNACCELERATED_ACCESS, "avic_noaccel"),
+	{ (u32)SVM_EXIT_ERR, "invalid" }, {},
 };
 #undef X
 
@@ -437,6 +439,10 @@ static noinline int svm_handle_odd_exit(struct vcpu *vcpu, u64 code)
 	/* VMEXIT_INVALID is -1; some CPUs write only the lower half. */
 	if ((u32)code == (u32)SVM_EXIT_ERR)
 		return svm_handle_invalid(vcpu);
+	if (code == SVM_EXIT_AVIC_INCOMPLETE_IPI && to_svm(vcpu)->avic)
+		return svm_handle_avic_ipi(vcpu);
+	if (code == SVM_EXIT_AVIC_UNACCELERATED_ACCESS && to_svm(vcpu)->avic)
+		return svm_handle_avic_noaccel(vcpu);
 	pr_err_ratelimited("vcpu %u: unexpected exit 0x%llx info 0x%llx 0x%llx\n", vcpu->id, code,
 			   control(vcpu)->exit_info_1, control(vcpu)->exit_info_2);
 	return vcpu_internal_error(vcpu, KVM_INTERNAL_ERROR_UNEXPECTED_EXIT_REASON, 2,

@@ -1,15 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "svm/nested.h"
 
-static int svm_vm_init(struct vm *vm)
-{
-	return 0;
-}
-
-static void svm_vm_destroy(struct vm *vm)
-{
-}
-
 static void svm_cpuid_changed(struct vcpu *vcpu)
 {
 	svm_intercepts_changed(vcpu);
@@ -38,8 +29,8 @@ const struct vendor_ops svm_ops = {
 	.probe = svm_probe,
 	.setup = svm_setup,
 	.cleanup = svm_cleanup,
-	.vm_init = svm_vm_init,
-	.vm_destroy = svm_vm_destroy,
+	.vm_init = svm_apic_vm_init,
+	.vm_destroy = svm_apic_vm_destroy,
 	.vcpu_init = svm_vcpu_init,
 	.vcpu_destroy = svm_vcpu_destroy,
 	.vcpu_reset = svm_vcpu_reset,
@@ -61,6 +52,8 @@ const struct vendor_ops svm_ops = {
 	.set_nmi_masked = svm_set_nmi_masked,
 	.clear_halt = svm_clear_halt,
 	.update_tpr = svm_update_tpr,
+	.doorbell = svm_doorbell,
+	.apic_ids_changed = svm_apic_ids_changed,
 	.skip_instruction = svm_skip_instruction,
 	.tlb_flush = svm_tlb_flush,
 	.tlb_flush_address = svm_tlb_flush_address,

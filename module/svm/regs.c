@@ -181,6 +181,9 @@ static void svm_flush_cr(struct svm_vcpu *svm, u32 groups)
 		save->efer = regs->efer | EFER_SVME;
 		if (svm_features.vgif && !svm->vcpu.nested.guest_mode)
 			nested_svm_use_vgif(svm, regs->efer & EFER_SVME);
+		/* Served before an L2 runs, as VMRUN exits. */
+		if (svm->vcpu.vm->avic)
+			vcpu_request(&svm->vcpu, REQ_INTERCEPTS);
 	}
 	svm_dirty(svm, CLEAN_CR);
 }

@@ -159,6 +159,7 @@ static void svm_read_features(void)
 		.pause_filter = boot_cpu_has(X86_FEATURE_PAUSEFILTER),
 		.vgif = boot_cpu_has(X86_FEATURE_VGIF),
 	};
+	svm_apic_setup();
 }
 
 int svm_setup(void)
@@ -194,11 +195,12 @@ int svm_setup(void)
 	err = svm_setup_maps();
 	if (err)
 		goto fail;
-	pr_info("SVM: %u ASIDs, NPT leaves 4K 2M%s, next RIP %s, decode assists %s, flush by ASID %s, clean bits %s, TSC ratio %s\n",
+	pr_info("SVM: %u ASIDs, NPT leaves 4K 2M%s, next RIP %s, decode assists %s, flush by ASID %s, clean bits %s, TSC ratio %s, APIC acceleration%s%s%s\n",
 		svm_features.nr_asids, cpu_caps.npt_1g ? " 1G" : "",
 		str_yes_no(svm_features.nrips), str_yes_no(svm_features.decode_assists),
 		str_yes_no(svm_features.flush_by_asid), str_yes_no(svm_features.clean_bits),
-		str_yes_no(svm_features.tsc_rate));
+		str_yes_no(svm_features.tsc_rate), svm_features.avic ? "" : " none", svm_features.avic ? " avic" : "",
+		svm_features.ipis ? " ipi" : "");
 	return 0;
 fail:
 	svm_cleanup();
@@ -380,6 +382,8 @@ int svm_burst_enter(struct vcpu *vcpu)
 	svm_switch_predictions(c, vcpu);
 	/* The block may have run on another CPU since, and that CPU keeps its own copies. */
 	svm->vmcb->control.clean = 0;
+	if (unlikely(svm->avic))
+		svm_apic_burst_enter(svm);
 	return 0;
 }
 
@@ -400,6 +404,8 @@ void svm_burst_leave(struct vcpu *vcpu)
 	struct svm_vcpu *svm = to_svm(vcpu);
 	struct svm_cpu *c = this_cpu_ptr(&svm_cpus);
 
+	if (unlikely(svm->avic))
+		svm_apic_burst_leave(svm);
 	/* Not entered: the ASIDs that were numbered anew are to be flushed by whoever comes next. */
 	if (unlikely(svm->vmcb->control.tlb_control == TLB_CTL_FLUSH_ALL))
 		c->flush_all = true;

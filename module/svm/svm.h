@@ -89,6 +89,7 @@ struct svm_code {
  * @stepping: TF was set by us to see the end of that IRET
  * @soft_moved: RIP stands behind the instruction at @soft_rip whose software event is injected
  * @forced_tf: TF in the VMCB is KVM_GUESTDBG_SINGLESTEP's, not the guest's
+ * @avic: the CPU does the local APIC's work, see svm/apic.c
  * @failed: what the last VMRUN that failed was given, and the VMCB does not have any more
  */
 struct svm_vcpu {
@@ -103,6 +104,7 @@ struct svm_vcpu {
 	int asid_cpu;
 	u64 asid_generation;
 	bool virq;
+	bool avic;
 	bool nmi_masked;
 	bool nmi_iret;
 	bool stepping;
@@ -174,6 +176,8 @@ struct svm_features {
 	bool tsc_rate;
 	bool pause_filter;
 	bool vgif;
+	bool avic;
+	bool ipis;
 	u32 nr_asids;
 };
 extern struct svm_features svm_features;
@@ -250,6 +254,18 @@ void svm_set_nmi_masked(struct vcpu *vcpu, bool masked);
 void svm_update_tpr(struct vcpu *vcpu, int tpr, int max_irr);
 void svm_complete_events(struct svm_vcpu *svm);
 void svm_withdraw_virq(struct svm_vcpu *svm);
+
+/* apic.c */
+void svm_apic_setup(void);
+int svm_apic_vm_init(struct vm *vm);
+void svm_apic_vm_destroy(struct vm *vm);
+void svm_apic_changed(struct svm_vcpu *svm);
+void svm_apic_ids_changed(struct vm *vm);
+void svm_apic_burst_enter(struct svm_vcpu *svm);
+void svm_apic_burst_leave(struct svm_vcpu *svm);
+void svm_doorbell(int cpu);
+int svm_handle_avic_ipi(struct vcpu *vcpu);
+int svm_handle_avic_noaccel(struct vcpu *vcpu);
 
 /* check.c: what failed entries looked at */
 int svm_entry_state(struct vcpu *vcpu, struct check_state *state);

@@ -94,6 +94,7 @@ void svm_intercepts_changed(struct vcpu *vcpu)
 		svm->nested.merge_pending = true;
 		vcpu_request(vcpu, REQ_NESTED);
 	}
+	svm_apic_changed(svm);
 	/* For svm_handle_gp(). */
 	svm_set_if(svm, ICPT_EXCEPTION + EXC_GP,
 		   guest_has(vcpu, X86_FEATURE_SVM) && !boot_cpu_has(X86_FEATURE_SVME_ADDR_CHK));

@@ -62,6 +62,7 @@ enum svm_intercept {
 #define INT_CTL_IGN_TPR		BIT(20)
 #define INT_CTL_MASKING		BIT(24)
 #define INT_CTL_GIF_ENABLE	BIT(25)
+#define INT_CTL_AVIC		BIT(31)
 
 /* Those that a virtual interrupt consists of, with int_vector. */
 #define INT_CTL_INJECTION	(INT_CTL_IRQ | INT_CTL_PRIO | INT_CTL_IGN_TPR)

@@ -110,15 +110,19 @@ extern unsigned long nestor_experimental;		/* main.c: bits by enum experimental 
 
 /* What takes work off the local APIC: off unless apic_accel= names it, or says "all". */
 enum apic_accel {
+	/* VMX */
 	ACCEL_TPR,			/* "tpr": CR8 is the register's, and exits come when it falls below a threshold */
 	ACCEL_DELIVERY,			/* "delivery": requests are delivered and EOIs taken without an exit */
 	ACCEL_X2APIC,			/* "x2apic": registers are read, TPR, EOI and SELF IPI written without one */
 	ACCEL_XAPIC,			/* "xapic": the same by the page of registers, in xAPIC mode */
 	ACCEL_POSTED,			/* "posted": requests by other CPUs reach the guest without one */
 	ACCEL_TIMER,			/* "timer": a TSC deadline that comes while the guest runs exits by itself */
+	/* SVM */
+	ACCEL_AVIC,			/* "avic": in xAPIC mode all of the above but the timer */
+	ACCEL_IPI,			/* "ipi": IPIs reach other vCPUs that run, with AVIC */
 	ACCEL_NR
 };
-#define ACCEL_ALL	(~0ul)				/* whatever the CPU can do */
+#define ACCEL_ALL	(~0ul)				/* what this CPU does well, which a word may go beyond */
 extern unsigned long nestor_apic_accel;			/* main.c: bits by enum apic_accel */
 
 /*

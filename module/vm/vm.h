@@ -204,6 +204,7 @@ struct vm {
 	struct vm_mmu mmu;			/* second-level tables [m] */
 	struct iobus __rcu *iobus[IOBUS_NR];	/* [s] */
 	struct vm_irq *irq;			/* [l], then constant: NULL without an in-kernel irqchip */
+	struct svm_avic *avic;			/* [c] NULL: not used */
 	struct vm_clock clock;			/* kvmclock reference, TSC */
 	struct vm_caps {			/* [l] KVM_ENABLE_CAP */
 		u64 disabled_quirks;

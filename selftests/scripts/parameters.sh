@@ -25,6 +25,10 @@ check "an empty word" refused experimental=ept5,,ept5
 check "a feature that there is not" refused experimental=ept5,warp
 check "the log says which word it was" logged "'warp'"
 check "part of a name is none" refused experimental=ept
+check "accelerations that this CPU does not have" loads apic_accel=avic,ipi,tpr
+check "the log says so" logged "APIC acceleration none"
+check "none" loads apic_accel=none
+check "one that there is not" refused apic_accel=avic,all
 check "a node that is neither on nor off" refused kvm_node=perhaps
 check "exits that a guest's idling keeps" loads mitigate_smt_rsb=1
 insmod "$module"
