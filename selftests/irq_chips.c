@@ -5,6 +5,7 @@
  *
  * nestor-test: cpu=amd kernel=6.1,7.3
  * nestor-test: cpu=intel kernel=6.1 cpus=2 timeout=900
+ * nestor-test: cpu=amd-bochs tlb=tagged params=apic_accel=avic,ipi timeout=900
  */
 #include <errno.h>
 #include <stdlib.h>

@@ -7,6 +7,7 @@
  * nestor-test: cpu=amd kernel=6.1,7.3 cpus=2 timeout=400
  * nestor-test: cpu=intel kernel=6.1 cpus=2 timeout=900
  * nestor-test: cpu=intel params=apic_accel=none timeout=900
+ * nestor-test: cpu=amd-bochs tlb=tagged params=apic_accel=avic,ipi timeout=900
  */
 #include <pthread.h>
 #include <stdatomic.h>

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
+#include <cpuid.h>
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -37,16 +38,35 @@ bool cpuid_has_ecx1(struct machine *m, int bit)
 	return false;
 }
 
-bool apic_accelerated(void)
+/* Does Nestor's apic_accel= name @word? SVM's are part of "all" where there is x2AVIC; false where the CPU has no AVIC. */
+static bool accel_named(const char *word)
 {
 	FILE *f = fopen("/sys/module/nestor/parameters/apic_accel", "r");
+	unsigned int eax, ebx, ecx, edx = 0;
 	char words[128] = "";
 
 	if (!f)
 		return false;
 	fgets(words, sizeof(words), f);
 	fclose(f);
-	return !flat_is_amd() && !strcmp(words, "all\n");
+	if (!flat_is_amd())
+		return !strcmp(words, "all\n");
+	__get_cpuid(0x8000000a, &eax, &ebx, &ecx, &edx);
+	return edx & 1 << 13 && (strstr(words, word) || (edx & 1 << 18 && !strcmp(words, "all\n")));
+}
+
+bool apic_accelerated(bool x2apic)
+{
+	return !(flat_is_amd() && x2apic) && accel_named("avic");
+}
+
+bool apic_sends_ipis(bool x2apic)
+{
+	unsigned int eax = 0, ebx, ecx, edx;
+
+	__get_cpuid(1, &eax, &ebx, &ecx, &edx);
+	/* Erratum 1235 of AMD's family 17h. */
+	return flat_is_amd() && !x2apic && accel_named("ipi") && (eax >> 20 & 0xff) != 8;
 }
 
 /* The TSC deadline timer is the in-kernel APIC's, which user space adds: KVM_CAP_TSC_DEADLINE_TIMER. */

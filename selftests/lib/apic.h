@@ -63,7 +63,8 @@ void machine_close(struct machine *m);
 bool cpuid_has_ecx1(struct machine *m, int bit);	/* leaf 1, ECX, as supported */
 
 /* Does the CPU deliver interrupts to guests of Nestor's, and end them, without an exit? */
-bool apic_accelerated(void);
+bool apic_accelerated(bool x2apic);
+bool apic_sends_ipis(bool x2apic);			/* and IPIs to vCPUs that run */
 
 /* 1, or 0 when the MSR or the value was refused. */
 int msr_write(int cpu, uint32_t msr, uint64_t value);

@@ -84,9 +84,8 @@ void *guarded(size_t size)
 	return p + body - size;
 }
 
-int64_t kvm_counter(int of, const char *name)
+int64_t stats_counter(int fd, const char *name)
 {
-	int fd = KVM(of, KVM_GET_STATS_FD, NULL);
 	struct kvm_stats_header header;
 	struct kvm_stats_desc *desc;
 	int64_t value = -1;
@@ -104,6 +103,14 @@ int64_t kvm_counter(int of, const char *name)
 			tap_fail("counter %s cannot be read", name);
 	}
 	free(desc);
+	return value;
+}
+
+int64_t kvm_counter(int of, const char *name)
+{
+	int fd = KVM(of, KVM_GET_STATS_FD, NULL);
+	int64_t value = stats_counter(fd, name);
+
 	close(fd);
 	return value;
 }

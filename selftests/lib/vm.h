@@ -38,6 +38,7 @@ void vm_disable_exits(int vm);
 
 /* A counter of the VM or vCPU whose fd is @of; -1 when there is none of that name. */
 int64_t kvm_counter(int of, const char *name);
+int64_t stats_counter(int fd, const char *name);	/* KVM_GET_STATS_FD's file, which a vCPU that runs has as well */
 /* Second-level leaves of all sizes that a VM has. */
 int64_t vm_leaves(int vm);
 
