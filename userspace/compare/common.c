@@ -5,6 +5,8 @@
  */
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
 
 #include "compare/compare.h"
 #include "l1.h"
@@ -64,11 +66,24 @@ static void intersect_msrs(struct kvm_msrs *msrs, const struct kvm_msrs *other)
 	}
 }
 
+/* Of a vCPU: some controls need features of its CPUID. */
+static struct kvm_msrs *read_vmx_msrs(const struct kvm *kvm, const struct kvm_cpuid2 *cpuid)
+{
+	int vm = ioctl(kvm->fd, KVM_CREATE_VM, 0), vcpu = ioctl(vm, KVM_CREATE_VCPU, 0);
+	struct kvm_msrs *msrs;
+
+	ioctl(vcpu, KVM_SET_CPUID2, cpuid);
+	msrs = l1__read_vmx_msrs(vcpu);
+	close(vcpu);
+	close(vm);
+	return msrs;
+}
+
 /** common__init() - read both and keep what they share */
 void common__init(struct common *common, const struct kvm *a, const struct kvm *b)
 {
 	struct kvm_cpuid2 *list = xcalloc(1, sizeof(*list) + a->cpuid->nent * sizeof(list->entries[0]));
-	struct kvm_msrs *other = l1__read_vmx_msrs(b->fd);
+	struct kvm_msrs *other;
 
 	for (uint32_t i = 0; i < a->cpuid->nent; i++) {
 		const struct kvm_cpuid_entry2 *e = &a->cpuid->entries[i];
@@ -80,7 +95,8 @@ void common__init(struct common *common, const struct kvm *a, const struct kvm *
 		intersect(&list->entries[list->nent++], e);
 	}
 	common->cpuid = list;
-	common->msrs = l1__read_vmx_msrs(a->fd);
+	common->msrs = read_vmx_msrs(a, list);
+	other = read_vmx_msrs(b, list);
 	intersect_msrs(common->msrs, other);
 	free(other);
 }

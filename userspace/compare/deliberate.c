@@ -46,6 +46,18 @@ static const struct place segment_bits[] = {
 	{ 0 },
 };
 
+static const struct place undecoded[] = {
+	{ "rip", "0xc00?/0xc00?", 0, 0 },
+	{ "exit", "*/KVM_EXIT_INTERNAL_ERROR 1", 0, 0 },
+	{ 0 },
+};
+
+static const struct place sti_shadow[] = {
+	{ "interrupt.shadow", "0x0/0x3", 0, 0 },
+	{ "int_state", "0x0/0x1", 0, 0 },
+	{ 0 },
+};
+
 static const struct place refused_control[] = {
 	{ "exit_code", "0xffffffffffffffff/*", 0, 0 },
 	{ "port written", "0xff/*", 0, 0 },
@@ -75,7 +87,7 @@ static const struct place missing_features[] = {
 	{ "CPUID ECX 0x10000", NULL, B(24) | B(31), B(2) | B(15) },	/* DTES64, PDCM */
 	{ "CPUID EDX 0x10000", NULL, 0, B(21) },			/* DS */
 	{ "CPUID EBX 0x70000", NULL, 0, B(2) | B(14) | B(25) },		/* SGX, MPX, PT */
-	{ "CPUID ECX 0x70000", NULL, 0, B(7) | B(24) | B(30) },		/* shadow stacks, bus locks, SGX */
+	{ "CPUID ECX 0x70000", NULL, 0, B(2) | B(7) | B(24) | B(30) },	/* UMIP, shadow stacks, bus locks, SGX */
 	{ "CPUID EDX 0x70000", NULL, B(28), B(20) | B(22) | B(24) | B(25) | B(29) },
 	{ "CPUID EAX 0x70001", NULL, 0x841c87, B(19) | B(21) | B(26) | B(31) },
 	{ "CPUID ECX 0x70001", NULL, 0, B(5) },				/* MSR instructions' immediate forms */
@@ -183,7 +195,7 @@ const struct deliberate deliberate[] = {
 		.nestor = "4 CR3 targets, 'conceal VMX from PT' accepted, zero-length injection, virtualization exceptions, the shutdown state; a VM entry that is refused shows its rule (`nestor:nested_refused`)",
 		.upstream = "none of them",
 		.reason = "real CPUs have them",
-		.suite = "cpu", .action = "lists", .place.what = "feature MSR 0x4[89]?",
+		.suite = "cpu", .action = "@(lists|rdmsr *rcx 0x4[89]?, *)", .place.what = "@(feature MSR 0x4[89]?|rax|rdx|data)",
 	},
 	{
 		.topic = "VMPTRLD and VMPTRST while an enlightened VMCS is the current one",
@@ -245,7 +257,7 @@ const struct deliberate deliberate[] = {
 		.nestor = "not listed",
 		.upstream = "listed",
 		.reason = "the vCPU does not have them",
-		.suite = "cpu", .action = "lists", .place.what = "*MSR 0x@(3a|c001011f|10a|c0000104)",
+		.suite = "cpu", .action = "lists", .place.what = "*MSR 0x@(3a|c001011[7f]|10a|c0000104)",
 		.place.values = "nothing/*",
 	},
 	{
@@ -256,7 +268,7 @@ const struct deliberate deliberate[] = {
 		.suite = "cpu", .action = "lists", .places = later_features,
 	},
 	{
-		.topic = "CPUID: AMX, CET, Intel PT, LAM, MPX, SEV, SGX, bus locks, breakpoint extensions, immediate forms of MSR instructions, performance counters, `ARCH_CAPABILITIES` on AMD, TLBs of 1 GiB pages, instructions that are emulated though the CPU lacks them",
+		.topic = "CPUID: AMX, CET, Intel PT, LAM, MPX, SEV, SGX, bus locks, breakpoint extensions, immediate forms of MSR instructions, performance counters, `ARCH_CAPABILITIES` on AMD, TLBs of 1 GiB pages, instructions, and UMIP, that are emulated though the CPU lacks them",
 		.nestor = "none",
 		.upstream = "what the host's version has",
 		.reason = "a feature is offered when it works",
@@ -297,7 +309,7 @@ const struct deliberate deliberate[] = {
 		.nestor = "ends with it",
 		.upstream = "may last for the first instruction of the handler",
 		.reason = "it is for one instruction",
-		.suite = "cpu", .action = "*", .place.what = "interrupt.shadow", .place.values = "0x0/0x3",
+		.suite = "@(cpu|nested)", .action = "*", .places = sti_shadow,
 	},
 	{
 		.topic = "`KVM_CREATE_VCPU` with any of bits 63:32",
@@ -327,6 +339,13 @@ const struct deliberate deliberate[] = {
 		.upstream = "`-EAGAIN`, again and again",
 		.reason = "what it waits for has not come",
 		.suite = "abi", .action = "KVM_RUN", .place.what = "KVM_RUN", .place.values = "-EINTR/-EAGAIN",
+	},
+	{
+		.topic = "MOV to CR8 with any of bits 63:8, on Intel",
+		.nestor = "#GP",
+		.upstream = "ignores them",
+		.reason = "the SDM says so (MOV to and from Control Registers)",
+		.suite = "cpu", .action = "mov %rax, %cr8 *", .place.what = "port written", .place.values = "0xd/@(0xff|0x1)",
 	},
 	{
 		.topic = "TF in `KVM_GET_REGS` while user space single-steps the guest",
@@ -468,6 +487,43 @@ const struct deliberate deliberate[] = {
 		.place.values = "0/-EINTR",
 	},
 	{
+		.topic = "RF behind an instruction that the hypervisor has executed for a guest's guest",
+		.nestor = "0",
+		.upstream = "as it was",
+		.reason = "the APM says so (Resume Flag)",
+		.suite = "nested", .action = "VMRUN*with rflags *", .place.what = "rflags", .place.theirs = 0x10000,
+	},
+	{
+		.topic = "INT3 of a guest's guest whose delivery faults, on AMD without the next RIP",
+		.nestor = "the fault's RIP is that of INT3",
+		.upstream = "may be the one behind it",
+		.reason = "the APM says so (Faults)",
+		.suite = "nested", .action = "VMRUN*, L2 executes int3", .place.what = "memory 0x*", .place.values = "*c000*/*c001*",
+	},
+	{
+		.topic = "WBINVD of a guest's guest above ring 0, on a CPU that exits for it nevertheless",
+		.nestor = "#GP",
+		.upstream = "is executed",
+		.reason = "the APM says so (WBINVD), and QEMU does not",
+		.suite = "nested", .action = "VMRUN*with ss_attrib *, L2 executes wbinvd", .place.what = "port written",
+		.place.values = "0xd/0xff",
+	},
+	{
+		.topic = "VMMCALL of a guest's guest whose hypervisor does not intercept it",
+		.nestor = "ends",
+		.upstream = "is executed for ever",
+		.reason = "nobody can find out why a guest hangs",
+		.suite = "nested", .action = "VMRUN*with intercept_4 *", .place.what = "KVM_RUN", .place.values = "0/-EINTR",
+	},
+	{
+		.topic = "VMRUN with EFER.LMA 0 though LME and CR0.PG are 1",
+		.nestor = "is executed",
+		.upstream = "VMEXIT_INVALID",
+		.reason = "the APM has no such rule (Canonicalization and Consistency Checks)",
+		.suite = "nested", .action = "VMRUN*with efer 0x*[139b][0-9a-f][0-9a-f]@( |,)*", .place.what = "exit_code",
+		.place.values = "*/0xffffffffffffffff",
+	},
+	{
 		.topic = "CR0.ET of a guest's guest, on AMD",
 		.nestor = "1",
 		.upstream = "as it was set",
@@ -487,7 +543,7 @@ const struct deliberate deliberate[] = {
 		.nestor = "are executed, as by the CPU",
 		.upstream = "may be executed again",
 		.reason = "VMRUN does not look at it",
-		.suite = "nested", .action = "VMRUN*with cs_attrib *", .place.what = "rip", .place.values = "0xc00?/0xc00?",
+		.suite = "nested", .action = "VMRUN*with cs_attrib *", .places = undecoded,
 	},
 	{
 		.topic = "V_TPR after an exit to a guest hypervisor that shares its TPR with the guest",
@@ -631,7 +687,7 @@ const struct deliberate deliberate[] = {
 		.nestor = "the hypercall, then #DB",
 		.upstream = "#DB, then the hypercall",
 		.reason = "an instruction traps when it is done",
-		.suite = "cpu", .action = "vmcall *rflags 0x*([0-9a-f])[13579bdf][0-9a-f][0-9a-f]*",
+		.suite = "cpu", .action = "vm?(m)call *rflags 0x*([0-9a-f])[13579bdf][0-9a-f][0-9a-f]*",
 		.place.what = "@(data|rax|memory 0x*)",
 	},
 	{

@@ -217,7 +217,7 @@ void subject__set_msr(struct subject *s, uint32_t index, uint64_t value)
 		.list.nmsrs = 1, .entry = { .index = index, .data = value },
 	};
 
-	observe__result(s, "KVM_SET_MSRS", subject__ioctl(s->vcpu.fd, KVM_SET_MSRS, &msrs));
+	trace__add(s->trace, "KVM_SET_MSRS of MSR", index, subject__ioctl(s->vcpu.fd, KVM_SET_MSRS, &msrs), SHOWN_RESULT);
 }
 
 /* What reads get: no two places the same, and no address that is canonical. */
