@@ -38,7 +38,8 @@ static const struct place reserved_debug_bits[] = {
 };
 
 static const struct place segment_bits[] = {
-	{ "@(d|e|f|g)s.type", NULL, 0, 1 },
+	{ "?s.type", NULL, 0, 1 },
+	{ "*.present", "0x0/0x1", 0, 0 },
 	{ "tr.type", NULL, 0, 2 },
 	{ "@(?s|tr|ldt).g", NULL, 1, 1 },
 	{ "@(?s|tr|ldt).unusable", NULL, 0, 1 },
@@ -510,9 +511,9 @@ const struct deliberate deliberate[] = {
 	},
 	{
 		.topic = "VMMCALL of a guest's guest whose hypervisor does not intercept it",
-		.nestor = "ends",
-		.upstream = "is executed for ever",
-		.reason = "nobody can find out why a guest hangs",
+		.nestor = "#UD",
+		.upstream = "may be executed for ever",
+		.reason = "the APM says so (VMMCALL)",
 		.suite = "nested", .action = "VMRUN*with intercept_4 *", .place.what = "KVM_RUN", .place.values = "0/-EINTR",
 	},
 	{
@@ -554,9 +555,9 @@ const struct deliberate deliberate[] = {
 		.place.ours = 0xf, .place.theirs = 0xf,
 	},
 	{
-		.topic = "segments in `KVM_GET_SREGS` on AMD: accessed bits of data, the busy bit of TR, granularity, and when they are not present usability and the size of SS",
+		.topic = "segments in `KVM_GET_SREGS`: accessed bits; on AMD the busy bit of TR, granularity, and when they are not present usability and the size of SS; on Intel the present bit",
 		.nestor = "as they were set",
-		.upstream = "1, 1, what the limit needs, and 0",
+		.upstream = "1, 1, what the limit needs, 0, and 1 unless the segment is unusable",
 		.reason = "values that are read and set change nothing",
 		.suite = "@(abi|nested)", .action = "@(VMRUN*with ?s_attrib *|KVM_SET_SREGS*)", .places = segment_bits,
 	},
@@ -646,6 +647,28 @@ const struct deliberate deliberate[] = {
 		.upstream = "0 as soon as the guest runs",
 		.reason = "the SDM says so (Task and Processor Priorities)",
 		.suite = "irq", .action = "*", .place.what = "local APIC register 0x@(80|a0)", .place.ours = 0xf,
+	},
+	{
+		.topic = "the local APIC's page while the APIC is disabled, on Intel with virtual APICs",
+		.nestor = "reads as ones, as on AMD",
+		.upstream = "reads as 0",
+		.reason = "one behaviour on both vendors",
+		.suite = "irq", .action = "read of the APIC's register *", .place.what = "@(data|rax)", .place.values = "0xff*/0x0",
+	},
+	{
+		.topic = "RDMSR of registers that an x2APIC does not have, on Intel with virtual APICs",
+		.nestor = "#GP",
+		.upstream = "0",
+		.reason = "the SDM says so (x2APIC Register Address Space)",
+		.suite = "irq", .action = "rdmsr of 0x8*", .place.what = "port written", .place.values = "0xd/0xff",
+	},
+	{
+		.topic = "the local APIC's ESR when it was written, on Intel with virtual APICs",
+		.nestor = "0: no errors",
+		.upstream = "what was written",
+		.reason = "the SDM says so (Error Handling)",
+		.suite = "irq", .action = "write of * to the APIC's register 0x280", .place.what = "local APIC register 0x280",
+		.place.values = "0x0/*",
 	},
 	{
 		.topic = "the PPR behind `KVM_SET_LAPIC`",
