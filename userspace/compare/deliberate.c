@@ -240,6 +240,13 @@ const struct deliberate deliberate[] = {
 		.place.values = "0/*",
 	},
 	{
+		.topic = "`KVM_CAP_VAPIC` where the CPU handles accesses to the task priority",
+		.nestor = "0",
+		.upstream = "1",
+		.reason = "VMMs have nothing to patch",
+		.suite = "abi", .action = "@(lists|KVM_CHECK_EXTENSION*)", .place.what = "capability 0x6", .place.values = "0/1",
+	},
+	{
 		.topic = "performance counters",
 		.nestor = "none: their MSRs are not listed, CPUID 0xa is empty",
 		.upstream = "a virtual PMU",
