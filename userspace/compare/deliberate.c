@@ -356,6 +356,13 @@ const struct deliberate deliberate[] = {
 		.suite = "cpu", .action = "mov %rax, %cr8 *", .place.what = "port written", .place.values = "0xd/@(0xff|0x1)",
 	},
 	{
+		.topic = "`KVM_SET_REGS` that changes bits 63:32 of RIP outside 64-bit mode, behind an exit for OUT",
+		.nestor = "the guest goes on at that address",
+		.upstream = "and behind the OUT",
+		.reason = "the VMM has said where",
+		.suite = "abi", .action = "KVM_RUN", .place.what = "port written", .place.values = "0xfc/0xff",
+	},
+	{
 		.topic = "TF in `KVM_GET_REGS` while user space single-steps the guest",
 		.nestor = "the guest's",
 		.upstream = "0",
