@@ -144,8 +144,9 @@ static void run_all(enum where where, int seconds)
 	}
 	for (turn = 0; seconds ? time(NULL) < end : turn < TURNS || !enough(); turn++) {
 		if (where == MOVING)
-			for (i = 0; i < GUESTS; i++)
-				pin(runners[i].thread, (turn + i) % nr_cpus, nr_cpus);
+			/* Who comes first to a CPU runs first, and the other perhaps not until both move again: in turn. */
+			for (i = turn; i < turn + GUESTS; i++)
+				pin(runners[i % GUESTS].thread, (turn + i) % nr_cpus, nr_cpus);
 		usleep(TURN_USEC);
 	}
 	stop = true;

@@ -6,7 +6,7 @@
 #
 # usage: coexist_nested.sh [OPTION of nested_boot.sh...]
 #
-# nestor-test: cpu=amd kernel=6.1 module=both cpus=2 memory=4096 timeout=1800
+# nestor-test: cpu=amd kernel=6.1 module=both cpus=2 memory=3072 timeout=900
 set -u
 
 # shellcheck source=SCRIPTDIR/../lib/tap.sh
