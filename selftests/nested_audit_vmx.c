@@ -748,7 +748,7 @@ static void live_and_fail(bool aborts)
 	}
 }
 
-#define LIVES	40
+#define LIVES	150
 
 int main(void)
 {
