@@ -15,21 +15,21 @@ static bool vmcs_shadowing = true;
 module_param(vmcs_shadowing, bool, 0444);
 MODULE_PARM_DESC(vmcs_shadowing, "Where the CPU can, it keeps fields of a guest hypervisor's VMCS, so that VMREAD and VMWRITE do not exit (default y)");
 
-/* Those that L1 writes too are copied back; they come first. */
-#define WRITTEN	19
-static const u8 candidates[] = {
+/* Those that L1 writes too are copied back. */
+static const u8 written[] = {
 	V12_guest_rip, V12_guest_rsp, V12_guest_rflags, V12_guest_cr0, V12_guest_cr3, V12_guest_cr4, V12_cr0_shadow,
 	V12_cr4_shadow, V12_guest_cs_ar, V12_guest_ss_ar, V12_guest_interruptibility, V12_cpu_controls, V12_exception_bitmap,
 	V12_entry_intr_info, V12_entry_error_code, V12_entry_insn_length, V12_preemption_timer, V12_guest_intr_status,
 	V12_guest_pml_index,
-	/* Only read. */
+};
+static const u8 only_read[] = {
 	V12_exit_reason, V12_exit_qualification, V12_exit_intr_info, V12_exit_error_code, V12_vectoring_info,
 	V12_vectoring_error_code, V12_exit_insn_length, V12_exit_insn_info, V12_guest_linear_address,
 	V12_guest_physical_address,
 };
-static_assert(ARRAY_SIZE(candidates) == NESTED_SHADOWED);
+static_assert(ARRAY_SIZE(written) + ARRAY_SIZE(only_read) == NESTED_SHADOWED);
 
-/* Those of them that this CPU has, ready to be copied: a round trip to L1 goes over all of them. */
+/* Those of them that this CPU has, the written ones first, ready to be copied: a round trip to L1 goes over all of them. */
 static struct shadowed {
 	u64 mask;
 	u32 encoding;
@@ -56,25 +56,22 @@ static bool is_here(enum vmcs12_index index)
 	}
 }
 
-static void list_fields(void)
+static void list_fields(const u8 *fields, unsigned int nr, unsigned long *write)
 {
 	const struct vmcs12_field *f;
 	unsigned int i;
 
-	nr_shadowed = nr_written = 0;
-	for (i = 0; i < NESTED_SHADOWED; i++) {
-		if (!is_here(candidates[i]))
+	for (i = 0; i < nr; i++) {
+		if (!is_here(fields[i]))
 			continue;
-		f = &vmcs12_fields[candidates[i]];
+		f = &vmcs12_fields[fields[i]];
 		shadowed[nr_shadowed++] = (struct shadowed){
 			.mask = GENMASK_ULL(f->bytes * 8 - 1, 0), .encoding = f->encoding, .offset = f->offset,
-			.index = candidates[i],
+			.index = fields[i],
 		};
 		__clear_bit(f->encoding, read_bitmap);
-		if (i >= WRITTEN)
-			continue;
-		nr_written++;
-		__clear_bit(f->encoding, write_bitmap);
+		if (write)
+			__clear_bit(f->encoding, write);
 	}
 }
 
@@ -91,7 +88,9 @@ int nested_vmx_shadowing_setup(void)
 		return -ENOMEM;
 	memset(read_bitmap, 0xff, PAGE_SIZE);
 	memset(write_bitmap, 0xff, PAGE_SIZE);
-	list_fields();
+	list_fields(written, ARRAY_SIZE(written), write_bitmap);
+	nr_written = nr_shadowed;
+	list_fields(only_read, ARRAY_SIZE(only_read), NULL);
 	return 0;
 }
 
