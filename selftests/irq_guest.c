@@ -29,18 +29,6 @@ enum { DONE, LINE_UP, LINE_DOWN, COUNT, COUNTED };
 static struct self s;
 static bool x2apic;	/* the guest's mode */
 
-/* The APICs' pages, and where the local one is moved to: 2 MiB each. */
-static void map_devices(void)
-{
-	uint64_t cr3, *pdpt, *pd = self_page();
-
-	asm volatile("mov %%cr3, %0" : "=r" (cr3));
-	pdpt = (void *)(*(uint64_t *)cr3 & ~0xffful);
-	pd[APIC >> 21 & 511] = APIC | 0x9b;
-	pd[IOAPIC >> 21 & 511] = IOAPIC | 0x9b;
-	pdpt[APIC >> 30] = (uint64_t)pd | 3;
-}
-
 static uint32_t read32(uint64_t address)
 {
 	uint32_t value;
@@ -265,7 +253,7 @@ static void base(uint64_t value)
 static void guest(void)
 {
 	asm volatile("cli");
-	map_devices();
+	self_map_apics();
 	/* The PIC has the line as well. */
 	put(APIC_LVT0, 0x10000);
 	/* Bochs forgets the vector of a virtual interrupt whose delivery exits because the host has no page for it yet. */

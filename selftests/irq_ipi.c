@@ -76,16 +76,6 @@ static void interrupt(uint64_t vector)
 	put(APIC_EOI, 0);
 }
 
-static void map_apic(void)
-{
-	uint64_t cr3, *pdpt, *pd = self_page();
-
-	asm volatile("mov %%cr3, %0" : "=r" (cr3));
-	pdpt = (void *)(*(uint64_t *)cr3 & ~0xffful);
-	pd[APIC >> 21 & 511] = APIC | 0x9b;
-	pdpt[APIC >> 30] = (uint64_t)pd | 3;
-}
-
 /* This vCPU's APIC. Its logical ids are a bit each, in the model's low nibble. */
 static void prepare(unsigned int mode)
 {
@@ -171,7 +161,7 @@ static void test_mode(unsigned int mode, bool halted)
 
 static void sender(void)
 {
-	map_apic();
+	self_map_apics();
 	self_exit(MAPPED);
 	enable();
 	while (phase < PHASES) {

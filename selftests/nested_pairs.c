@@ -425,16 +425,6 @@ static void interrupt(uint64_t vector)
 	}
 }
 
-static void map_apic(void)
-{
-	uint64_t cr3, *pdpt, *pd = self_page();
-
-	asm volatile("mov %%cr3, %0" : "=r" (cr3));
-	pdpt = (uint64_t *)(*(uint64_t *)(cr3 & ~0xfffull) & ~0xfffull);
-	pd[(APIC_GPA >> 21) & 511] = APIC_GPA | 0x93;
-	pdpt[APIC_GPA >> 30] = (uint64_t)pd | 7;
-}
-
 #define IPIS	5
 
 /* To itself; each is taken before the next is sent. */
@@ -454,7 +444,7 @@ static void interrupted_guest(void)
 {
 	uint32_t a = 0x40000001, b, c = 0, d;
 
-	map_apic();
+	self_map_apics();
 	self_interrupt = interrupt;
 	load();
 	write_apic(APIC_SPIV, APIC_ENABLE);

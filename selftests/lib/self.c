@@ -23,6 +23,10 @@ extern const char __executable_start[], _end[];
 
 #define PTE_TABLE	7ull
 #define PTE_PAGE	7ull
+#define UNCACHED_LARGE	0x9bull		/* 2 MiB, the system's */
+
+#define LOCAL_APIC	0xfee00000ull
+#define IO_APIC		0xfec00000ull
 
 #define MAX_CHECKS	2048
 
@@ -137,6 +141,17 @@ void *self_page(void)
 	for (i = 0; i < 512; i++)
 		((volatile uint64_t *)page)[i] = 0;
 	return page;
+}
+
+void self_map_apics(void)
+{
+	uint64_t cr3, *pdpt, *pd = self_page();
+
+	asm volatile("mov %%cr3, %0" : "=r" (cr3));
+	pdpt = (void *)(*(uint64_t *)(cr3 & -PAGE) & -PAGE);
+	pd[LOCAL_APIC >> 21 & 511] = LOCAL_APIC | UNCACHED_LARGE;
+	pd[IO_APIC >> 21 & 511] = IO_APIC | UNCACHED_LARGE;
+	pdpt[LOCAL_APIC >> 30] = (uint64_t)pd | 3;
 }
 
 void self_check(bool ok, const char *name, uint64_t a, uint64_t b)

@@ -68,6 +68,8 @@ void self_exit(uint32_t word);
 /* A page that nobody else has; zeroed by the guest. Its gpa and gva are the same. */
 void *self_page(void);
 extern volatile uint64_t self_pages;	/* next page of self_page() */
+/* Maps the 2 MiB each around the local APIC and the I/O APIC where they are, uncached, for the vCPUs that share the tables. */
+void self_map_apics(void);
 
 struct self_exception {
 	int64_t vector;
