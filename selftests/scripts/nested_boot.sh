@@ -7,7 +7,8 @@
 # usage: nested_boot.sh [--l1 kvm|nestor] [--vmm nestor|qemu] [--cpus N] [--pages 4K|2M|1G] [--l3] [PARAMETER...]
 #
 # L1's hypervisor is its kernel's KVM or Nestor, with these parameters; its VMM is nestor or QEMU; L1 and L2 have N CPUs,
-# and L1's memory pages of that size. With --l3 the same hypervisor in L2 runs a guest that prints a line.
+# and L1's memory pages of that size. With --l3 the same hypervisor in L2 runs the guests of nestor bench, each
+# for a few operations.
 #
 # nestor-test: cpu=amd,intel kernel=6.1 cpus=1 timeout=1800
 set -u
@@ -65,7 +66,7 @@ run="./ld-linux-x86-64.so.2 --library-path /here"
 append='console=ttyS0 quiet'
 memory=128
 if [ -n "$l3" ]; then
-	append+=" nestor.run=$(base64 -w 0 <<<"$load; $run ./nestor run --device $node --flat l3 --entry 0x7c00 --memory 16")"
+	append+=" nestor.run=$(base64 -w 0 <<<"$load; $run ./nestor bench --device $node --samples 4 --patience 300 | sed 's/^/L3: /'")"
 	memory=320
 fi
 case $vmm in
@@ -128,8 +129,6 @@ make_disk()
 	fi
 	cp "/boot/vmlinuz-$series" "$l2/vmlinuz"
 	cp "/boot/initrd-$series" "$l2/initrd"
-	# 16-bit: mov dx,0x3f8; mov al,'L'; out dx,al; and so on; mov al,0xfe; out 0x64,al (reset); hlt
-	printf '\xba\xf8\x03\xb0L\xee\xb03\xee\xb0\n\xee\xb0\xfe\xe6\x64\xf4' >"$l2/l3"
 	tar -C "$l2" -cf "$work/disk" .
 	rm -rf "$l2"
 }
@@ -137,7 +136,7 @@ make_disk()
 make_disk
 log=$work/log
 script="$load; $run $l2 | sed 's/^/L2: /'"
-timeout 900 nestor run --device "$device" --kernel "/boot/vmlinuz-$series" --initrd "/boot/initrd-$series" \
+timeout 1500 nestor run --device "$device" --kernel "/boot/vmlinuz-$series" --initrd "/boot/initrd-$series" \
 	--disk "$work/disk" --memory 1024 --cpus "$cpus" ${backing[@]+"${backing[@]}"} --append \
 	"console=ttyS0 quiet no-kvmapf nestor.run=$(base64 -w 0 <<<"$script")" 2>&1 </dev/null | tee "$log" | sed -u 's/^/# /'
 status=${PIPESTATUS[0]}
@@ -145,6 +144,9 @@ sed -i 's/\r//g' "$log"
 check "status 0 after L1's power-off" [ "$status" = 0 ]
 check "L2 says what it is" grep -qE "^L2: guest: Linux $series.*, $cpus CPUs" "$log"
 if [ -n "$l3" ]; then
-	check "L3 says what it is" grep -q '^L2: L3$' "$log"
+	for name in cpuid hypercall rdmsr wrmsr pio_kernel pio_user mmio_apic mmio_user ipi_halted timer \
+		fault_4k faults_1 faults_2 faults_4 nested vm_create; do
+		check "L3: $name" grep -qE "^L2: L3: $name +[0-9]+ +[0-9]+ " "$log"
+	done
 fi
 tap_done

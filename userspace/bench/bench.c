@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /* nestor bench: what every kind of exit costs. */
 #include <errno.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,10 +11,9 @@
 #include "command.h"
 #include "util.h"
 
-/* A guest that waits for what never comes is given up after this many seconds. */
-#define PATIENCE 30
+#define PATIENCE 30	/* seconds; see set_patience() */
 
-enum { OPT_DEVICE = 256, OPT_AGAINST, OPT_HTML, OPT_JSON };
+enum { OPT_DEVICE = 256, OPT_AGAINST, OPT_HTML, OPT_JSON, OPT_PATIENCE, OPT_SAMPLES };
 
 extern const char bench_cpuid[], bench_vmcall[], bench_vmmcall[], bench_rdmsr[], bench_wrmsr[],
 	bench_pio_kernel[], bench_pio_user[], bench_mmio_apic[], bench_mmio_user[],
@@ -26,6 +26,8 @@ static const struct argp_option options[] = {
 	{ "against", OPT_AGAINST, "PATH", 0, "Another one: both in turn, and how they compare", 0 },
 	{ "html", OPT_HTML, "FILE", 0, "Draw the comparison on a page", 0 },
 	{ "json", OPT_JSON, 0, 0, "Print JSON instead of a table", 0 },
+	{ "patience", OPT_PATIENCE, "SECONDS", 0, "Give up what takes longer (30)", 0 },
+	{ "samples", OPT_SAMPLES, "N", 0, "Take at most N of each (8 to 1000)", 0 },
 	{ 0 },
 };
 
@@ -36,11 +38,15 @@ static const struct argp_option options[] = {
  * @html: where the page goes, or NULL
  * @json: whether to print JSON
  * @chosen: the benchmarks to run, a bit each; 0 for all
+ * @patience: seconds for the samples of one
+ * @samples: at most so many of each
  */
 struct bench_arguments {
 	const char *device, *against, *html;
 	bool json;
 	uint32_t chosen;
+	unsigned int patience;
+	unsigned int samples;
 };
 
 static const struct benchmark benchmarks[] = {
@@ -98,6 +104,12 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 	case OPT_JSON:
 		args->json = true;
 		break;
+	case OPT_PATIENCE:
+		args->patience = option__number(state, "--patience", arg, 1, INT_MAX);
+		break;
+	case OPT_SAMPLES:
+		args->samples = option__number(state, "--samples", arg, 1, UINT_MAX);
+		break;
 	case ARGP_KEY_END:
 		if (args->html && !args->against)
 			option__fail(state, "--html needs --against");
@@ -116,7 +128,7 @@ static void alarm_handler(int sig)
 	(void)sig;
 }
 
-/* The signal ends KVM_RUN; it repeats, should it come just before. */
+/* A guest that waits for what never comes is given up: the signal ends KVM_RUN; it repeats, should it come just before. */
 static void set_patience(unsigned int seconds)
 {
 	struct itimerval timer = { .it_value.tv_sec = seconds, .it_interval.tv_sec = seconds ? 1 : 0 };
@@ -125,17 +137,19 @@ static void set_patience(unsigned int seconds)
 }
 
 static void run_benchmark(const struct kvm *kvm, const struct benchmark *benchmark,
-			  struct result *result)
+			  const struct bench_arguments *args, struct result *result)
 {
 	struct benchmark chosen = *benchmark;
 
+	if (args->samples < chosen.samples)
+		chosen.samples = args->samples;
 	/* The vendors' instructions differ, and each faults on the other's. */
 	if (chosen.code == bench_vmcall && cpuid__is_amd(kvm->cpuid))
 		chosen.code = bench_vmmcall;
 	if (chosen.code == bench_nested_vmx && cpuid__is_amd(kvm->cpuid))
 		chosen.code = bench_nested_svm;
 	result->samples = xcalloc(chosen.samples, sizeof(*result->samples));
-	set_patience(PATIENCE);
+	set_patience(args->patience);
 	chosen.run(&(struct bench){ kvm, &chosen, result });
 	set_patience(0);
 	if (!result->reason[0] && result->count < chosen.samples)
@@ -160,7 +174,7 @@ static int run_chosen(const struct kvm *kvm, const struct bench_arguments *args)
 		if (!is_chosen(args, i))
 			continue;
 		result = (struct result){ .count = 0 };
-		run_benchmark(kvm, &benchmarks[i], &result);
+		run_benchmark(kvm, &benchmarks[i], args, &result);
 		report__add(&report, benchmarks[i].name, &result);
 	}
 	return report__end(&report) ? STATUS_FAILED : STATUS_OK;
@@ -181,9 +195,9 @@ static int run_against(const struct kvm *a, const struct kvm *b, const struct be
 		for (unsigned int round = 0; round < BENCH_ROUNDS; round++) {
 			struct result of_a = { .count = 0 }, of_b = { .count = 0 };
 
-			run_benchmark(a, &benchmarks[i], &of_a);
+			run_benchmark(a, &benchmarks[i], args, &of_a);
 			if (!of_a.reason[0])
-				run_benchmark(b, &benchmarks[i], &of_b);
+				run_benchmark(b, &benchmarks[i], args, &of_b);
 			pair__add_round(&pair, &of_a, &of_b, round);
 			if (of_a.reason[0] || of_b.reason[0])
 				break;
@@ -205,7 +219,7 @@ int bench__main(int argc, char **argv)
 		       "measured on this machine is listed with the reason.",
 	};
 	struct sigaction sa = { .sa_handler = alarm_handler };
-	struct bench_arguments args = { 0 };
+	struct bench_arguments args = { .patience = PATIENCE, .samples = UINT_MAX };
 	struct kvm kvm, other;
 	int status = STATUS_FAILED;
 
