@@ -180,6 +180,39 @@ static void test_exceptions(void)
 	}
 }
 
+#define FLAG_TF		0x100
+#define DR6_STEP	0x4000
+
+/* A trap of L2's that L1 takes, met between two entries, is a part of the vCPU's state. */
+static void test_waiting_trap(void)
+{
+	struct kvm_enable_cap cap = { .cap = KVM_CAP_EXCEPTION_PAYLOAD, .args = { 1 } };
+	struct kvm_vcpu_events events = {};
+
+	if (kvm_raw(t.vm, KVM_ENABLE_CAP, &cap)) {
+		tap_skip("no payloads of exceptions");
+		return;
+	}
+	svm_prepare(&t, i_in);
+	svm_intercept(&t, EXIT_EXCEPTION + 1);
+	t.vmcb->rflags |= FLAG_TF;
+	tap_check(svm_run(&t) == 0x71, "IN of an L2 that steps itself is user space's");
+	t.run->immediate_exit = 1;
+	tap_check(kvm_raw(t.vcpu, KVM_RUN, NULL) == -EINTR, "and ends");
+	t.run->immediate_exit = 0;
+	KVM(t.vcpu, KVM_GET_VCPU_EVENTS, &events);
+	tap_check(events.exception.nr == 1 && events.exception.pending && !events.exception.injected &&
+		  events.exception_has_payload && events.exception_payload == DR6_STEP, "its #DB is told to user space");
+	KVM(t.vcpu, KVM_SET_VCPU_EVENTS, &(struct kvm_vcpu_events){ .flags = events.flags });
+	KVM(t.vcpu, KVM_GET_VCPU_EVENTS, &(struct kvm_vcpu_events){});
+	KVM(t.vcpu, KVM_SET_VCPU_EVENTS, &events);
+	svm_continue(&t);
+	tap_check(exited(EXIT_EXCEPTION + 1) && t.vmcb->dr6 & DR6_STEP && t.vmcb->rip == svm_l2_address(i_in) + 2,
+		  "and goes to L1 when it was set again");
+	cap.args[0] = 0;
+	KVM(t.vm, KVM_ENABLE_CAP, &cap);
+}
+
 /* APM volume 2, State Saved on Exit: INT3 tells the next RIP, and returns there when it is injected as it came. */
 static void test_int3(void)
 {
@@ -936,6 +969,7 @@ int main(void)
 	test_cr_reads();
 	test_exceptions();
 	test_int3();
+	test_waiting_trap();
 	test_maps();
 	test_disabled_exits();
 	test_assists();

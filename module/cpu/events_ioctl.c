@@ -14,6 +14,14 @@
 	 KVM_VCPUEVENT_VALID_SHADOW | KVM_VCPUEVENT_VALID_SMM |			\
 	 KVM_VCPUEVENT_VALID_PAYLOAD | KVM_VCPUEVENT_VALID_TRIPLE_FAULT)
 
+/* What is told as the exception: one that L1 takes is not L2's, but pending all the same. */
+static struct exception *told_exception(struct vcpu *vcpu)
+{
+	struct exception *e = &vcpu->events.exception;
+
+	return vcpu->nested.exception.pending && !e->pending && !e->injected ? &vcpu->nested.exception : e;
+}
+
 /**
  * cpu_deliver_payload_early - for user space without KVM_CAP_EXCEPTION_PAYLOAD
  * @vcpu: the vCPU
@@ -23,15 +31,15 @@
  */
 void cpu_deliver_payload_early(struct vcpu *vcpu)
 {
-	struct exception *e = &vcpu->events.exception;
+	struct exception *e = told_exception(vcpu);
 
 	if (!vcpu->vm->caps.exception_payload && e->pending && e->has_payload)
-		vcpu_deliver_payload(vcpu);
+		vcpu_deliver_payload(vcpu, e);
 }
 
 static void get_exception(struct vcpu *vcpu, struct kvm_vcpu_events *ev)
 {
-	const struct exception *e = &vcpu->events.exception;
+	const struct exception *e = told_exception(vcpu);
 	bool payload = vcpu->vm->caps.exception_payload;
 
 	/* INT3 and INTO come again when the instruction does: the ABI has no room for its length. */
@@ -114,6 +122,7 @@ static void set_exception(struct vcpu *vcpu, const struct kvm_vcpu_events *ev)
 	e->has_payload = e->pending && ev->exception_has_payload;
 	e->payload = ev->exception_payload;
 	e->restored = true;
+	vcpu->nested.exception.pending = false;
 }
 
 static void set_nmi(struct vcpu *vcpu, const struct kvm_vcpu_events *ev)

@@ -50,14 +50,14 @@ void vcpu_add_dr6(struct vcpu *vcpu, u64 payload)
 
 /*
  * vcpu_deliver_payload - move an exception's payload into CR2 or DR6
+ * @vcpu: the vCPU
+ * @e: its exception
  *
  * Done when the exception is given to hardware, and when user space that does not know payloads
  * (KVM_CAP_EXCEPTION_PAYLOAD off) reads the vCPU's state.
  */
-void vcpu_deliver_payload(struct vcpu *vcpu)
+void vcpu_deliver_payload(struct vcpu *vcpu, struct exception *e)
 {
-	struct exception *e = &vcpu->events.exception;
-
 	if (!e->has_payload)
 		return;
 	switch (e->vector) {
@@ -102,7 +102,7 @@ static void raise(struct vcpu *vcpu, const struct exception *new)
 	next.injected = false;
 	*e = next;
 	if (!vcpu->vm->caps.exception_payload)
-		vcpu_deliver_payload(vcpu);
+		vcpu_deliver_payload(vcpu, e);
 }
 
 /* Error codes exist in protected mode only. */
@@ -161,13 +161,13 @@ static void inject_exception(struct vcpu *vcpu, bool again)
 	if (!again && e->vector != EXC_DB && e->vector != EXC_BP && e->vector != EXC_OF)
 		vcpu_set_rflags(vcpu, vcpu_rflags(vcpu) | X86_EFLAGS_RF);
 	if (e->vector == EXC_DB && !again) {
-		vcpu_deliver_payload(vcpu);
+		vcpu_deliver_payload(vcpu, e);
 		if (vcpu->regs.dr7 & DR7_GD) {
 			vcpu->regs.dr7 &= ~(u64)DR7_GD;
 			cpu_update_dr7(vcpu);
 		}
 	}
-	vcpu_deliver_payload(vcpu);
+	vcpu_deliver_payload(vcpu, e);
 	e->pending = false;
 	e->injected = true;
 	vcpu->stats.exceptions++;

@@ -61,7 +61,7 @@ void vcpu_send_nmi(struct vcpu *vcpu);				/* any context */
 void vcpu_collect_nmis(struct vcpu *vcpu);
 void vcpu_queue_interrupt(struct vcpu *vcpu, u8 vector);		/* KVM_INTERRUPT */
 void vcpu_add_dr6(struct vcpu *vcpu, u64 payload);		/* what a #DB that is delivered puts there */
-void vcpu_deliver_payload(struct vcpu *vcpu);			/* exception payload into CR2 or DR6 */
+void vcpu_deliver_payload(struct vcpu *vcpu, struct exception *e);	/* into CR2 or DR6 */
 
 /* Before entry, with interrupts off or on: give hardware the next event, open windows. */
 void vcpu_inject_events(struct vcpu *vcpu);
