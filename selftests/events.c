@@ -136,6 +136,12 @@ static void test_restored_interrupt(void)
 	tap_check(flat_at_port(&f, 0x50), "an interrupt that is restored is taken with IF clear");
 }
 
+/* In a handler's frame. QEMU, up to 10.0 at least, takes an NMI for a fault, and pushes RF. */
+static uint32_t pushed_flags(unsigned int index)
+{
+	return flat_frame(&f, index) & ~FL_RF;
+}
+
 /* SVM steps over the shadow, by flags of its own. */
 static void test_nmi_in_shadow(void)
 {
@@ -150,10 +156,25 @@ static void test_nmi_in_shadow(void)
 	tap_check(flat_at_port(&f, FLAT_DONE) && flat_regs(&f).rflags == FL_FIXED,
 		  "an NMI waits for the end of a shadow, with RFLAGS as they were");
 	flat_run(&f);
-	tap_check(flat_at_port(&f, 2), "and is taken there");
+	tap_check(flat_at_port(&f, 2) && pushed_flags(2) == FL_FIXED, "and is taken there");
 	/* Its handler does not return. */
 	ev = (struct kvm_vcpu_events){};
 	KVM(f.vcpu, KVM_SET_VCPU_EVENTS, &ev);
+}
+
+/* It comes between the delivery and the handler, and nobody sees how the hypervisor stops there. */
+static void test_nmi_behind_exception(void)
+{
+	struct kvm_vcpu_events ev = { .exception = { .injected = 1, .nr = 6 } };
+
+	flat_prepare(&f, do_nops, 0, NULL);
+	KVM(f.vcpu, KVM_SET_VCPU_EVENTS, &ev);
+	KVM(f.vcpu, KVM_NMI, NULL);
+	flat_run(&f);
+	tap_check(flat_at_port(&f, 2), "an NMI that waits for an exception's delivery is taken behind it");
+	tap_check(flat_frame(&f, 3) == flat_address(do_nops) && pushed_flags(2) == FL_FIXED && pushed_flags(5) == FL_FIXED,
+		  "before the handler's first instruction, with RFLAGS as they were");
+	clear_events();
 }
 
 static void test_shutdown(void)
@@ -313,6 +334,7 @@ int main(void)
 	test_delivery_to_new_memory();
 	test_restored_interrupt();
 	test_nmi_in_shadow();
+	test_nmi_behind_exception();
 	test_shutdown();
 	test_emulation_failure();
 	test_task_priority();

@@ -387,8 +387,7 @@ void smm_serve(struct vcpu *vcpu)
 	ev->smi_pending = true;
 	if (ev->in_smm || vcpu->guest_debug & KVM_GUESTDBG_BLOCKIRQ)
 		return;
-	ev->smi_deferred = ev->exception.pending || ev->exception.injected || ev->nmi.injected ||
-			   ev->interrupt.injected || (vendor->nested && vendor->nested->blocks_smi(vcpu)) ||
+	ev->smi_deferred = ev->exception.pending || event_injected(ev) || (vendor->nested && vendor->nested->blocks_smi(vcpu)) ||
 			   nested_takes(vcpu, NESTED_SMI);
 	if (ev->smi_deferred)
 		return;

@@ -38,12 +38,6 @@ static bool interrupt_waits(struct vcpu *vcpu)
 	return irq_pending(vcpu) >= 0 && l1_takes(vcpu, NESTED_INTERRUPT) && vendor_call(interrupt_allowed)(vcpu);
 }
 
-/* L1 has given L2 an event, or an exit interrupted its delivery. */
-static bool delivering(const struct events *ev)
-{
-	return ev->exception.injected || ev->nmi.injected || ev->interrupt.injected;
-}
-
 /* What waits for the next entry, in the order in which events are taken (SDM, Priority Among Concurrent Events). */
 static bool next_event(struct vcpu *vcpu, enum nested_event *event)
 {
@@ -92,7 +86,7 @@ bool nested_take_events(struct vcpu *vcpu)
 	 * As on a CPU the event is delivered first, and L2 exits before its handler's first instruction. A hypervisor that
 	 * injects one and interrupts itself, to get the CPU back at once, would otherwise never get any further.
 	 */
-	if (event != NESTED_EXCEPTION && delivering(&vcpu->events)) {
+	if (event != NESTED_EXCEPTION && event_injected(&vcpu->events)) {
 		vcpu_request(vcpu, REQ_EVENT);
 		smp_send_reschedule(smp_processor_id());
 		return false;

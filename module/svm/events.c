@@ -61,8 +61,27 @@ static void end_shadow(struct vcpu *vcpu)
 	vcpu_dirty(vcpu, REGS_SHADOW);
 }
 
+/* TF is ours while a step waits for its end. An event that comes first would push it, and clear it. */
+static void end_step(struct svm_vcpu *svm)
+{
+	if (likely(!svm->stepping))
+		return;
+	vcpu_fetch(&svm->vcpu, REGS_RFLAGS);
+	svm->stepping = false;
+	vcpu_dirty(&svm->vcpu, REGS_RFLAGS);
+	svm_intercepts_changed(&svm->vcpu);
+}
+
+/* An NMI waits for nothing but the end of an instruction, or of what this entry delivers. */
+static bool nmi_is_next(struct svm_vcpu *svm)
+{
+	/* One that is L1's ends L2 by itself. */
+	return svm_gif(svm) && (!svm->nmi_masked || svm->nmi_iret) && !nested_keeps(&svm->vcpu, NESTED_NMI);
+}
+
 void svm_inject_exception(struct vcpu *vcpu, const struct exception *e)
 {
+	end_step(to_svm(vcpu));
 	end_shadow(vcpu);
 	if (exception_is_software(e->vector))
 		svm_inject_soft(to_svm(vcpu), EVENT_TYPE_EXCEPTION, e->vector);
@@ -81,10 +100,15 @@ void svm_withdraw_virq(struct svm_vcpu *svm)
 	svm_dirty(svm, CLEAN_INTR);
 }
 
-/*
- * L1 may have a virtual interrupt of its own there, or inject one that L2 is not ready for. Where L2 shall exit as soon as
- * it has taken the interrupt, the host's interrupt that sees to that would come first.
- */
+/* Shall the guest exit as soon as it has taken an interrupt? The host's, which sees to that, would come before a virtual one. */
+static bool exits_behind(struct svm_vcpu *svm)
+{
+	const struct events *ev = &svm->vcpu.events;
+
+	return ev->smi_deferred || ((ev->nmi.pending || atomic_read(&ev->nmi.queued)) && nmi_is_next(svm));
+}
+
+/* L1 may have a virtual interrupt of its own there, or inject one that L2 is not ready for; or L2 shall exit behind it. */
 static bool may_use_virq02(struct svm_vcpu *svm)
 {
 	const struct events *ev = &svm->vcpu.events;
@@ -106,13 +130,12 @@ static void svm_raise_virq(struct svm_vcpu *svm, u8 vector)
 	struct vmcb_control *ctl = &svm->vmcb->control;
 
 	/* AVIC has no use for V_IRQ. */
-	if (unlikely(svm->vcpu.nested.guest_mode | svm->avic)) {
-		if (svm->avic || !may_use_virq02(svm)) {
-			svm_inject(svm, EVENT_TYPE_INTR, vector, false, 0);
-			return;
-		}
-		nested_svm_save_int_ctl(svm);
+	if (unlikely(svm->avic || exits_behind(svm) || (svm->vcpu.nested.guest_mode && !may_use_virq02(svm)))) {
+		svm_inject(svm, EVENT_TYPE_INTR, vector, false, 0);
+		return;
 	}
+	if (unlikely(svm->vcpu.nested.guest_mode))
+		nested_svm_save_int_ctl(svm);
 	svm_clear_intercept(svm, ICPT_VINTR);
 	ctl->int_ctl |= INT_CTL_IRQ | INT_CTL_IGN_TPR | INT_CTL_PRIO;
 	ctl->int_vector = vector;
@@ -129,6 +152,7 @@ void svm_inject_interrupt(struct vcpu *vcpu, u8 vector, bool soft)
 {
 	struct svm_vcpu *svm = to_svm(vcpu);
 
+	end_step(svm);
 	if (soft)
 		svm_inject_soft(svm, EVENT_TYPE_SOFT, vector);
 	else if (unlikely(!(vcpu_rflags(vcpu) & X86_EFLAGS_IF) || svm_in_shadow(vcpu)))
@@ -140,6 +164,7 @@ void svm_inject_interrupt(struct vcpu *vcpu, u8 vector, bool soft)
 /* The CPU keeps no account of NMI blocking: it lasts until the handler's IRET, which is intercepted for that. */
 void svm_inject_nmi(struct vcpu *vcpu)
 {
+	end_step(to_svm(vcpu));
 	if (!to_svm(vcpu)->nested.nmi_from_l1)
 		svm_set_nmi_masked(vcpu, true);
 	svm_inject(to_svm(vcpu), EVENT_TYPE_NMI, EXC_NMI, false, 0);
@@ -272,11 +297,13 @@ void svm_open_nmi_window(struct vcpu *vcpu, bool open)
 
 	if (open)
 		nested_svm_watch_gif(svm);
-	if (!open || svm->stepping || !svm_gif(svm) || (svm->nmi_masked && !svm->nmi_iret))
+	if (!open || svm->stepping || !nmi_is_next(svm))
 		return;
-	/* One that is L1's ends L2 by itself. */
-	if (nested_keeps(vcpu, NESTED_NMI))
+	/* What this entry delivers would push our TF, and the handler would begin without it. */
+	if (event_injected(&vcpu->events)) {
+		vcpu->events.nmi_deferred = true;
 		return;
+	}
 	svm->stepping_had = vcpu_rflags(vcpu) & (X86_EFLAGS_TF | X86_EFLAGS_RF);
 	svm->stepping = true;
 	vcpu_dirty(vcpu, REGS_RFLAGS);

@@ -275,8 +275,8 @@ void vcpu_inject_events(struct vcpu *vcpu)
 		vendor->open_interrupt_window(vcpu, true);
 	}
 out:
-	/* An SMI waits for what was given: an interrupt ends this entry before its first instruction. */
-	if (unlikely(ev->smi_deferred) && (ev->exception.injected || ev->nmi.injected || ev->interrupt.injected))
+	/* An SMI or NMI waits for what was given: an interrupt ends this entry before its first instruction. */
+	if (unlikely(ev->smi_deferred | ev->nmi_deferred) && event_injected(ev))
 		smp_send_reschedule(smp_processor_id());
 	update_tpr(vcpu);
 }

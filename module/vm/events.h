@@ -48,9 +48,16 @@ struct events {
 	} nmi;
 	bool smi_pending;		/* waits for the end of the mode, or of what is being delivered */
 	bool smi_deferred;		/* ... of the latter: look again behind the next entry */
+	bool nmi_deferred;		/* the same, where no window tells when the delivery is over */
 	bool in_smm;
 	bool smm_inside_nmi;		/* NMIs were masked when the mode was entered, and stay so */
 };
+
+/* Is something delivered by the next entry, for the first time or again? */
+static inline bool event_injected(const struct events *ev)
+{
+	return ev->exception.injected || ev->nmi.injected || ev->interrupt.injected;
+}
 
 /* vm/events.c. Raise: exceptions combine into #DF and triple fault as the SDM says. */
 void vcpu_raise(struct vcpu *vcpu, u8 vector);
