@@ -111,6 +111,8 @@ static void test_events(void)
 		two_tasks();
 		flat_go(&f, events[i].begin, 0, NULL);
 		tap_check(in_new_task(flat_address(events[i].saved), NEW_STACK), "%s calls the task", events[i].name);
+		tap_check(!(get(OLD_TSS + TSS_FLAGS) & FL_RF) == (events[i].begin != do_ud2),
+			  "%s: the old TSS has RF if it is to be executed again", events[i].name);
 	}
 	two_tasks();
 	flat_go(&f, do_gp, 0, NULL);

@@ -35,6 +35,7 @@
 #define TASK_IRET	BIT_ULL(36)
 #define TASK_JMP	BIT_ULL(38)
 #define TASK_HAS_ERROR	BIT_ULL(44)
+#define TASK_RF		BIT_ULL(48)	/* in the old TSS */
 
 static struct vmcb_control *control(struct vcpu *vcpu)
 {
@@ -320,6 +321,7 @@ static int svm_handle_task_switch(struct vcpu *vcpu)
 	vcpu->events.nmi.injected = false;
 	if (reason != EMU_TASK_GATE || is_soft_event(intr))
 		svm_advance_rip(vcpu);
+	vcpu_set_rflags(vcpu, (vcpu_rflags(vcpu) & ~X86_EFLAGS_RF) | (info & TASK_RF ? X86_EFLAGS_RF : 0));
 	return vcpu_handle_task_switch(vcpu, ctl->exit_info_1, reason, info & TASK_HAS_ERROR, info);
 }
 
