@@ -143,7 +143,7 @@ int cpu_set_guest_debug(struct vcpu *vcpu, const struct kvm_guest_debug *dbg)
 	u32 control = dbg->control;
 
 	if (control & (KVM_GUESTDBG_INJECT_DB | KVM_GUESTDBG_INJECT_BP)) {
-		if (e->pending)
+		if (e->pending || e->injected || vcpu->nested.exception.pending || test_bit(REQ_TRIPLE_FAULT, &vcpu->requests))
 			return -EBUSY;
 		vcpu_raise(vcpu, control & KVM_GUESTDBG_INJECT_DB ? EXC_DB : EXC_BP);
 	}
