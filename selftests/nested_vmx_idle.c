@@ -17,8 +17,14 @@
 
 static struct self s;
 
-/* L1 is about to enter an L2 that sleeps, until the host sends an NMI. */
-#define SLEEPS	100
+/* L1 is about to enter an L2 that sleeps, until the host sends an NMI; after an SMI; or a machine check. */
+enum { SLEEPS = 100, SMI_AND_NMI, MACHINE_CHECK };
+
+#define SMM_CODE	0x38000
+#define SMM_PORT	0x51
+#define EXC_MC		18
+#define CR4_MCE		0x40
+#define MSR_MCG_STATUS	0x17a
 
 enum { ACTIVE, HLT, SHUTDOWN };
 enum { PIN_INTR = 1, PIN_NMI = 8, PIN_VIRTUAL_NMIS = 0x20, PIN_TIMER = 0x40 };
@@ -114,6 +120,31 @@ static void test_timer(void)
 	CHECK_IS(enter(false), EXIT_TIMER, "and from HLT");
 }
 
+/* SDM, SMI Handling: RSM goes back to where the SMI came, and of all exceptions machine checks come by themselves. */
+static void test_smi_and_machine_check(void)
+{
+	begin(SHUTDOWN, PIN_INTR | PIN_NMI, 0);
+	self_exit(SMI_AND_NMI);
+	CHECK_IS(enter(true), EXIT_EXCEPTION, "an NMI exits from the shutdown state that an SMI has interrupted");
+	CHECK_IS(field(GUEST_ACTIVITY), SHUTDOWN, "which is saved");
+	CHECK_IS(field(GUEST_RIP), (uint64_t)l2_nop, "and nothing was executed");
+	begin(SHUTDOWN, PIN_INTR | PIN_NMI, 0);
+	vmwrite(GUEST_CR4, field(GUEST_CR4) | CR4_MCE);
+	vmwrite(EXCEPTION_BITMAP, 1 << EXC_MC);
+	self_exit(MACHINE_CHECK);
+	CHECK_IS(enter(true), EXIT_EXCEPTION, "a machine check exits from the shutdown state");
+	CHECK_IS(field(EXIT_INTR_INFO), 0x80000300 | EXC_MC, "with its vector");
+	CHECK_IS(field(GUEST_ACTIVITY), SHUTDOWN, "which is saved");
+	self_wrmsr(MSR_MCG_STATUS, 0);
+	begin(SHUTDOWN, PIN_INTR | PIN_NMI, 0);
+	vmwrite(GUEST_CR4, field(GUEST_CR4) | CR4_MCE);
+	vmwrite(EXCEPTION_BITMAP, 0);
+	self_exit(MACHINE_CHECK);
+	CHECK_IS(enter(true), EXIT_VMCALL, "one that L1 does not want ends it");
+	CHECK_IS(self_fault.vector, EXC_MC, "and is delivered");
+	CHECK_IS(field(GUEST_ACTIVITY), ACTIVE, "L2 is active then");
+}
+
 static void guest(void)
 {
 	enter_vmx_operation();
@@ -121,6 +152,7 @@ static void guest(void)
 	CHECK(self_rdmsr(MSR_VMX_MISC) >> 7 & 1, "the shutdown state is offered");
 	test_interrupt();
 	test_nmi();
+	test_smi_and_machine_check();
 	test_windows();
 	test_timer();
 	self_exit(0);
@@ -170,20 +202,42 @@ static void nothing(int signal)
 
 #define SAVED_ACTIVITY	916	/* in a saved VMCS, whose layout is upstream's */
 
-static void while_it_sleeps(uint32_t word)
+static void see_it_sleep(void)
 {
-	static struct nested_state state;
 	const struct itimerval later = { .it_value.tv_usec = 100000 };
-	const struct sigaction action = { .sa_handler = nothing };
-	struct kvm_mp_state mp;
-	uint32_t activity;
 	int r;
 
-	sigaction(SIGALRM, &action, NULL);
 	setitimer(ITIMER_REAL, &later, NULL);
 	r = kvm_raw(s.vcpu, KVM_RUN, NULL);
 	if (r != -EINTR)
 		tap_fail("L2 does not sleep: %d, exit reason %u", r, s.run->exit_reason);
+}
+
+static void send_smi(void)
+{
+	static const uint8_t handler[] = { 0xe6, SMM_PORT, 0x0f, 0xaa };
+
+	memcpy(s.memory + SMM_CODE, handler, sizeof(handler));
+	KVM(s.vcpu, KVM_SMI, NULL);
+	KVM(s.vcpu, KVM_RUN, NULL);
+	tap_check(s.run->exit_reason == KVM_EXIT_IO && s.run->io.port == SMM_PORT, "an SMI interrupts it");
+	see_it_sleep();
+}
+
+static void send_machine_check(void)
+{
+	struct kvm_x86_mce mce = { .status = 1ull << 63 | 1ull << 61 | 1ull << 60, .mcg_status = 5, .bank = 1 };
+
+	KVM(s.vcpu, KVM_X86_SETUP_MCE, &(uint64_t){ 2 });
+	KVM(s.vcpu, KVM_X86_SET_MCE, &mce);
+}
+
+static void check_state(void)
+{
+	static struct nested_state state;
+	struct kvm_mp_state mp = {};
+	uint32_t activity;
+
 	KVM(s.vcpu, KVM_GET_MP_STATE, &mp);
 	tap_check(mp.mp_state == KVM_MP_STATE_HALTED, "the vCPU counts as halted");
 	nested_get(s.vcpu, &state);
@@ -191,14 +245,31 @@ static void while_it_sleeps(uint32_t word)
 	tap_check(activity == SHUTDOWN, "the saved VMCS tells how");
 	KVM(s.vcpu, KVM_SET_NESTED_STATE, &state);
 	KVM(s.vcpu, KVM_SET_MP_STATE, &mp);
-	setitimer(ITIMER_REAL, &later, NULL);
-	tap_check(kvm_raw(s.vcpu, KVM_RUN, NULL) == -EINTR, "and it sleeps on with the state set again");
+	see_it_sleep();
+}
+
+static void while_it_sleeps(uint32_t word)
+{
+	const struct sigaction action = { .sa_handler = nothing };
+
+	sigaction(SIGALRM, &action, NULL);
+	see_it_sleep();
+	check_state();
+	if (word == MACHINE_CHECK) {
+		send_machine_check();
+		return;
+	}
+	if (word == SMI_AND_NMI) {
+		send_smi();
+		check_state();
+	}
 	KVM(s.vcpu, KVM_NMI, NULL);
 }
 
 int main(void)
 {
 	self_create_vmx(&s);
+	self_share_with_smm(&s);
 	self_run_all(&s, guest, while_it_sleeps);
 	self_destroy(&s);
 	self_create(&s);
