@@ -265,12 +265,13 @@ struct place {
  * @reason: why
  * @suite: where nestor compare meets it, a pattern; NULL: nowhere
  * @action: pattern of struct words.action
+ * @after: pattern of what that step or an earlier one of the case is; NULL: whatever they are
  * @place: where there
  * @places: when that is several, instead; up to one without @what
  */
 struct deliberate {
 	const char *topic, *nestor, *upstream, *reason;
-	const char *suite, *action;
+	const char *suite, *action, *after;
 	struct place place;
 	const struct place *places;
 };
@@ -311,6 +312,7 @@ void run__suite(struct run *run, const struct suite *suite);
 struct compare_report *compare_report__begin(const struct run *run, bool json);
 void compare_report__skip(struct compare_report *r, const struct suite *suite, const char *why);
 void compare_report__difference(struct compare_report *r, const struct difference *d, const char *explained);
+void compare_report__also(const struct compare_report *r, const struct difference *d);
 void compare_report__suite(struct compare_report *r, const struct suite *suite, uint64_t cases);
 /* Return: whether anything unexplained was reported. */
 bool compare_report__end(struct compare_report *r);

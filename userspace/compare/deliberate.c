@@ -62,6 +62,7 @@ static const struct place sti_shadow[] = {
 static const struct place refused_control[] = {
 	{ "exit_code", "0xffffffffffffffff/*", 0, 0 },
 	{ "port written", "0xff/*", 0, 0 },
+	{ "exit", "KVM_EXIT_IO/*", 0, 0 },
 	{ 0 },
 };
 
@@ -75,6 +76,25 @@ static const struct place accepted_control[] = {
 static const struct place refused_event[] = {
 	{ "exit_code", "0xffffffffffffffff/*", 0, 0 },
 	{ "rip", "0xc000/*", 0, 0 },
+	{ "cr2", NULL, 0, 0 },			/* of an L2 that is not entered */
+	{ 0 },
+};
+
+static const struct place virtual_8086_ud[] = {
+	{ "exit_int_info", "0x80000306/*", 0, 0 },
+	{ "exit_code", "0x7f/0x81", 0, 0 },
+	{ 0 },
+};
+
+static const struct place pushed_rf[] = {
+	{ "rflags", NULL, B(16), 0 },
+	{ "memory 0x*", NULL, B(16), 0 },
+	{ 0 },
+};
+
+static const struct place stepped_handler[] = {
+	{ "exit", "KVM_EXIT_DEBUG/KVM_EXIT_IO", 0, 0 },
+	{ "its address", "0x38*/*", 0, 0 },	/* SMM's */
 	{ 0 },
 };
 
@@ -360,14 +380,15 @@ const struct deliberate deliberate[] = {
 		.nestor = "the guest goes on at that address",
 		.upstream = "and behind the OUT",
 		.reason = "the VMM has said where",
-		.suite = "abi", .action = "KVM_RUN", .place.what = "port written", .place.values = "0xfc/0xff",
+		.suite = "abi", .action = "KVM_RUN", .after = "KVM_SET_REGS,*rip *", .place.what = "port written",
+		.place.values = "0xfc/0xff",
 	},
 	{
 		.topic = "TF in `KVM_GET_REGS` while user space single-steps the guest",
 		.nestor = "the guest's",
 		.upstream = "0",
 		.reason = "values that are read and set change nothing",
-		.suite = "abi", .action = "*", .place.what = "rflags", .place.ours = 0x100,
+		.suite = "abi", .action = "*", .after = "KVM_SET_GUEST_DEBUG*", .place.what = "rflags", .place.ours = 0x100,
 	},
 	{
 		.topic = "`KVM_SIGNAL_MSI`, as an NMI or the like, before anybody has touched the local APIC",
@@ -382,6 +403,14 @@ const struct deliberate deliberate[] = {
 		.upstream = "`-EINVAL`",
 		.reason = "one ABI on every kernel: that of Linux 7.3",
 		.suite = "abi", .action = "KVM_SET_NESTED_STATE*", .place.what = "KVM_SET_NESTED_STATE", .place.values = "0/-EINVAL",
+	},
+	{
+		.topic = "`KVM_SET_GUEST_DEBUG` that injects an exception while another one is injected",
+		.nestor = "`-EBUSY`, as in 7.3",
+		.upstream = "takes its place",
+		.reason = "one ABI on every kernel: that of Linux 7.3",
+		.suite = "abi", .action = "KVM_SET_GUEST_DEBUG*", .place.what = "KVM_SET_GUEST_DEBUG",
+		.place.values = "-EBUSY/0",
 	},
 	{
 		.topic = "`KVM_CREATE_PIT2` without an interrupt controller",
@@ -405,11 +434,12 @@ const struct deliberate deliberate[] = {
 		.suite = "abi", .action = "KVM_SET_SREGS,*efer *", .place.what = "KVM_SET_SREGS", .place.values = "-EINVAL/0",
 	},
 	{
-		.topic = "reserved bits of CR0, set by `KVM_SET_SREGS`",
-		.nestor = "0",
+		.topic = "reserved bits of CR0, and ET, set by `KVM_SET_SREGS`",
+		.nestor = "0, and 1",
 		.upstream = "as they were set",
 		.reason = "CPUs ignore them",
-		.suite = "abi", .action = "KVM_SET_SREGS,*cr0 *", .place.what = "cr0", .place.theirs = 0x1ffaffc0,
+		.suite = "abi", .action = "KVM_SET_SREGS,*cr0 *", .place.what = "cr0", .place.ours = 0x10,
+		.place.theirs = 0x1ffaffc0,
 	},
 	{
 		.topic = "the accessed bit of CS after INIT, on AMD",
@@ -427,11 +457,12 @@ const struct deliberate deliberate[] = {
 		.place.values = "0xffffffffffffffff/0xffffffff",
 	},
 	{
-		.topic = "`KVM_ENABLE_CAP` of SEV's capabilities",
+		.topic = "`KVM_ENABLE_CAP` of SEV's capabilities, and of exits for bus locks",
 		.nestor = "`-EINVAL`",
 		.upstream = "looks at their arguments",
 		.reason = "Nestor does not have them",
-		.suite = "abi", .action = "KVM_ENABLE_CAP,*", .place.what = "KVM_ENABLE_CAP", .place.values = "-EINVAL/-EBADF",
+		.suite = "abi", .action = "KVM_ENABLE_CAP,*", .place.what = "KVM_ENABLE_CAP",
+		.place.values = "-EINVAL/@(-EBADF|0)",
 	},
 	{
 		.topic = "an SMI where no memory is to save the state in",
@@ -484,7 +515,7 @@ const struct deliberate deliberate[] = {
 		.upstream = "are executed",
 		.reason = "the APM says so (VMLOAD)",
 		.suite = "nested", .action = "VMRUN*with rflags *, L2 executes @(vmload|clgi|invlpga)",
-		.place.what = "exit_int_info", .place.values = "0x80000306/*",
+		.places = virtual_8086_ud,
 	},
 	{
 		.topic = "DR7.GD after a debug exception of a guest's guest",
@@ -514,6 +545,36 @@ const struct deliberate deliberate[] = {
 		.upstream = "may be the one behind it",
 		.reason = "the APM says so (Faults)",
 		.suite = "nested", .action = "VMRUN*, L2 executes int3", .place.what = "memory 0x*", .place.values = "*c000*/*c001*",
+	},
+	{
+		.topic = "INT3 of a guest's guest in 64-bit mode with a base of CS, on AMD without the next RIP",
+		.nestor = "#BP",
+		.upstream = "may be skipped",
+		.reason = "the APM says so (Segment Registers in 64-Bit Mode)",
+		.suite = "nested", .action = "VMRUN*with cs_base *, L2 executes int3", .place.what = "port written",
+		.place.values = "0x3/0xff",
+	},
+	{
+		.topic = "software interrupts that a guest hypervisor injects, on AMD without the next RIP",
+		.nestor = "are delivered",
+		.upstream = "may be lost",
+		.reason = "the APM says so (Event Injection)",
+		.suite = "nested", .action = "VMRUN*with event_inj *", .place.what = "port written", .place.values = "0xfe/0xff",
+	},
+	{
+		.topic = "VMLOAD and VMSAVE of a VMCB that is where no memory is",
+		.nestor = "`KVM_EXIT_INTERNAL_ERROR`, as in 7.3",
+		.upstream = "#GP",
+		.reason = "one ABI on every kernel: that of Linux 7.3",
+		.suite = "nested", .action = "VMRUN*with rax *, L2 executes vmload", .place.what = "exit",
+		.place.values = "KVM_EXIT_INTERNAL_ERROR 1/KVM_EXIT_IO",
+	},
+	{
+		.topic = "RF that INT3 of a guest's guest pushes, on AMD without the next RIP",
+		.nestor = "is left to the CPU, and QEMU's keeps it",
+		.upstream = "0 when it has to inject the exception",
+		.reason = "only the CPU executes the instruction",
+		.suite = "nested", .action = "VMRUN*with rflags *, L2 executes int3", .places = pushed_rf,
 	},
 	{
 		.topic = "WBINVD of a guest's guest above ring 0, on a CPU that exits for it nevertheless",
@@ -576,6 +637,37 @@ const struct deliberate deliberate[] = {
 		.suite = "@(abi|nested)", .action = "@(VMRUN*with ?s_attrib *|KVM_SET_SREGS*)", .places = segment_bits,
 	},
 	{
+		.topic = "limits of segments that their granularity can not say, behind an SMI and RSM",
+		.nestor = "as they were set",
+		.upstream = "the lower 20 bits as if they were scaled",
+		.reason = "values that are read and set change nothing",
+		.suite = "abi", .action = "KVM_RUN", .after = "KVM_SET_SREGS,*.limit *", .place.what = "?s.limit",
+	},
+	{
+		.topic = "reserved bits of RFLAGS, set by `KVM_SET_REGS`, behind an SMI and RSM",
+		.nestor = "0",
+		.upstream = "as they were set",
+		.reason = "CPUs ignore them",
+		.suite = "abi", .action = "KVM_RUN", .after = "KVM_SMI*", .place.what = "rflags",
+		.place.theirs = ~0x3f7fd7ull,
+	},
+	{
+		.topic = "IRET whose stack is where no memory is",
+		.nestor = "is emulated",
+		.upstream = "`KVM_EXIT_INTERNAL_ERROR`",
+		.reason = "a VMM can do nothing about it",
+		.suite = "abi", .action = "KVM_RUN", .after = "KVM_SET_REGS,*rsp *", .place.what = "exit",
+		.place.values = "*/KVM_EXIT_INTERNAL_ERROR 1",
+	},
+	{
+		.topic = "RSM to a CS that is not present, on AMD without the next RIP",
+		.nestor = "goes on there, as the CPU does",
+		.upstream = "`KVM_EXIT_INTERNAL_ERROR`",
+		.reason = "a VMM can do nothing about it",
+		.suite = "abi", .action = "KVM_RUN", .after = "KVM_SET_SREGS,*cs.@(unusable|present) *", .place.what = "exit",
+		.place.values = "*/KVM_EXIT_INTERNAL_ERROR 1",
+	},
+	{
 		.topic = "INIT while VM_CR.R_INIT is set",
 		.nestor = "#SX",
 		.upstream = "resets the vCPU",
@@ -586,7 +678,8 @@ const struct deliberate deliberate[] = {
 		.nestor = "ignores them",
 		.upstream = "`KVM_EXIT_FAIL_ENTRY`",
 		.reason = "they mean nothing, and the VM is usable",
-		.suite = "abi", .action = "*", .place.what = "exit", .place.values = "*/KVM_EXIT_FAIL_ENTRY",
+		.suite = "abi", .action = "KVM_RUN", .after = "KVM_SET_GUEST_DEBUG*", .place.what = "exit",
+		.place.values = "*/KVM_EXIT_FAIL_ENTRY",
 	},
 	{
 		.topic = "MOVNTI with prefix 66, F2 or F3, on memory that is not there",
@@ -614,7 +707,8 @@ const struct deliberate deliberate[] = {
 		.nestor = "writes 2 bytes",
 		.upstream = "writes 8",
 		.reason = "the SDM says so (MOV)",
-		.suite = "emulate", .action = "*48 8c *", .place.what = "length", .place.values = "0x[12]/*",
+		.suite = "emulate", .action = "*48 8c *", .place.what = "@(length|exit)",
+		.place.values = "@(0x[12]/*|KVM_EXIT_IO/KVM_EXIT_MMIO)",
 	},
 	{
 		.topic = "dirty bit of the entry that maps memory that is not there, after a read-modify-write instruction",
@@ -646,6 +740,14 @@ const struct deliberate deliberate[] = {
 		.reason = "it is no error of the sender's",
 		.suite = "@(irq|abi)", .action = "KVM_SIGNAL_MSI*", .place.what = "KVM_SIGNAL_MSI",
 		.place.values = "0/-EPERM",
+	},
+	{
+		.topic = "the real-time clock's interrupt (GSI 8), while its vector is pending or in service",
+		.nestor = "waits, like any other's, and is coalesced with one that waits",
+		.upstream = "is dropped, and `KVM_IRQ_LINE_STATUS` says so",
+		.reason = "interrupts are not lost",
+		.suite = "irq", .action = "KVM_IRQ_LINE_STATUS of GSI 8,*",
+		.place.what = "@(I/O APIC irr|KVM_IRQ_LINE_STATUS|local APIC register 0x2[0-7]0)",
 	},
 	{
 		.topic = "bits and registers that a local APIC does not have, set by `KVM_SET_LAPIC`",
@@ -696,7 +798,7 @@ const struct deliberate deliberate[] = {
 		.nestor = "the TPR stays",
 		.upstream = "`KVM_RUN` reads it from where nobody has written it",
 		.reason = "no order of setting the state loses a part of it",
-		.suite = "abi", .action = "KVM_RUN", .place.what = "cr8",
+		.suite = "abi", .action = "KVM_RUN", .after = "KVM_SET_VAPIC_ADDR*", .place.what = "cr8",
 	},
 	{
 		.topic = "reads of registers of a local APIC that can not be read, or are not there",
@@ -732,7 +834,7 @@ const struct deliberate deliberate[] = {
 		.nestor = "`KVM_EXIT_INTERNAL_ERROR`, as on Intel",
 		.upstream = "raises it for ever, or executes the guest's next instruction instead",
 		.reason = "nobody can find out why a guest hangs",
-		.suite = "@(abi|emulate|nested)", .action = "@(KVM_RUN|VMRUN*with cr3 *|*90 90 *)", .places = lost_delivery,
+		.suite = "@(abi|emulate|nested)", .action = "@(KVM_RUN|VMRUN*with @(cr3|rsp|gdtr_base|idtr_base|tr_base) *|*90 90 *)", .places = lost_delivery,
 	},
 	{
 		.topic = "POPF that sets TF, with the stack where no memory is",
@@ -741,6 +843,14 @@ const struct deliberate deliberate[] = {
 		.reason = "a debugger in the guest would wait for it",
 		.suite = "emulate", .action = "*9d 90 90 *", .place.what = "exit",
 		.place.values = "KVM_EXIT_INTERNAL_ERROR 3/KVM_EXIT_IO",
+	},
+	{
+		.topic = "bases of FS and GS that are not canonical, written by a guest on AMD",
+		.nestor = "are left to the CPU, and QEMU's makes them canonical at VMLOAD only",
+		.upstream = "the same, at another time",
+		.reason = "CPUs refuse such a base",
+		.suite = "cpu", .action = "*", .place.what = "[fg]s.base", .place.ours = 0xffffull << 48,
+		.place.theirs = 0xffffull << 48,
 	},
 	{
 		.topic = "INS and OUTS of a guest that single-steps itself, to user space",
@@ -758,6 +868,13 @@ const struct deliberate deliberate[] = {
 		.suite = "cpu", .action = "rdpmc*", .place.what = "port written", .place.values = "0xd/@(0xff|0x1)",
 	},
 	{
+		.topic = "CMPXCHG16B on memory that is not there, where CPUID does not have it",
+		.nestor = "#UD",
+		.upstream = "accesses it",
+		.reason = "the SDM says so (CMPXCHG16B)",
+		.suite = "emulate", .action = "*0f c7 *", .place.what = "exit", .place.values = "KVM_EXIT_IO/KVM_EXIT_MMIO",
+	},
+	{
 		.topic = "MOVSXD with a 16-bit operand, on memory that is not there",
 		.nestor = "reads 2 bytes",
 		.upstream = "reads 4",
@@ -766,11 +883,11 @@ const struct deliberate deliberate[] = {
 		.place.values = "@(0x[12]/0x[34]|KVM_EXIT_IO/KVM_EXIT_MMIO)",
 	},
 	{
-		.topic = "`KVM_GUESTDBG_SINGLESTEP` when an exception or interrupt is taken",
+		.topic = "`KVM_GUESTDBG_SINGLESTEP` when an exception, an interrupt or an SMI is taken",
 		.nestor = "its handler is stepped through",
 		.upstream = "stepping ends until the next `KVM_SET_GUEST_DEBUG`",
 		.reason = "a debugger asked for every instruction",
-		.suite = "abi", .action = "KVM_RUN", .place.what = "exit", .place.values = "KVM_EXIT_DEBUG/KVM_EXIT_IO",
+		.suite = "abi", .action = "KVM_RUN", .after = "KVM_SET_GUEST_DEBUG*", .places = stepped_handler,
 	},
 };
 
@@ -798,6 +915,19 @@ static bool is_at_any(const struct place *p, const char *what, const char *value
 	return p->what;
 }
 
+/* Is the step that differs, or one before it, such a one? */
+static bool comes_after(const char *pattern, const struct difference *d)
+{
+	char action[sizeof(((struct words *)0)->action)];
+
+	for (unsigned int i = 0; pattern && i <= d->a.step; i++) {
+		d->suite->describe(&d->c.steps[i], action, sizeof(action));
+		if (matches(pattern, action))
+			return true;
+	}
+	return !pattern;
+}
+
 /** deliberate__find() - which of them explains a difference; -1: none */
 int deliberate__find(const struct difference *d, bool a_is_nestor)
 {
@@ -810,7 +940,8 @@ int deliberate__find(const struct difference *d, bool a_is_nestor)
 	for (unsigned int i = 0; i < nr_deliberate; i++) {
 		const struct deliberate *k = &deliberate[i];
 
-		if (!k->suite || !matches(k->suite, d->suite->name) || !matches(k->action, w.action))
+		if (!k->suite || !matches(k->suite, d->suite->name) || !matches(k->action, w.action) ||
+		    !comes_after(k->after, d))
 			continue;
 		if (k->places ? is_at_any(k->places, w.what, values, nestor, upstream) :
 				is_at(&k->place, w.what, values, nestor, upstream))

@@ -181,6 +181,40 @@ static void shrink(const struct run *run, struct difference *d)
 		*d = small;
 }
 
+static bool same_place(const struct observation *a, const struct observation *b)
+{
+	return a->step == b->step && a->at == b->at && !strcmp(a->what, b->what);
+}
+
+static const struct observation *find_place(const struct trace *t, size_t from, const struct observation *o)
+{
+	for (size_t i = from; i < t->nr; i++)
+		if (same_place(&t->list[i], o))
+			return &t->list[i];
+	return NULL;
+}
+
+/* Of a single case, all that differs in the step helps to see why. What both have seen is in the same order. */
+static void report_step(const struct run *run, struct difference *d)
+{
+	struct difference one = *d;
+	size_t from = 0;
+
+	if (!differs_within(run, &d->c, &patient, d))
+		return;
+	for (size_t i = 0; i < trace_a.nr; i++) {
+		const struct observation *other = find_place(&trace_b, from, &trace_a.list[i]);
+
+		if (other)
+			from = other - trace_b.list + 1;
+		if (trace_a.list[i].step != d->a.step || (other && other->value == trace_a.list[i].value))
+			continue;
+		one.a = trace_a.list[i];
+		one.b = other ? *other : (struct observation){ .step = one.a.step };
+		compare_report__also(run->report, &one);
+	}
+}
+
 static void report(struct run *run, struct difference *d)
 {
 	int index = explanation(run, d);
@@ -188,25 +222,14 @@ static void report(struct run *run, struct difference *d)
 	if (index < 0 && !compare_report__knows(run->report, d) && d->number)
 		shrink(run, d);
 	compare_report__difference(run->report, d, index < 0 ? NULL : deliberate[index].reason);
-}
-
-static bool same_place(const struct observation *a, const struct observation *b)
-{
-	return a->at == b->at && !strcmp(a->what, b->what);
-}
-
-static const struct observation *find_place(const struct trace *t, const struct observation *o)
-{
-	for (size_t i = 0; i < t->nr; i++)
-		if (same_place(&t->list[i], o))
-			return &t->list[i];
-	return NULL;
+	if (run->only)
+		report_step(run, d);
 }
 
 static void report_lists(struct run *run, const struct suite *suite)
 {
 	for (size_t i = 0; i < trace_a.nr; i++) {
-		const struct observation *other = find_place(&trace_b, &trace_a.list[i]);
+		const struct observation *other = find_place(&trace_b, 0, &trace_a.list[i]);
 		struct difference d = { .suite = suite, .found = true, .a = trace_a.list[i] };
 
 		if (other && other->value == trace_a.list[i].value)
@@ -216,7 +239,7 @@ static void report_lists(struct run *run, const struct suite *suite)
 		report(run, &d);
 	}
 	for (size_t i = 0; i < trace_b.nr; i++)
-		if (!find_place(&trace_a, &trace_b.list[i]))
+		if (!find_place(&trace_a, 0, &trace_b.list[i]))
 			report(run, &(struct difference){ .suite = suite, .found = true, .b = trace_b.list[i] });
 }
 

@@ -170,6 +170,17 @@ void compare_report__difference(struct compare_report *r, const struct differenc
 		print_difference(r, d, &w, explained);
 }
 
+/** compare_report__also() - tell what else differs in the step of the difference that was told last; not in JSON */
+void compare_report__also(const struct compare_report *r, const struct difference *d)
+{
+	struct words w;
+
+	if (r->json)
+		return;
+	difference__words(d, &w);
+	printf("    %s: %s, %s\n", w.what, w.a, w.b);
+}
+
 static uint64_t count(const struct compare_report *r, const struct suite *suite, bool explained)
 {
 	uint64_t n = 0;
