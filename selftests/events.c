@@ -177,6 +177,20 @@ static void test_nmi_behind_exception(void)
 	clear_events();
 }
 
+/* User space may set both shadows; VMX has only one of them at a time. */
+static void test_both_shadows(void)
+{
+	struct kvm_vcpu_events ev = {
+		.flags = KVM_VCPUEVENT_VALID_SHADOW,
+		.interrupt.shadow = KVM_X86_SHADOW_INT_MOV_SS | KVM_X86_SHADOW_INT_STI,
+	};
+
+	flat_prepare(&f, do_nops, FL_IF, NULL);
+	KVM(f.vcpu, KVM_SET_VCPU_EVENTS, &ev);
+	flat_run(&f);
+	tap_check(flat_at_port(&f, FLAT_DONE), "a vCPU with both shadows runs");
+}
+
 static void test_shutdown(void)
 {
 	struct kvm_sregs s = {};
@@ -335,6 +349,7 @@ int main(void)
 	test_restored_interrupt();
 	test_nmi_in_shadow();
 	test_nmi_behind_exception();
+	test_both_shadows();
 	test_shutdown();
 	test_emulation_failure();
 	test_task_priority();

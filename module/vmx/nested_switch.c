@@ -80,7 +80,6 @@ static void save_by_controls(struct vmx_vcpu *vmx, const struct regs *r)
 
 static u32 interruptibility(const struct vmx_vcpu *vmx, const struct nested_exit *e)
 {
-	u32 shadow = vmx->vcpu.regs.int_shadow;
 	bool nmi = vmx->nmi_blocked;
 
 	/* Delivering an NMI had blocked them (SDM, Saving Non-Register State). */
@@ -89,8 +88,7 @@ static u32 interruptibility(const struct vmx_vcpu *vmx, const struct nested_exit
 	/* What was blocked again for IRET's next attempt is L1's to block. */
 	if (vmx_nmi_unblocked(e->reason, e->qualification, e->intr))
 		nmi = false;
-	return (shadow & SHADOW_STI ? INTERRUPTIBILITY_STI : 0) |
-	       (shadow & SHADOW_MOV_SS ? INTERRUPTIBILITY_MOV_SS : 0) | (nmi ? INTERRUPTIBILITY_NMI : 0);
+	return vmx_interruptibility(vmx, nmi);
 }
 
 static void save_guest(struct vmx_vcpu *vmx, const struct nested_exit *e)

@@ -281,12 +281,7 @@ static void flush_syscall(struct vmx_vcpu *vmx)
 
 static void flush_shadow(struct vmx_vcpu *vmx)
 {
-	u32 shadow = vmx->vcpu.regs.int_shadow;
-
-	vmwrite32(VMCS_GUEST_INTERRUPTIBILITY,
-		  (shadow & SHADOW_STI ? INTERRUPTIBILITY_STI : 0) |
-		  (shadow & SHADOW_MOV_SS ? INTERRUPTIBILITY_MOV_SS : 0) |
-		  (vmx->nmi_blocked ? INTERRUPTIBILITY_NMI : 0));
+	vmwrite32(VMCS_GUEST_INTERRUPTIBILITY, vmx_interruptibility(vmx, vmx->nmi_blocked));
 }
 
 /* KVM_GUESTDBG_SINGLESTEP: TF on top of the guest's own. */

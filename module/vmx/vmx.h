@@ -328,6 +328,15 @@ u64 vmx_exit_gla(struct vmx_vcpu *vmx);
 void vmx_exit_info(struct vcpu *vcpu, u32 *reason, u64 *info1, u64 *info2, u32 *intr, u32 *error);
 u32 vmx_exit_intr(struct vmx_vcpu *vmx);
 
+/* Of the two shadows the CPU has one at a time (SDM, Checks on Guest Non-Register State); user space may set both. */
+static inline u32 vmx_interruptibility(const struct vmx_vcpu *vmx, bool nmi_blocked)
+{
+	u32 shadow = vmx->vcpu.regs.int_shadow;
+
+	return (shadow & SHADOW_MOV_SS ? INTERRUPTIBILITY_MOV_SS : shadow & SHADOW_STI ? INTERRUPTIBILITY_STI : 0) |
+	       (nmi_blocked ? INTERRUPTIBILITY_NMI : 0);
+}
+
 static inline u16 vmx_basic_reason(const struct vmx_vcpu *vmx)
 {
 	return vmx->exit.reason;
