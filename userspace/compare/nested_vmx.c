@@ -168,6 +168,12 @@ static void nested_vmx__step(struct subject *s, const struct step *step)
 	s->over = true;
 }
 
+/* Those that follow from others, or from CPUID, can not be set: controls without "true", what CR0 and CR4 may have. */
+static bool is_derived(uint32_t index)
+{
+	return (index >= 0x481 && index <= 0x484) || index == 0x487 || index == 0x489;
+}
+
 static int nested_vmx__open(struct subject *s, const struct compare_case *c)
 {
 	struct kvm_sregs sregs;
@@ -176,8 +182,12 @@ static int nested_vmx__open(struct subject *s, const struct compare_case *c)
 	(void)c;
 	if (ret)
 		return ret;
-	for (uint32_t i = 0; i < s->common->msrs->nmsrs; i++)
-		subject__set_msr(s, s->common->msrs->entries[i].index, s->common->msrs->entries[i].data);
+	for (uint32_t i = 0; i < s->common->msrs->nmsrs; i++) {
+		const struct kvm_msr_entry *e = &s->common->msrs->entries[i];
+
+		if (!is_derived(e->index))
+			subject__set_msr(s, e->index, e->data);
+	}
 	subject__set_msr(s, L1_MSR_FEATURE_CONTROL, L1_FEATURE_CONTROL_VMX);
 	subject__get_sregs(s, &sregs);
 	sregs.cr0 |= l1__msr(s->common->msrs, MSR_VMX_CR0_FIXED0);
