@@ -63,6 +63,7 @@ static void test_physical(void)
 
 	machine_make(&m, IRQCHIP_FULL, 3);
 	tap_check(send_msi(&m, MSI_TO(1), 0, 0x41) == 0, "MSI: nobody is enabled by software");
+	tap_check(send_msi(&m, MSI_TO(1) | MSI_HINT, 0, MSI_NMI) == 1, "MSI: an NMI with a hint to choose, that has no choice");
 	for (i = 0; i < 3; i++)
 		apic_put(m.cpu[i], APIC_SPIV, APIC_ENABLE);
 	tap_check(send_msi(&m, MSI_TO(1), 0, 0x41) == 1 && apic_took(m.cpu[1], 0x41) &&

@@ -207,11 +207,6 @@ static struct apic_map *apic_map_get(struct vm *vm)
  * Finding destinations
  */
 
-static bool wants_lowest(const struct irq_msg *msg)
-{
-	return msg->delivery_mode == APIC_DM_LOWEST_ || msg->redir_hint;
-}
-
 /*
  * KVM's quirk: a message of a device to 0xff reaches all CPUs in x2APIC mode too, because there is no
  * interrupt remapping that could give it 32 bits. KVM_CAP_X2APIC_API turns it off.
@@ -247,6 +242,13 @@ static bool msg_matches(struct lapic *apic, struct vcpu *source, const struct ir
 static bool maybe_broadcast(u32 dest)
 {
 	return dest == APIC_DEST_BROADCAST || dest == X2APIC_DEST_BROADCAST;
+}
+
+/* The hint is to choose, which takes more than one: a disabled APIC that is meant alone still has its NMI. */
+static bool wants_lowest(const struct irq_msg *msg)
+{
+	return msg->delivery_mode == APIC_DM_LOWEST_ ||
+	       (msg->redir_hint && (msg->logical || maybe_broadcast(msg->dest)));
 }
 
 /* Up to 16 candidates for a logical destination: a bit in *@mask says that the slot is meant. */
