@@ -76,7 +76,7 @@ static const struct place accepted_control[] = {
 static const struct place refused_event[] = {
 	{ "exit_code", "0xffffffffffffffff/*", 0, 0 },
 	{ "rip", "0xc000/*", 0, 0 },
-	{ "cr2", NULL, 0, 0 },			/* of an L2 that is not entered */
+	{ "@(cr2|dr6)", NULL, 0, 0 },		/* of an L2 that is not entered */
 	{ 0 },
 };
 
@@ -614,8 +614,16 @@ const struct deliberate deliberate[] = {
 		.nestor = "are delivered",
 		.upstream = "may be lost",
 		.reason = "the APM says so (Event Injection)",
-		.suite = "nested", .action = "VMRUN*with event_inj *", .place.what = "@(port written|exit_int_info)",
-		.place.values = "@(0xfe|0x800004*)/*",
+		.suite = "nested", .action = "VMRUN*with event_inj 0x*[4c][0-9a-f][0-9a-f]@( |,)*",
+		.place.what = "@(port written|exit_int_info)", .place.values = "@(0xfe|0x?(1)[0-9a-f]|0x800004*)/*",
+	},
+	{
+		.topic = "EXITINFO1 of an exception that has no error code",
+		.nestor = "0",
+		.upstream = "may be that of an exit which the guest hypervisor does not see",
+		.reason = "it is none of its own",
+		.suite = "nested", .action = "VMRUN*with *intercept_exceptions *", .place.what = "exit_info_1",
+		.place.values = "0x0/*",
 	},
 	{
 		.topic = "VMLOAD and VMSAVE of a VMCB that is where no memory is",
@@ -637,8 +645,8 @@ const struct deliberate deliberate[] = {
 		.nestor = "#GP",
 		.upstream = "is executed",
 		.reason = "the APM says so (WBINVD), and QEMU does not",
-		.suite = "nested", .action = "VMRUN*with ss_attrib *, L2 executes wbinvd", .place.what = "port written",
-		.place.values = "0xd/0xff",
+		.suite = "nested", .action = "VMRUN*with ss_attrib *, L2 executes wbinvd",
+		.place.what = "@(port written|exit_code)", .place.values = "@(0xd/0xff|0x7f/0x81)",
 	},
 	{
 		.topic = "VMMCALL of a guest's guest whose hypervisor does not intercept it",
@@ -648,12 +656,12 @@ const struct deliberate deliberate[] = {
 		.suite = "nested", .action = "VMRUN*with intercept_4 *", .place.what = "KVM_RUN", .place.values = "0/-EINTR",
 	},
 	{
-		.topic = "VMRUN with EFER.LMA 0 though LME and CR0.PG are 1",
-		.nestor = "is executed",
-		.upstream = "VMEXIT_INVALID",
+		.topic = "VMRUN with another EFER.LMA than LME and CR0.PG make",
+		.nestor = "takes LMA from those",
+		.upstream = "VMEXIT_INVALID, or is left to the CPU, and QEMU's believes it",
 		.reason = "the APM has no such rule (Canonicalization and Consistency Checks)",
-		.suite = "nested", .action = "VMRUN*with efer 0x*[139b][0-9a-f][0-9a-f]@( |,)*", .place.what = "exit_code",
-		.place.values = "*/0xffffffffffffffff",
+		.suite = "nested", .action = "VMRUN*with efer 0x*[13469bce][0-9a-f][0-9a-f]@( |,)*",
+		.place.what = "@(exit_code|exit|KVM_RUN)",
 	},
 	{
 		.topic = "CR0.ET of a guest's guest, on AMD",
