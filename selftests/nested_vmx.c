@@ -120,6 +120,9 @@ static void test_fields(void)
 	vmwrite(PIN_CONTROLS, all);
 	vmread(PIN_CONTROLS, &value);
 	CHECK_IS(value, 0xffffffff, "a field of 32 bits");
+	vmwrite(GUEST_ES_AR, all);
+	vmread(GUEST_ES_AR, &value);
+	CHECK_IS(value, 0x1f0ff, "access rights, of which reserved bits are dropped");
 	vmwrite(EPT_POINTER, 0x1122334455667788);
 	vmread(EPT_POINTER + 1, &value);
 	CHECK_IS(value, 0x11223344, "the upper half of a field of 64 bits");

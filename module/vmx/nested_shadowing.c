@@ -66,8 +66,7 @@ static void list_fields(const u8 *fields, unsigned int nr, unsigned long *write)
 			continue;
 		f = &vmcs12_fields[fields[i]];
 		shadowed[nr_shadowed++] = (struct shadowed){
-			.mask = GENMASK_ULL(f->bytes * 8 - 1, 0), .encoding = f->encoding, .offset = f->offset,
-			.index = fields[i],
+			.mask = vmcs12_kept(fields[i]), .encoding = f->encoding, .offset = f->offset, .index = fields[i],
 		};
 		__clear_bit(f->encoding, read_bitmap);
 		if (write)
