@@ -281,7 +281,7 @@ void nested_vmx_reflect_insn(struct vcpu *vcpu);
 
 /* nested_idle.c */
 void nested_vmx_idle_init(struct nested_vmx *nested);
-void nested_vmx_load_activity(struct vmx_vcpu *vmx);
+int nested_vmx_load_activity(struct vmx_vcpu *vmx);
 void nested_vmx_restore_activity(struct vmx_vcpu *vmx);
 u32 nested_vmx_activity(const struct vcpu *vcpu);
 void nested_vmx_waits(struct vcpu *vcpu);

@@ -354,8 +354,7 @@ static int handle_entry(struct vcpu *vcpu, bool resume)
 	nested->pending_debug_stale = true;
 	vmx_clear_halt(vcpu);
 	vcpu_request(vcpu, REQ_EVENT);
-	nested_vmx_load_activity(vmx);
-	return RUN_GUEST;
+	return nested_vmx_load_activity(vmx);
 }
 
 /*

@@ -62,22 +62,32 @@ static u32 open_window(const struct vmcs12 *v)
 
 /*
  * nested_vmx_load_activity - L1 has entered L2; an event that is injected ends the state
+ *
+ * enum run_next.
  */
-void nested_vmx_load_activity(struct vmx_vcpu *vmx)
+int nested_vmx_load_activity(struct vmx_vcpu *vmx)
 {
 	const struct vmcs12 *v = vmx->nested.vmcs12;
 	struct vcpu *vcpu = &vmx->vcpu;
 	u32 window;
 
 	if (v->guest_activity == ACTIVITY_ACTIVE || v->entry_intr_info & INTR_VALID)
-		return;
+		return RUN_GUEST;
 	/* Nothing runs that an event would have to wait for. */
 	vmx->nested.run_pending = false;
 	vcpu->mp_state = v->guest_activity == ACTIVITY_WAIT_SIPI ? KVM_MP_STATE_INIT_RECEIVED : KVM_MP_STATE_HALTED;
 	vcpu->nested.shutdown = v->guest_activity == ACTIVITY_SHUTDOWN;
 	window = open_window(v);
-	if (window)
+	if (window) {
 		exit_idle(vmx, window);
+		return RUN_GUEST;
+	}
+	/* Without an APIC here user space knows what ends it, as behind HLT. */
+	if (v->guest_activity == ACTIVITY_HLT && !vcpu->lapic) {
+		vcpu->mp_state = KVM_MP_STATE_RUNNABLE;
+		return vcpu_halt(vcpu);
+	}
+	return RUN_GUEST;
 }
 
 /*
