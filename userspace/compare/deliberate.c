@@ -98,6 +98,13 @@ static const struct place stepped_handler[] = {
 	{ 0 },
 };
 
+static const struct place later_fields[] = {
+	{ "VM-instruction error", "0x0/0xc", 0, 0 },
+	{ "@(guest|host)_@(ssp|ssp_table|s_cet)", "*/0x0", 0, 0 },
+	{ "@(ve_info|ve_index|eptp_index)", "*/0x0", 0, 0 },
+	{ 0 },
+};
+
 static const struct place lost_delivery[] = {
 	{ "KVM_RUN", "0/-EINTR", 0, 0 },
 	{ "exit", "KVM_EXIT_INTERNAL_ERROR 3/KVM_EXIT_IO", 0, 0 },
@@ -223,6 +230,42 @@ const struct deliberate deliberate[] = {
 		.nestor = "VMfailInvalid",
 		.upstream = "are executed for ever",
 		.reason = "the TLFS says nothing, and nobody can find out why a guest hypervisor hangs",
+	},
+	{
+		.topic = "VMCS fields of CET, of virtualization exceptions and of EPTP switching",
+		.nestor = "are there",
+		.upstream = "are unknown (VM-instruction error 12), those of CET before 6.18",
+		.reason = "real CPUs have them",
+		.suite = "nested", .action = "VMLAUNCH*", .places = later_fields,
+	},
+	{
+		.topic = "segment registers behind a VM entry that fails for the guest's state",
+		.nestor = "the host's, as behind a VM exit",
+		.upstream = "as they were before, if the CPU found it",
+		.reason = "the SDM says so (VM-Entry Failures During or After Loading Guest State)",
+		.suite = "nested", .action = "VMLAUNCH*", .place.what = "[d-gs]s.*",
+	},
+	{
+		.topic = "PUSHF of a guest's guest whose stack is where no memory is, on Intel",
+		.nestor = "is emulated",
+		.upstream = "#UD",
+		.reason = "the SDM knows no such exception (PUSHF)",
+		.suite = "nested", .action = "VMLAUNCH*guest_rsp *, L2 executes pushf", .place.what = "exit",
+		.place.values = "KVM_EXIT_MMIO/*",
+	},
+	{
+		.topic = "the guest-linear address of an exit that does not define it",
+		.nestor = "0",
+		.upstream = "may be that of an exit which the guest hypervisor does not see",
+		.reason = "it is none of its own",
+		.suite = "nested", .action = "VMLAUNCH*", .place.what = "guest-linear address", .place.values = "0x0/*",
+	},
+	{
+		.topic = "the qualification of an exit for VMREAD between registers",
+		.nestor = "the CPU's, and Bochs's is left from somewhere",
+		.upstream = "the same",
+		.reason = "the SDM does not define it",
+		.suite = "nested", .action = "VMLAUNCH*, L2 executes vmread *", .place.what = "exit qualification",
 	},
 	{
 		.topic = "VM-instruction errors with an enlightened VMCS",
