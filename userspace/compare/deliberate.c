@@ -857,6 +857,13 @@ const struct deliberate deliberate[] = {
 		.suite = "irq", .action = "in from port 0x@(20|21|a0|a1)", .place.what = "@(data|rax)", .place.ours = 0x80,
 	},
 	{
+		.topic = "the second PIC's request at the first one, when that is polled",
+		.nestor = "stays while the second has an interrupt",
+		.upstream = "is taken back, and the interrupt waits for another one",
+		.reason = "interrupts are not lost",
+		.suite = "irq", .action = "in from port 0x@(20|21)", .place.what = "PIC irr", .place.ours = 4,
+	},
+	{
 		.topic = "the real-time clock's interrupt (GSI 8), while its vector is pending or in service",
 		.nestor = "waits, like any other's, and is coalesced with one that waits",
 		.upstream = "is dropped, and `KVM_IRQ_LINE_STATUS` says so",
