@@ -202,7 +202,7 @@ static void read_shadow(struct vmx_vcpu *vmx)
 
 	if (vmx_vmptrld(__pa(nested->shadow))) {
 		for (i = 0; i < nr_written; i++) {
-			value = __vmread(VMCS_FIELD(shadowed[i].encoding));
+			value = __vmread(VMCS_FIELD(shadowed[i].encoding)) & shadowed[i].mask;
 			if (value == nested->shadow_values[i])
 				continue;
 			nested->shadow_values[i] = value;
