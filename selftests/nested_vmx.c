@@ -501,6 +501,9 @@ static void test_refusals(void)
 	refused(GUEST_RIP, 1ull << 62, 0x80000021, "a guest RIP that is not canonical");
 	start(l2_nop, 0, CPU2_EPT);
 	CHECK_IS(enter(true), EXIT_VMCALL, "and with nothing wrong it runs");
+	start(l2_nop, 0, CPU2_EPT);
+	vmwrite(GUEST_ES_AR + 2, field(GUEST_ES_AR + 2) | 1 << 24);
+	CHECK_IS(enter(true), EXIT_VMCALL, "also with reserved bits in the access rights of CS, which no VMCS keeps");
 }
 
 static void test_msr_areas(void)

@@ -239,6 +239,21 @@ const struct deliberate deliberate[] = {
 		.suite = "nested", .action = "VMLAUNCH*", .places = later_fields,
 	},
 	{
+		.topic = "VM entry with a RIP that is not canonical",
+		.nestor = "fails",
+		.upstream = "is left to the CPU, and Bochs's does not look",
+		.reason = "the SDM says so (Checks on Guest RIP, RFLAGS, and SSP)",
+		.suite = "nested", .action = "VMLAUNCH*guest_rip *", .place.what = "@(port written|exit reason)",
+	},
+	{
+		.topic = "which of several failures of a VM entry is told",
+		.nestor = "the first one, in the SDM's order",
+		.upstream = "that of the VMCS link pointer before others",
+		.reason = "the SDM allows any order, and describes one",
+		.suite = "nested", .action = "VMLAUNCH*link_pointer *", .place.what = "exit qualification",
+		.place.values = "0x0/0x4",
+	},
+	{
 		.topic = "segment registers behind a VM entry that fails for the guest's state",
 		.nestor = "the host's, as behind a VM exit",
 		.upstream = "as they were before, if the CPU found it",
@@ -649,8 +664,8 @@ const struct deliberate deliberate[] = {
 		.nestor = "#BP",
 		.upstream = "may be skipped",
 		.reason = "the APM says so (Segment Registers in 64-Bit Mode)",
-		.suite = "nested", .action = "VMRUN*with cs_base *, L2 executes int3", .place.what = "port written",
-		.place.values = "0x3/0xff",
+		.suite = "nested", .action = "VMRUN*with cs_base *, L2 executes int3", .place.what = "@(port written|rip)",
+		.place.values = "@(0x3/0xff|0xc000/0xc001)",
 	},
 	{
 		.topic = "software interrupts that a guest hypervisor injects, on AMD without the next RIP",
@@ -658,7 +673,8 @@ const struct deliberate deliberate[] = {
 		.upstream = "may be lost",
 		.reason = "the APM says so (Event Injection)",
 		.suite = "nested", .action = "VMRUN*with event_inj 0x*[4c][0-9a-f][0-9a-f]@( |,)*",
-		.place.what = "@(port written|exit_int_info)", .place.values = "@(0xfe|0x?(1)[0-9a-f]|0x800004*)/*",
+		.place.what = "@(port written|exit_int_info|exit_code)",
+		.place.values = "@(0xfe|0x?(1)[0-9a-f]|0x800004*|0x7f)/*",
 	},
 	{
 		.topic = "EXITINFO1 of an exception that has no error code",
@@ -667,6 +683,13 @@ const struct deliberate deliberate[] = {
 		.reason = "it is none of its own",
 		.suite = "nested", .action = "VMRUN*with *intercept_exceptions *", .place.what = "exit_info_1",
 		.place.values = "0x0/*",
+	},
+	{
+		.topic = "a guest's guest that executes where no memory is, on AMD",
+		.nestor = "#UD",
+		.upstream = "#UD, or #GP if an instruction there could reach beyond the limit of CS",
+		.reason = "there is no instruction",
+		.suite = "nested", .action = "VMRUN*with rip *", .place.what = "port written", .place.values = "0x6/0xd",
 	},
 	{
 		.topic = "VMLOAD and VMSAVE of a VMCB that is where no memory is",
