@@ -83,6 +83,7 @@ static const struct place refused_event[] = {
 static const struct place virtual_8086_ud[] = {
 	{ "exit_int_info", "0x80000306/*", 0, 0 },
 	{ "exit_code", "0x7f/0x81", 0, 0 },
+	{ "exit", "*/KVM_EXIT_INTERNAL_ERROR 1", 0, 0 },
 	{ 0 },
 };
 
@@ -642,7 +643,7 @@ const struct deliberate deliberate[] = {
 		.nestor = "0",
 		.upstream = "as it was",
 		.reason = "the APM says so (Resume Flag)",
-		.suite = "nested", .action = "VMRUN*with rflags *", .place.what = "rflags", .place.theirs = 0x10000,
+		.suite = "nested", .action = "VMRUN*with rflags *", .place.what = "@(rflags|memory 0x*)", .place.theirs = B(16),
 	},
 	{
 		.topic = "INT3 of a guest's guest whose delivery faults, on AMD without the next RIP",
@@ -727,7 +728,7 @@ const struct deliberate deliberate[] = {
 		.upstream = "VMEXIT_INVALID, or is left to the CPU, and QEMU's believes it",
 		.reason = "the APM has no such rule (Canonicalization and Consistency Checks)",
 		.suite = "nested", .action = "VMRUN*with efer 0x*[13469bce][0-9a-f][0-9a-f]@( |,)*",
-		.place.what = "@(exit_code|exit|KVM_RUN)",
+		.place.what = "@(exit_code|exit|KVM_RUN|port @(read|written))",
 	},
 	{
 		.topic = "CR0.ET of a guest's guest, on AMD",
