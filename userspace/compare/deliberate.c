@@ -77,6 +77,7 @@ static const struct place refused_event[] = {
 	{ "exit_code", "0xffffffffffffffff/*", 0, 0 },
 	{ "rip", "0xc000/*", 0, 0 },
 	{ "@(cr2|dr6)", NULL, 0, 0 },		/* of an L2 that is not entered */
+	{ "port written", "0xff/*", 0, 0 },
 	{ 0 },
 };
 
@@ -674,8 +675,15 @@ const struct deliberate deliberate[] = {
 		.upstream = "may be lost",
 		.reason = "the APM says so (Event Injection)",
 		.suite = "nested", .action = "VMRUN*with event_inj 0x*[4c][0-9a-f][0-9a-f]@( |,)*",
-		.place.what = "@(port written|exit_int_info|exit_code)",
-		.place.values = "@(0xfe|0x?(1)[0-9a-f]|0x800004*|0x7f)/*",
+		.place.what = "@(port written|exit_int_info|exit_code|exit)",
+		.place.values = "@(0xfe|0x?(1)[0-9a-f]|0x800004*|0x7f|KVM_EXIT_IO)/*",
+	},
+	{
+		.topic = "EXITINFO1 of a fetch that has no nested translation, where the guest hypervisor does not use NX",
+		.nestor = "has the bit of a fetch",
+		.upstream = "does not",
+		.reason = "the APM says so (Nested versus Guest Page Faults, Fault Ordering)",
+		.suite = "nested", .action = "VMRUN*", .place.what = "exit_info_1", .place.ours = B(4),
 	},
 	{
 		.topic = "EXITINFO1 of an exception that has no error code",
@@ -690,7 +698,8 @@ const struct deliberate deliberate[] = {
 		.nestor = "#UD",
 		.upstream = "#UD, or #GP if an instruction there could reach beyond the limit of CS",
 		.reason = "there is no instruction",
-		.suite = "nested", .action = "VMRUN*with rip *", .place.what = "port written", .place.values = "0x6/0xd",
+		.suite = "nested", .action = "VMRUN*with @(rip|cs_base) *", .place.what = "port written",
+		.place.values = "0x6/0xd",
 	},
 	{
 		.topic = "VMLOAD and VMSAVE of a VMCB that is where no memory is",
