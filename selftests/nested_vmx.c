@@ -120,9 +120,6 @@ static void test_fields(void)
 	vmwrite(PIN_CONTROLS, all);
 	vmread(PIN_CONTROLS, &value);
 	CHECK_IS(value, 0xffffffff, "a field of 32 bits");
-	vmwrite(GUEST_ES_AR, all);
-	vmread(GUEST_ES_AR, &value);
-	CHECK_IS(value, 0x1f0ff, "access rights, of which reserved bits are dropped");
 	vmwrite(EPT_POINTER, 0x1122334455667788);
 	vmread(EPT_POINTER + 1, &value);
 	CHECK_IS(value, 0x11223344, "the upper half of a field of 64 bits");
@@ -501,9 +498,6 @@ static void test_refusals(void)
 	refused(GUEST_RIP, 1ull << 62, 0x80000021, "a guest RIP that is not canonical");
 	start(l2_nop, 0, CPU2_EPT);
 	CHECK_IS(enter(true), EXIT_VMCALL, "and with nothing wrong it runs");
-	start(l2_nop, 0, CPU2_EPT);
-	vmwrite(GUEST_ES_AR + 2, field(GUEST_ES_AR + 2) | 1 << 24);
-	CHECK_IS(enter(true), EXIT_VMCALL, "also with reserved bits in the access rights of CS, which no VMCS keeps");
 }
 
 static void test_msr_areas(void)

@@ -373,7 +373,7 @@ int nested_vmx_handle_vmwrite(struct vcpu *vcpu)
 		return nested_vmx_fail(vcpu, VMX_ERROR_NO_FIELD);
 	if (vmcs12_type(encoding) == VMCS12_READ_ONLY && !(nested->caps.misc & VMX_MISC_VMWRITE_ALL))
 		return nested_vmx_fail(vcpu, VMX_ERROR_READ_ONLY_FIELD);
-	if (write_field(vcpu, index, encoding, value & vmcs12_kept(index)))
+	if (write_field(vcpu, index, encoding, value))
 		return RUN_SLOW;
 	return nested_vmx_succeed(vcpu);
 }

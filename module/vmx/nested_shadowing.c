@@ -66,7 +66,8 @@ static void list_fields(const u8 *fields, unsigned int nr, unsigned long *write)
 			continue;
 		f = &vmcs12_fields[fields[i]];
 		shadowed[nr_shadowed++] = (struct shadowed){
-			.mask = vmcs12_kept(fields[i]), .encoding = f->encoding, .offset = f->offset, .index = fields[i],
+			.mask = GENMASK_ULL(f->bytes * 8 - 1, 0), .encoding = f->encoding, .offset = f->offset,
+			.index = fields[i],
 		};
 		__clear_bit(f->encoding, read_bitmap);
 		if (write)
@@ -202,7 +203,7 @@ static void read_shadow(struct vmx_vcpu *vmx)
 
 	if (vmx_vmptrld(__pa(nested->shadow))) {
 		for (i = 0; i < nr_written; i++) {
-			value = __vmread(VMCS_FIELD(shadowed[i].encoding)) & shadowed[i].mask;
+			value = __vmread(VMCS_FIELD(shadowed[i].encoding));
 			if (value == nested->shadow_values[i])
 				continue;
 			nested->shadow_values[i] = value;

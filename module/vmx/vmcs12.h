@@ -65,14 +65,6 @@ static inline enum vmcs12_type vmcs12_type(u32 encoding)
 	return encoding >> 10 & 3;
 }
 
-/* The bits of a field that VMWRITE keeps: many CPUs drop reserved bits of access rights, and upstream does on all. */
-static inline u64 vmcs12_kept(enum vmcs12_index index)
-{
-	if (index >= V12_guest_es_ar && index <= V12_guest_tr_ar)
-		return 0x1f0ff;
-	return ~0ULL >> (64 - 8 * vmcs12_fields[index].bytes);
-}
-
 void vmcs12_setup(void);
 unsigned int vmcs12_place(enum vmcs12_index index, u64 encoding, unsigned int *bytes);
 enum vmcs12_index vmcs12_find(u64 encoding);

@@ -241,6 +241,14 @@ const struct deliberate deliberate[] = {
 		.suite = "nested", .action = "VMLAUNCH*", .places = later_fields,
 	},
 	{
+		.topic = "reserved bits of access rights in a VMCS",
+		.nestor = "are kept by VMWRITE, and VM entry fails",
+		.upstream = "are dropped by VMWRITE, as by some CPUs",
+		.reason = "the SDM says so (Checks on Guest Segment Registers)",
+		.suite = "nested", .action = "VMLAUNCH*guest_@(?s|tr|ldtr)_ar *",
+		.place.what = "@(guest_*_ar|exit reason|port written)",
+	},
+	{
 		.topic = "VM entry with a RIP that is not canonical",
 		.nestor = "fails",
 		.upstream = "is left to the CPU, and Bochs's does not look",
