@@ -5,8 +5,6 @@
  * Exceptions are sorted out when they are raised: one that L1 takes is kept apart, so that what it interrupted in its
  * delivery is still there to be told to L1, and the two make no double fault, which only L1 could find.
  */
-#include <linux/smp.h>
-
 #include "irq/irq.h"
 #include "nested/nested.h"
 #include "vm/ops.h"
@@ -87,8 +85,7 @@ bool nested_take_events(struct vcpu *vcpu)
 	 * injects one and interrupts itself, to get the CPU back at once, would otherwise never get any further.
 	 */
 	if (event != NESTED_EXCEPTION && event_injected(&vcpu->events)) {
-		vcpu_request(vcpu, REQ_EVENT);
-		smp_send_reschedule(smp_processor_id());
+		vcpu_exit_behind_event(vcpu);
 		return false;
 	}
 	vendor->nested->reflect(vcpu, event);

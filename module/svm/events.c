@@ -301,7 +301,7 @@ void svm_open_nmi_window(struct vcpu *vcpu, bool open)
 		return;
 	/* What this entry delivers would push our TF, and the handler would begin without it. */
 	if (event_injected(&vcpu->events)) {
-		vcpu->events.nmi_deferred = true;
+		vcpu_exit_behind_event(vcpu);
 		return;
 	}
 	svm->stepping_had = vcpu_rflags(vcpu) & (X86_EFLAGS_TF | X86_EFLAGS_RF);

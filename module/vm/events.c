@@ -228,6 +228,17 @@ static void update_tpr(struct vcpu *vcpu)
 }
 
 /*
+ * vcpu_exit_behind_event - something waits for the event that the next entry delivers
+ *
+ * In the burst. An interrupt ends the entry before the handler's first instruction.
+ */
+void vcpu_exit_behind_event(struct vcpu *vcpu)
+{
+	vcpu_request(vcpu, REQ_EVENT);
+	smp_send_reschedule(smp_processor_id());
+}
+
+/*
  * vcpu_inject_events - give hardware the next event, open windows for those that wait
  *
  * In the burst, right before entry. Order: what was interrupted in its delivery, exceptions, NMI,
@@ -275,8 +286,8 @@ void vcpu_inject_events(struct vcpu *vcpu)
 		vendor->open_interrupt_window(vcpu, true);
 	}
 out:
-	/* An SMI or NMI waits for what was given: an interrupt ends this entry before its first instruction. */
-	if (unlikely(ev->smi_deferred | ev->nmi_deferred) && event_injected(ev))
+	/* An SMI waits for what was given: an interrupt ends this entry before its first instruction. */
+	if (unlikely(ev->smi_deferred) && event_injected(ev))
 		smp_send_reschedule(smp_processor_id());
 	update_tpr(vcpu);
 }

@@ -48,7 +48,6 @@ struct events {
 	} nmi;
 	bool smi_pending;		/* waits for the end of the mode, or of what is being delivered */
 	bool smi_deferred;		/* ... of the latter: look again behind the next entry */
-	bool nmi_deferred;		/* the same, where no window tells when the delivery is over */
 	bool in_smm;
 	bool smm_inside_nmi;		/* NMIs were masked when the mode was entered, and stay so */
 };
@@ -68,6 +67,7 @@ void vcpu_send_nmi(struct vcpu *vcpu);				/* any context */
 void vcpu_collect_nmis(struct vcpu *vcpu);
 void vcpu_queue_interrupt(struct vcpu *vcpu, u8 vector);		/* KVM_INTERRUPT */
 void vcpu_add_dr6(struct vcpu *vcpu, u64 payload);		/* what a #DB that is delivered puts there */
+void vcpu_exit_behind_event(struct vcpu *vcpu);			/* and look for the next event */
 void vcpu_deliver_payload(struct vcpu *vcpu, struct exception *e);	/* into CR2 or DR6 */
 
 /* Before entry, with interrupts off or on: give hardware the next event, open windows. */

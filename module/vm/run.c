@@ -467,18 +467,6 @@ static int vcpu_burst(struct vcpu *vcpu)
 	return burst(vcpu, burst_loop);
 }
 
-/* What was delivered is; what waited for it can go. */
-static void look_again(struct vcpu *vcpu)
-{
-	struct events *ev = &vcpu->events;
-
-	if (ev->smi_deferred)
-		vcpu_request(vcpu, REQ_SMI);
-	if (ev->nmi_deferred)
-		vcpu_request(vcpu, REQ_EVENT);
-	ev->smi_deferred = ev->nmi_deferred = false;
-}
-
 /* One round: requests, a burst, and the exit that ended it. enum run_next or -errno. */
 static int vcpu_enter_guest(struct vcpu *vcpu)
 {
@@ -496,8 +484,10 @@ static int vcpu_enter_guest(struct vcpu *vcpu)
 	/* A page that was missing in the burst is brought in now. */
 	if (unlikely(vcpu->apic_attention & (APIC_PV_EOI | APIC_VAPIC_UNREAD)))
 		lapic_attend(vcpu);
-	if (unlikely(vcpu->events.smi_deferred | vcpu->events.nmi_deferred))
-		look_again(vcpu);
+	if (unlikely(vcpu->events.smi_deferred)) {
+		vcpu->events.smi_deferred = false;
+		vcpu_request(vcpu, REQ_SMI);
+	}
 	if (r == RUN_SLOW) {
 		vcpu->stats.slow_exits++;
 		r = vendor_call(handle_exit)(vcpu);
