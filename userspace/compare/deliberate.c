@@ -88,12 +88,6 @@ static const struct place virtual_8086_ud[] = {
 	{ 0 },
 };
 
-static const struct place pushed_rf[] = {
-	{ "rflags", NULL, B(16), 0 },
-	{ "memory 0x*", NULL, B(16), 0 },
-	{ 0 },
-};
-
 static const struct place stepped_handler[] = {
 	{ "exit", "KVM_EXIT_DEBUG/KVM_EXIT_IO", 0, 0 },
 	{ "its address", "0x38*/*", 0, 0 },	/* SMM's */
@@ -722,7 +716,8 @@ const struct deliberate deliberate[] = {
 		.nestor = "is left to the CPU, and QEMU's keeps it",
 		.upstream = "0 when it has to inject the exception",
 		.reason = "only the CPU executes the instruction",
-		.suite = "nested", .action = "VMRUN*with rflags *, L2 executes int3", .places = pushed_rf,
+		.suite = "nested", .action = "VMRUN*with rflags *, L2 executes int3",
+		.place.what = "@(rflags|memory 0x*)", .place.ours = B(16),
 	},
 	{
 		.topic = "WBINVD of a guest's guest above ring 0, on a CPU that exits for it nevertheless",
