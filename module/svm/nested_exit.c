@@ -263,6 +263,28 @@ void nested_svm_after_flush(struct vcpu *vcpu)
 	nested_svm_exit(svm, HV_EXIT_CODE, HV_EXIT_AFTER_FLUSH, 0);
 }
 
+/*
+ * L0's own rules let it pass, and the CPU's did not. As upstream, also where it is user space that has made it of L2.
+ * What the CPU has left in vmcb02 is not L2's state: QEMU writes the host's there.
+ */
+static int refused_by_cpu(struct svm_vcpu *svm)
+{
+	struct vcpu *vcpu = &svm->vcpu;
+	int r;
+
+	r = nested_svm_write_invalid(svm, svm->nested.vmcb12_gpa);
+	if (r == -EAGAIN)
+		return RUN_SLOW;
+	if (r)
+		lost_vmcb12(vcpu);
+	trace_nested_exit(vcpu->id, SVM_EXIT_ERR, 0, 0, 0, 0, 0);
+	pr_info_ratelimited("vcpu %u: VMRUN of the VMCB at 0x%llx failed: the CPU refuses it\n", vcpu->id,
+			    svm->nested.vmcb12_gpa);
+	nested_svm_leave(vcpu);
+	nested_svm_set_gif(svm, false);
+	return RUN_GUEST;
+}
+
 /* RUN_GUEST: L1 has it. RUN_SLOW. -ENOENT: it is L0's to handle. */
 int nested_svm_reflect_exit(struct svm_vcpu *svm)
 {
@@ -272,6 +294,8 @@ int nested_svm_reflect_exit(struct svm_vcpu *svm)
 	u64 info1 = ctl->exit_info_1;
 	int wants;
 
+	if (unlikely((u32)ctl->exit_code == (u32)SVM_EXIT_ERR))
+		return refused_by_cpu(svm);
 	if (nested_svm_name_cr_read(svm))
 		return again;
 	wants = nested_svm_wants_exit(svm);

@@ -987,6 +987,14 @@ const struct deliberate deliberate[] = {
 		.suite = "cpu", .action = "mov %*dr[4-7]*", .places = reserved_debug_bits,
 	},
 	{
+		.topic = "a breakpoint that DR7 does not enable, at the address of a single step's #DB",
+		.nestor = "is not in DR6",
+		.upstream = "may be, once the guest has moved to a debug register",
+		.reason = "CPUs may tell it or not, and the guest's addresses are loaded when one is enabled",
+		.suite = "cpu", .action = "*rflags 0x*([0-9a-f])[13579bdf][0-9a-f][0-9a-f]*",
+		.place.what = "dr6", .place.theirs = 0xf,
+	},
+	{
 		.topic = "VMCALL of a single-stepping guest on AMD, VMMCALL on Intel",
 		.nestor = "the hypercall, then #DB",
 		.upstream = "#DB, then the hypercall",

@@ -21,6 +21,7 @@
 
 #define MSR_VM_HSAVE_PA	0xc0010117
 #define VMEXIT_INVALID	UINT64_MAX
+#define NO_EXIT		0xcccccccc	/* no exit code: L2 runs, or has never run */
 
 static const struct l1_layout layout = {
 	.code = L2_CODE, .stack = L2_STACK, .tables = GUEST_TABLES, .gdt = BOOT_GDT, .idt = GUEST_IDT,
@@ -87,6 +88,11 @@ static void put(struct subject *s, const struct check_field *f, uint64_t value)
 	memcpy(s->memory + VMCB + f->where, &value, f->bytes);
 }
 
+static uint64_t *exit_code(const struct subject *s)
+{
+	return (uint64_t *)(s->memory + VMCB + exit_fields[0].at);
+}
+
 /* The clean bits of a VMCB that was run before, and changed since, would be a lie. */
 static void make_vmcb(struct subject *s, const struct step *step)
 {
@@ -101,6 +107,7 @@ static void make_vmcb(struct subject *s, const struct step *step)
 	}
 	if (s->own[0]++)
 		put(s, &check_svm.fields[SF_clean], 0);
+	*exit_code(s) = NO_EXIT;
 }
 
 static void make_l2(struct subject *s, const struct step *step)
@@ -115,9 +122,6 @@ static void make_l2(struct subject *s, const struct step *step)
 /* Of a VMCB that was refused no more than the exit is defined: upstream may have left that to the CPU. */
 static void observe_vmcb(struct subject *s)
 {
-	uint64_t exit_code;
-
-	memcpy(&exit_code, s->memory + VMCB + exit_fields[0].at, sizeof(exit_code));
 	for (size_t i = 0; i < ARRAY_SIZE(exit_fields); i++) {
 		uint64_t value = 0;
 
@@ -128,7 +132,7 @@ static void observe_vmcb(struct subject *s)
 		const struct check_field *f = &check_svm.fields[i];
 		uint64_t value = 0;
 
-		if (f->where == CHECK_NOWHERE || exit_code == VMEXIT_INVALID)
+		if (f->where == CHECK_NOWHERE || *exit_code(s) == VMEXIT_INVALID)
 			continue;
 		memcpy(&value, s->memory + VMCB + f->where, f->bytes);
 		observe__number(s, f->name, value);
@@ -152,7 +156,7 @@ static void nested_svm__step(struct subject *s, const struct step *step)
 	observe__vcpu(s);
 	observe__memory(s);
 	/* A guest that is left in L2, or stopped, is not where the next step begins. */
-	s->over = s->vcpu.run->exit_reason != KVM_EXIT_IO || s->vcpu.run->io.port != PORT_DONE;
+	s->over = s->vcpu.run->exit_reason != KVM_EXIT_IO || s->vcpu.run->io.port != PORT_DONE || *exit_code(s) == NO_EXIT;
 }
 
 static int nested_svm__open(struct subject *s, const struct compare_case *c)
