@@ -10,6 +10,7 @@
  * nestor-test: cpu=amd kernel=6.1,7.3 cpus=1
  * nestor-test: cpu=amd-bochs kernel=6.1 tlb=tagged cpus=2 timeout=600
  */
+#include <asm/processor-flags.h>
 #include <errno.h>
 #include <stddef.h>
 #include <string.h>
@@ -220,6 +221,27 @@ static void test_rules(void)
 		audit(rule->id, put_state(&broken, t.vmcb), rule->effect == CHECK_GP ? 13 : 0);
 	}
 	tap_check(nr >= MIN_RULES, "%u rules were broken, one by one", nr);
+}
+
+/*
+ * Without paging no rule asks for anything in CR3, and emulators refuse reserved bits in it nevertheless: L0 learns that from its
+ * CPU. One that does not mind runs L2.
+ */
+static void test_cpu_refuses(void)
+{
+	prepare(l2_look);
+	t.vmcb->cr0 &= ~(uint64_t)X86_CR0_PG;
+	t.vmcb->cr3 |= 1ull << 58;
+	if (exited(run_audit(L1_VMCB), EXIT_INVALID)) {
+		prepare(l2_look);
+		tap_check(exited(run_audit(L1_VMCB), EXIT_VMMCALL), "a VMCB runs");
+		*t.vmcb = good;
+		t.vmcb->cr0 &= ~(uint64_t)X86_CR0_PG;
+		t.vmcb->cr3 |= 1ull << 58;
+		audit("bits of CR3 that this CPU alone refuses", L1_VMCB, 0);
+	} else {
+		tap_check(exited(SVM_DONE, EXIT_VMMCALL), "bits of CR3 are nothing to this CPU without paging");
+	}
 }
 
 /* What VMRUN needs that is not in the VMCB, or not in memory. */
@@ -433,6 +455,7 @@ int main(void)
 
 	svm_open(&t);
 	test_rules();
+	test_cpu_refuses();
 	test_memory();
 	test_untouched();
 	test_states();
