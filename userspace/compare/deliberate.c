@@ -649,6 +649,13 @@ const struct deliberate deliberate[] = {
 		.suite = "nested", .action = "VMRUN*with rflags *", .place.what = "@(rflags|memory 0x*)", .place.theirs = B(16),
 	},
 	{
+		.topic = "RF of a guest's guest that shuts down at an exception's delivery",
+		.nestor = "as the CPU leaves it",
+		.upstream = "may be 1: its own injection sets it, where it has written to page tables for the CPU",
+		.reason = "the CPU raises the exception",
+		.suite = "nested", .action = "VMRUN*", .place.what = "rflags", .place.theirs = B(16),
+	},
+	{
 		.topic = "INT3 of a guest's guest whose delivery faults, on AMD without the next RIP",
 		.nestor = "the fault's RIP is that of INT3",
 		.upstream = "may be the one behind it",
