@@ -83,7 +83,7 @@ static const struct place refused_event[] = {
 
 static const struct place virtual_8086_ud[] = {
 	{ "exit_int_info", "0x80000306/*", 0, 0 },
-	{ "exit_code", "0x7f/0x81", 0, 0 },
+	{ "exit_code", "@(0x46|0x7f)/@(0x41|0x81)", 0, 0 },
 	{ "exit", "*/KVM_EXIT_INTERNAL_ERROR 1", 0, 0 },
 	{ 0 },
 };
@@ -256,6 +256,22 @@ const struct deliberate deliberate[] = {
 		.reason = "the SDM allows any order, and describes one",
 		.suite = "nested", .action = "VMLAUNCH*link_pointer *", .place.what = "exit qualification",
 		.place.values = "0x0/0x4",
+	},
+	{
+		.topic = "VM entry with both a guest state that is not valid and MSRs that cannot be loaded",
+		.nestor = "fails for the guest's state",
+		.upstream = "fails for the MSRs, if it leaves the state to the CPU",
+		.reason = "the SDM loads MSRs behind the checks (VM Entries)",
+		.suite = "nested", .action = "VMLAUNCH*entry_msr_load_*", .place.what = "exit reason",
+		.place.values = "0x80000021/0x80000022",
+	},
+	{
+		.topic = "VM entry with reserved bits in the upper half of the pending debug exceptions",
+		.nestor = "fails",
+		.upstream = "is left to the CPU, and Bochs's looks at the lower half",
+		.reason = "the SDM says so (Checks on Guest Non-Register State)",
+		.suite = "nested", .action = "VMLAUNCH*guest_pending_debug *", .place.what = "@(port written|exit reason)",
+		.place.values = "@(0xff|0x80000021)/*",
 	},
 	{
 		.topic = "segment registers behind a VM entry that fails for the guest's state",
@@ -638,7 +654,7 @@ const struct deliberate deliberate[] = {
 		.nestor = "exit for it",
 		.upstream = "are executed for ever",
 		.reason = "nobody can find out why a guest hangs",
-		.suite = "nested", .action = "VMRUN*with rsp *, L2 executes sgdt*", .place.what = "KVM_RUN",
+		.suite = "nested", .action = "@(VMRUN*with|VMLAUNCH*guest_)?( )rsp *, L2 executes sgdt*", .place.what = "KVM_RUN",
 		.place.values = "0/-EINTR",
 	},
 	{
@@ -676,7 +692,7 @@ const struct deliberate deliberate[] = {
 		.upstream = "may be skipped",
 		.reason = "the APM says so (Segment Registers in 64-Bit Mode)",
 		.suite = "nested", .action = "VMRUN*with cs_base *, L2 executes int3", .place.what = "@(port written|rip)",
-		.place.values = "@(0x3/0xff|0xc000/0xc001)",
+		.place.values = "@(0x3/0xff|0xd/0xff|0xc000/0xc001)",
 	},
 	{
 		.topic = "software interrupts that a guest hypervisor injects, on AMD without the next RIP",
