@@ -40,7 +40,7 @@ static const struct place reserved_debug_bits[] = {
 static const struct place segment_bits[] = {
 	{ "?s.type", NULL, 0, 1 },
 	{ "*.present", "0x0/0x1", 0, 0 },
-	{ "tr.type", NULL, 0, 2 },
+	{ "tr.type", NULL, 0, 3 },
 	{ "@(?s|tr|ldt).g", NULL, 1, 1 },
 	{ "@(?s|tr|ldt).unusable", NULL, 0, 1 },
 	{ "ss.db", NULL, 1, 0 },
@@ -240,7 +240,7 @@ const struct deliberate deliberate[] = {
 		.upstream = "are dropped by VMWRITE, as by some CPUs",
 		.reason = "the SDM says so (Checks on Guest Segment Registers)",
 		.suite = "nested", .action = "VMLAUNCH*guest_@(?s|tr|ldtr)_ar *",
-		.place.what = "@(guest_*_ar|exit reason|port written)",
+		.place.what = "@(guest_*_ar|exit reason|port written|exit)",
 	},
 	{
 		.topic = "VM entry with a RIP that is not canonical",
