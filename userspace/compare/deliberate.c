@@ -819,6 +819,22 @@ const struct deliberate deliberate[] = {
 		.place.theirs = ~0x3f7fd7ull,
 	},
 	{
+		.topic = "a segment, set by `KVM_SET_SREGS`, that no descriptor describes, behind an SMI and RSM",
+		.nestor = "is as it was, and VM entry fails",
+		.upstream = "has a limit that its granularity allows",
+		.reason = "RSM restores what the SMI has saved",
+		.suite = "abi", .action = "KVM_RUN", .after = "KVM_SET_SREGS,*?s.@(g|limit) *", .place.what = "exit",
+		.place.values = "KVM_EXIT_FAIL_ENTRY/*",
+	},
+	{
+		.topic = "the interrupt shadow at the first instruction of an SMM handler",
+		.nestor = "none",
+		.upstream = "that of the interrupted program, before 6.2",
+		.reason = "the SDM says so (System Management Mode, Interrupt Handling)",
+		.suite = "abi", .action = "KVM_RUN", .after = "KVM_S@(MI*|ET_VCPU_EVENTS*smi.pending *)",
+		.place.what = "interrupt.shadow", .place.values = "0x0/*",
+	},
+	{
 		.topic = "IRET whose stack is where no memory is",
 		.nestor = "is emulated",
 		.upstream = "`KVM_EXIT_INTERNAL_ERROR`",
