@@ -355,6 +355,8 @@ static int svm_handle_invpcid(struct vcpu *vcpu)
 /* VMRUN found the VMCB inconsistent. */
 static int svm_handle_invalid(struct vcpu *vcpu)
 {
+	if (vcpu->nested.guest_mode)
+		return nested_svm_refused_by_cpu(to_svm(vcpu));
 	return vcpu->in_burst ? RUN_SLOW : vcpu_entry_failed(vcpu, control(vcpu)->exit_code, 0);
 }
 

@@ -66,6 +66,7 @@ void nested_svm_fill_bytes(struct svm_vcpu *svm, u64 code, u64 info1);
 /* nested_exit.c */
 void nested_svm_exit(struct svm_vcpu *svm, u64 code, u64 info1, u64 info2);
 int nested_svm_reflect_exit(struct svm_vcpu *svm);
+int nested_svm_refused_by_cpu(struct svm_vcpu *svm);
 void nested_svm_reflect_insn(struct vcpu *vcpu);
 void nested_svm_reflect(struct vcpu *vcpu, enum nested_event event);
 bool nested_svm_intercepts(struct vcpu *vcpu, enum nested_event event, u8 vector, u32 error);

@@ -251,28 +251,16 @@ void nested_svm_leave(struct vcpu *vcpu)
 	nested_svm_set_gif(svm, true);
 }
 
-/* An exit that only software makes (TLFS, Nested Virtualization). */
-#define HV_EXIT_CODE		0xf0000000ull
-#define HV_EXIT_AFTER_FLUSH	1
-
-void nested_svm_after_flush(struct vcpu *vcpu)
-{
-	struct svm_vcpu *svm = to_svm(vcpu);
-
-	svm->vmcb->control.exit_int_info = 0;
-	nested_svm_exit(svm, HV_EXIT_CODE, HV_EXIT_AFTER_FLUSH, 0);
-}
-
 /*
  * L0's own rules let it pass, and the CPU's did not. As upstream, also where it is user space that has made it of L2.
- * What the CPU has left in vmcb02 is not L2's state: QEMU writes the host's there.
+ * What the CPU has left in vmcb02 is not L2's state: QEMU writes the host's there. RUN_GUEST
+ * or RUN_SLOW.
  */
-static int refused_by_cpu(struct svm_vcpu *svm)
+int nested_svm_refused_by_cpu(struct svm_vcpu *svm)
 {
 	struct vcpu *vcpu = &svm->vcpu;
-	int r;
+	int r = nested_svm_write_invalid(svm, svm->nested.vmcb12_gpa);
 
-	r = nested_svm_write_invalid(svm, svm->nested.vmcb12_gpa);
 	if (r == -EAGAIN)
 		return RUN_SLOW;
 	if (r)
@@ -285,6 +273,18 @@ static int refused_by_cpu(struct svm_vcpu *svm)
 	return RUN_GUEST;
 }
 
+/* An exit that only software makes (TLFS, Nested Virtualization). */
+#define HV_EXIT_CODE		0xf0000000ull
+#define HV_EXIT_AFTER_FLUSH	1
+
+void nested_svm_after_flush(struct vcpu *vcpu)
+{
+	struct svm_vcpu *svm = to_svm(vcpu);
+
+	svm->vmcb->control.exit_int_info = 0;
+	nested_svm_exit(svm, HV_EXIT_CODE, HV_EXIT_AFTER_FLUSH, 0);
+}
+
 /* RUN_GUEST: L1 has it. RUN_SLOW. -ENOENT: it is L0's to handle. */
 int nested_svm_reflect_exit(struct svm_vcpu *svm)
 {
@@ -294,8 +294,6 @@ int nested_svm_reflect_exit(struct svm_vcpu *svm)
 	u64 info1 = ctl->exit_info_1;
 	int wants;
 
-	if (unlikely((u32)ctl->exit_code == (u32)SVM_EXIT_ERR))
-		return refused_by_cpu(svm);
 	if (nested_svm_name_cr_read(svm))
 		return again;
 	wants = nested_svm_wants_exit(svm);
