@@ -274,6 +274,13 @@ const struct deliberate deliberate[] = {
 		.place.values = "@(0xff|0x80000021)/*",
 	},
 	{
+		.topic = "CR0.CD and NW of the host state, at a VM exit",
+		.nestor = "are not loaded",
+		.upstream = "are loaded",
+		.reason = "the SDM says so (Loading Host Control Registers, Debug Registers, MSRs)",
+		.suite = "nested", .action = "VMLAUNCH*host_cr0 *", .place.what = "cr0", .place.theirs = B(29) | B(30),
+	},
+	{
 		.topic = "segment registers behind a VM entry that fails for the guest's state",
 		.nestor = "the host's, as behind a VM exit",
 		.upstream = "as they were before, if the CPU found it",
