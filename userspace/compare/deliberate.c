@@ -742,6 +742,14 @@ const struct deliberate deliberate[] = {
 		.place.values = "KVM_EXIT_INTERNAL_ERROR 1/KVM_EXIT_IO",
 	},
 	{
+		.topic = "HLT of a guest's guest in 64-bit mode with RFLAGS.VM and a base of CS, on AMD without the next RIP",
+		.nestor = "its own length is skipped",
+		.upstream = "that of the instruction that the base leads to",
+		.reason = "the APM says so (Segment Registers in 64-Bit Mode)",
+		.suite = "nested", .action = "VMRUN*with cs_base *, L2 executes hlt", .place.what = "rip",
+		.place.values = "0xc001/*",
+	},
+	{
 		.topic = "RF that INT3 of a guest's guest pushes, on AMD without the next RIP",
 		.nestor = "is left to the CPU, and QEMU's keeps it",
 		.upstream = "0 when it has to inject the exception",
