@@ -247,7 +247,7 @@ const struct deliberate deliberate[] = {
 		.nestor = "fails",
 		.upstream = "is left to the CPU, and Bochs's does not look",
 		.reason = "the SDM says so (Checks on Guest RIP, RFLAGS, and SSP)",
-		.suite = "nested", .action = "VMLAUNCH*guest_rip *", .place.what = "@(port written|exit reason)",
+		.suite = "nested", .action = "VMLAUNCH*guest_rip *", .place.what = "@(port written|exit reason|exit)",
 	},
 	{
 		.topic = "which of several failures of a VM entry is told",
