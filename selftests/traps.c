@@ -6,13 +6,16 @@
  * nestor-test: cpu=amd kernel=6.1,7.3 cpus=1
  * nestor-test: cpu=intel kernel=6.1 cpus=2 timeout=900
  */
+#include <asm/processor-flags.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "flat.h"
 #include "tap.h"
 
 #define DR6_INIT	0xffff0ff0
 #define DR6_BS		0x4000
+#define FAR		0x40000000u	/* linear, of the second PDPTE */
 #define MSR_APICBASE	0x1b
 #define MSR_TSC_AUX	0xc0000103
 
@@ -31,6 +34,8 @@ FLAT_CODE_BLOCK(
 	"step_sti:	sti\n step_sti_end: cpuid\n step_sti_cpuid_end: nop\n out %al, $0xff\n"
 	"do_int1:	.byte 0xf1\n int1_end: nop\n out %al, $0xff\n"
 	"do_int3:	int3\n int3_end: nop\n out %al, $0xff\n"
+	"pae_far:	cpuid\n out %al, $0xff\n"
+	"pae_near:	mov %ebx, %cr3\n jmp *%ecx\n"
 	"do_popf:	pushl %eax\n popf\n popf_end: cpuid\n popf_cpuid_end: nop\n out %al, $0xff\n"
 );
 #define LABELS(X) X(cpuid) X(rdmsr) X(wrmsr) X(prefix) X(cr0) X(cr4) X(dr) X(wbinvd) X(out) X(mmio) X(hlt) X(sti)
@@ -38,7 +43,7 @@ FLAT_CODE_BLOCK(
 LABELS(X)
 #undef X
 extern const char step_sti_cpuid_end[], do_int1[], int1_end[], do_int3[], int3_end[], do_popf[], popf_end[],
-	popf_cpuid_end[];
+	popf_cpuid_end[], pae_far[], pae_near[];
 
 static struct flat f;
 
@@ -232,10 +237,37 @@ static void test_software_events(void)
 	guest_debug(0, 0);
 }
 
+/*
+ * The length of an instruction has to be found where the CPU does not tell it. With nested paging a guest changes CR3 alone,
+ * and QEMU sets the accessed bit in PDPTEs as it uses them.
+ */
+static void test_pae(void)
+{
+	struct kvm_regs r = { .rbx = FLAT_DATA + 0x20, .rcx = FAR + flat_address(pae_far) };
+	uint64_t *pdpt = (uint64_t *)(f.memory + FLAT_DATA), *pd = (uint64_t *)(f.memory + FLAT_DATA + 0x1000);
+	struct kvm_sregs s;
+
+	pd[0] = 0x83;				/* 2 MiB */
+	pdpt[0] = FLAT_DATA + 0x1001;
+	pdpt[4] = pdpt[5] = pdpt[0];		/* another CR3's, with FAR */
+	KVM(f.vcpu, KVM_GET_SREGS, &s);
+	s.cr3 = FLAT_DATA;
+	s.cr4 |= X86_CR4_PAE;
+	s.cr0 |= X86_CR0_PG;
+	KVM(f.vcpu, KVM_SET_SREGS, &s);
+	alarm(60);				/* it would be executed for ever */
+	flat_go(&f, pae_near, 0, &r);
+	alarm(0);
+	tap_check(flat_at_port(&f, FLAT_DONE) && flat_regs(&f).rip >= FAR,
+		  "CPUID of a guest with PAE paging, which has changed CR3, has an end");
+	flat_set_mode(f.vcpu);
+}
+
 int main(void)
 {
 	flat_create_vm(&f);
 	flat_create_vcpu(&f);
+	test_pae();
 	test_user_steps();
 	test_step_over_shadow();
 	test_step_over_halt();

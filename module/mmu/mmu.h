@@ -210,5 +210,6 @@ int mmu_write_gva(struct vcpu *vcpu, u64 gva, const void *buf, size_t len, u64 a
 
 /* 0 with regs.pdptr written and marked dirty, -EINVAL (reserved bits: #GP), -EAGAIN */
 int mmu_load_pdptrs(struct vcpu *vcpu, u64 cr3);
+void mmu_fetch_pdptrs(struct vcpu *vcpu, u64 cr3);
 
 #endif

@@ -457,6 +457,19 @@ int mmu_write_gva(struct vcpu *vcpu, u64 gva, const void *buf, size_t len, u64 a
 	return access_gva(vcpu, gva, (void *)buf, len, access, e, gpa);
 }
 
+static int read_pdptrs(struct vcpu *vcpu, u64 cr3, u64 *pdptr)
+{
+	u64 gpa = cr3 & paging_bits(5, 31);
+	int r = 0;
+
+	if (unlikely(vcpu->nested.walks))
+		/* Reads, also where those of other tables count as writes: SDM, Accessed and Dirty Flags for EPT. */
+		r = nested_translate(vcpu, gpa, L1_READ, &(struct nested_linear){ .in_walk = true }, false, &gpa);
+	if (!r)
+		r = vcpu_read_guest(vcpu, gpa, pdptr, sizeof(vcpu->regs.pdptr));
+	return r;
+}
+
 /**
  * mmu_load_pdptrs - load the four PDPTEs of PAE paging
  * @vcpu: the CPU
@@ -468,14 +481,8 @@ int mmu_load_pdptrs(struct vcpu *vcpu, u64 cr3)
 {
 	struct paging p = { .levels = 3, .maxphyaddr = vcpu->cpu_state.maxphyaddr };
 	u64 pdptr[4];
-	u64 gpa = cr3 & paging_bits(5, 31);
-	int i, r = 0;
+	int i, r = read_pdptrs(vcpu, cr3, pdptr);
 
-	if (unlikely(vcpu->nested.walks))
-		/* Reads, also where those of other tables count as writes: SDM, Accessed and Dirty Flags for EPT. */
-		r = nested_translate(vcpu, gpa, L1_READ, &(struct nested_linear){ .in_walk = true }, false, &gpa);
-	if (!r)
-		r = vcpu_read_guest(vcpu, gpa, pdptr, sizeof(pdptr));
 	if (r)
 		return r == -EAGAIN ? r : -EINVAL;
 	for (i = 0; i < 4; i++) {
@@ -485,4 +492,17 @@ int mmu_load_pdptrs(struct vcpu *vcpu, u64 cr3)
 	memcpy(vcpu->regs.pdptr, pdptr, sizeof(pdptr));
 	vcpu_dirty(vcpu, REGS_PDPTRS);
 	return 0;
+}
+
+/**
+ * mmu_fetch_pdptrs - the four PDPTEs of a CPU that reads them from memory at every use
+ * @vcpu: the CPU
+ * @cr3: where they are
+ *
+ * The CPU has used them as they are, and QEMU's sets the accessed bit in them, which is reserved.
+ */
+void mmu_fetch_pdptrs(struct vcpu *vcpu, u64 cr3)
+{
+	if (read_pdptrs(vcpu, cr3, vcpu->regs.pdptr))
+		memset(vcpu->regs.pdptr, 0, sizeof(vcpu->regs.pdptr));
 }

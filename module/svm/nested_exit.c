@@ -99,6 +99,14 @@ static bool exception_tells_next_rip(const struct vmcb_control *ctl, u64 code)
 	return ctl->exit_code == code && code >= SVM_EXIT_EXCP_BASE + EXC_BP && code <= SVM_EXIT_EXCP_BASE + EXC_BR;
 }
 
+/* 0 where the code cannot be read, which L2 has executed from a translation that it has not flushed. */
+static u64 next_rip(struct svm_vcpu *svm)
+{
+	u64 rip = svm_next_rip(svm);
+
+	return rip == vcpu_rip(&svm->vcpu) ? 0 : rip;
+}
+
 static void fill_control(struct svm_vcpu *svm, u64 code, u64 info1, u64 info2)
 {
 	struct vmcb_control *ctl = &svm->vmcb->control;
@@ -110,7 +118,7 @@ static void fill_control(struct svm_vcpu *svm, u64 code, u64 info1, u64 info2)
 	else if (!nested_svm_tells_next_rip(svm, code) && !exception_tells_next_rip(ctl, code))
 		ctl->next_rip = 0;
 	else if (!svm_features.nrips)
-		ctl->next_rip = svm_next_rip(svm);
+		ctl->next_rip = next_rip(svm);
 	info = nested_svm_event_info(vcpu, &error);
 	forget_event(vcpu);
 	if (info) {

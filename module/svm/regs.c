@@ -100,7 +100,7 @@ static noinline void svm_fetch_rare(struct vcpu *vcpu, u32 groups)
 		regs->debugctl = save->dbgctl;
 	/* REGS_PDPTRS: with nested paging the CPU reads the PDPTEs from memory at every use. */
 	if (groups & REGS_PDPTRS)
-		mmu_load_pdptrs(vcpu, save->cr3);
+		mmu_fetch_pdptrs(vcpu, save->cr3);
 }
 
 #define REGS_COMMON	(REGS_RIP | REGS_RSP | REGS_RFLAGS | REGS_CS | REGS_MODE | REGS_CR0 | REGS_CR3 | \
