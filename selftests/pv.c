@@ -338,6 +338,13 @@ static void test_preempted(void)
 	pthread_join(thread, NULL);
 	tap_check(flat_at_port(&f, VECTOR + 1) && !*preempted, "and no more when it runs");
 	tap_check(counter("tlb_flush") > before, "the flush that another left for it is made");
+	/* Where no memory is; a thread that wakes has waited. */
+	sets(MSR_KVM_STEAL_TIME, NOWHERE | 1);
+	sleep_ms(20);
+	alarm(60);
+	flat_go(&f, nothing, 0, NULL);
+	alarm(0);
+	tap_check(flat_at_port(&f, FLAT_DONE), "a vCPU runs whose record cannot be written");
 	sets(MSR_KVM_STEAL_TIME, 0);
 	tap_note("halts: %lld, polled %lld, successfully %lld", (long long)counter("halt_exits"),
 		 (long long)counter("halt_attempted_poll"), (long long)counter("halt_successful_poll"));

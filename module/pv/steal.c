@@ -99,10 +99,12 @@ static void clear_preempted(struct vcpu *vcpu, u64 gpa, u8 old)
 void steal_time_update(struct vcpu *vcpu)
 {
 	struct cpu_state *c = &vcpu->cpu_state;
-	u64 gpa = c->steal_msr & KVM_STEAL_VALID_BITS, now = time_waited();
+	u64 gpa = c->steal_msr & KVM_STEAL_VALID_BITS, now = time_waited(), last = c->steal_last;
 	struct kvm_steal_time st;
 	u32 version;
 
+	/* Also where no memory is: the guest would wait for its record for ever. */
+	c->steal_last = now;
 	if (!(c->steal_msr & KVM_MSR_ENABLED) || vm_read(vcpu->vm, gpa, &st, sizeof(st))) {
 		c->steal_preempted = false;
 		return;
@@ -113,9 +115,8 @@ void steal_time_update(struct vcpu *vcpu)
 		return;
 	smp_wmb();
 	/* Another thread than before runs this vCPU: what it waited is not counted from zero. */
-	if (now > c->steal_last)
-		st.steal += now - c->steal_last;
-	c->steal_last = now;
+	if (now > last)
+		st.steal += now - last;
 	clear_preempted(vcpu, gpa + offsetof(struct kvm_steal_time, preempted), st.preempted);
 	vcpu_write_pv(vcpu, gpa + offsetof(struct kvm_steal_time, steal), &st.steal, sizeof(st.steal));
 	smp_wmb();
