@@ -246,6 +246,14 @@ int nested_svm_sync(struct vcpu *vcpu)
 	return RUN_GUEST;
 }
 
+/* L1 instead of L2, of which nothing is told. */
+static void drop_l2(struct svm_vcpu *svm)
+{
+	svm_settle_regs(svm);
+	forget_event(&svm->vcpu);
+	switch_to_l1(svm);
+}
+
 /* Back to L1 without an exit: L1 is about to be reset, or to get another state. */
 void nested_svm_leave(struct vcpu *vcpu)
 {
@@ -253,9 +261,7 @@ void nested_svm_leave(struct vcpu *vcpu)
 
 	if (!vcpu->nested.guest_mode)
 		return;
-	svm_settle_regs(svm);
-	forget_event(vcpu);
-	switch_to_l1(svm);
+	drop_l2(svm);
 	nested_svm_set_gif(svm, true);
 }
 
@@ -276,8 +282,7 @@ int nested_svm_refused_by_cpu(struct svm_vcpu *svm)
 	trace_nested_exit(vcpu->id, SVM_EXIT_ERR, 0, 0, 0, 0, 0);
 	pr_info_ratelimited("vcpu %u: VMRUN of the VMCB at 0x%llx failed: the CPU refuses it\n", vcpu->id,
 			    svm->nested.vmcb12_gpa);
-	nested_svm_leave(vcpu);
-	nested_svm_set_gif(svm, false);
+	drop_l2(svm);
 	return RUN_GUEST;
 }
 
