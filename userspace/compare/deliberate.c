@@ -661,7 +661,7 @@ const struct deliberate deliberate[] = {
 		.nestor = "exit for it",
 		.upstream = "are executed for ever",
 		.reason = "nobody can find out why a guest hangs",
-		.suite = "nested", .action = "@(VMRUN*with|VMLAUNCH*guest_)?( )rsp *, L2 executes sgdt*", .place.what = "KVM_RUN",
+		.suite = "nested", .action = "@(VMRUN*with |VMLAUNCH*guest_)rsp *, L2 executes sgdt*", .place.what = "KVM_RUN",
 		.place.values = "0/-EINTR",
 	},
 	{

@@ -104,7 +104,7 @@ static void make(struct made *m, const struct step *step, bool long_mode)
 {
 	uint64_t word = step->word[W_OPCODE], address = address_of(step);
 	const struct opcode *o = &opcodes[word % ARRAY_SIZE(opcodes)];
-	bool immediate = o->immediate;
+	bool immediate;
 
 	*m = (struct made){ .opcode = o };
 	set_registers(m, step, long_mode);
@@ -134,8 +134,7 @@ static void make(struct made *m, const struct step *step, bool long_mode)
 		break;
 	}
 	/* The immediate may be shorter: NOPs follow, then. Of the group of F6 and F7 only TEST has one. */
-	if (!o->map && (m->insn.opcode & 0xfe) == 0xf6 && (m->insn.modrm >> 3 & 7) >= 2)
-		immediate = false;
+	immediate = o->immediate && ((m->insn.opcode & 0xfe) != 0xf6 || (m->insn.modrm >> 3 & 7) < 2);
 	m->insn.imm = immediate ? step->word[W_IMMEDIATE] & 0xff : 0x90;
 	emit(m, m->insn.imm);
 	for (unsigned int i = 0; i < 3; i++)
