@@ -227,17 +227,21 @@ static void test_rules(void)
  * Without paging no rule asks for anything in CR3, and emulators refuse reserved bits in it nevertheless: L0 learns that from its
  * CPU. One that does not mind runs L2.
  */
+static void break_for_cpu(void)
+{
+	t.vmcb->cr0 &= ~(uint64_t)X86_CR0_PG;
+	t.vmcb->cr3 |= 1ull << 58;
+}
+
 static void test_cpu_refuses(void)
 {
 	prepare(l2_look);
-	t.vmcb->cr0 &= ~(uint64_t)X86_CR0_PG;
-	t.vmcb->cr3 |= 1ull << 58;
+	break_for_cpu();
 	if (exited(run_audit(L1_VMCB), EXIT_INVALID)) {
 		prepare(l2_look);
 		tap_check(exited(run_audit(L1_VMCB), EXIT_VMMCALL), "a VMCB runs");
 		*t.vmcb = good;
-		t.vmcb->cr0 &= ~(uint64_t)X86_CR0_PG;
-		t.vmcb->cr3 |= 1ull << 58;
+		break_for_cpu();
 		audit("bits of CR3 that this CPU alone refuses", L1_VMCB, 0);
 	} else {
 		tap_check(exited(SVM_DONE, EXIT_VMMCALL), "bits of CR3 are nothing to this CPU without paging");
